@@ -1,0 +1,30 @@
+# g3n_library(NAME sources... ) : one library per folder; its neighbours are linked by target_link_libraries beside it.
+# The public headers (include/) and src/ are visible to all; who may include whom is checked by tools/check_layers.py.
+
+set(G3N_WARNINGS -Wall -Wextra -Wno-unused-parameter -Wshadow -Wnon-virtual-dtor)
+if(G3N_WARNINGS_AS_ERRORS)
+  list(APPEND G3N_WARNINGS -Werror)
+endif()
+
+function(g3n_compile_options target)
+  target_compile_options(${target} PRIVATE ${G3N_WARNINGS} -ffp-contract=off)
+  if(G3N_SANITIZE STREQUAL "address")
+    target_compile_options(${target} PRIVATE -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+    target_link_options(${target} PUBLIC -fsanitize=address,undefined)
+  elseif(G3N_SANITIZE STREQUAL "thread")
+    target_compile_options(${target} PRIVATE -fsanitize=thread -fno-omit-frame-pointer)
+    target_link_options(${target} PUBLIC -fsanitize=thread)
+  endif()
+endfunction()
+
+function(g3n_library name)
+  add_library(${name} STATIC ${ARGN})
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+  g3n_compile_options(${name})
+endfunction()
+
+function(g3n_program name)
+  add_executable(${name} ${ARGN})
+  g3n_compile_options(${name})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+endfunction()

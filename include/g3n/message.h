@@ -1,0 +1,53 @@
+// A conversation as callers see it: messages of parts. Media travel as bytes of a file, as pixels or samples, or as soft tokens.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace g3n {
+
+// An encoded file (JPEG, PNG, WAV, FLAC, ...), recognised by its content. name is used in error messages only.
+struct MediaBytes {
+  std::vector<std::uint8_t> bytes;
+  std::string name;
+};
+
+// Decoded RGB pixels, row-major uint8 [height, width, 3].
+struct Pixels {
+  int width = 0;
+  int height = 0;
+  std::vector<std::uint8_t> rgb;
+};
+
+// Mono samples in [-1, 1] at 16 kHz.
+struct Samples {
+  std::vector<float> pcm;
+};
+
+// What an encoder made earlier: row-major f32 [soft_tokens, hidden].
+struct SoftTokens {
+  std::int64_t rows = 0;
+  std::vector<float> values;
+};
+
+struct TextPart {
+  std::string text;
+};
+struct ImagePart {
+  std::variant<MediaBytes, Pixels, SoftTokens> source;
+};
+struct AudioPart {
+  std::variant<MediaBytes, Samples, SoftTokens> source;
+};
+using Part = std::variant<TextPart, ImagePart, AudioPart>;
+
+// role: "system" (first only), "user", "assistant" ("model" is the same); roles alternate, starting with user.
+struct Message {
+  std::string role;
+  std::vector<Part> parts;
+
+  static Message text(std::string role, std::string text) { return {std::move(role), {TextPart{std::move(text)}}}; }
+};
+
+}  // namespace g3n
