@@ -1,0 +1,133 @@
+// KernelTable: raw, single-threaded kernels over row ranges, one table per instruction set, chosen at run time (G3N_ISA overrides).
+// All pointers are valid for the stated extents, never alias unless said, and no kernel throws. Layers use ops.h instead.
+//
+// Order of sums (design.md 3.8), the same in every table: along a row 16 lanes (element i in lane i mod 16) and one tree, lane l with
+// l + 8, then l + 4, l + 2, l + 1; in panels lane = output, inputs ascending in blocks of 32, a block starts at +0 and is added to the total.
+#pragma once
+#include <cstdint>
+
+#include "core/dtype.h"
+
+namespace g3n {
+
+// Rows of x against consecutive panels of one weight.
+struct PanelMatmul {
+  const void* x;        // [rows, cols], f32 or bf16 as the function says
+  int64_t x_step;       // elements between rows of x
+  int64_t rows;
+  const void* weight;   // first panel
+  int64_t panel_step;   // bytes between panels
+  int64_t cols;         // logical inputs: x is not read beyond them
+  float* out;           // [rows, outputs]
+  int64_t out_step;     // elements between rows of out
+  int64_t outputs;      // logical outputs, counted from the first panel: lanes beyond are not stored
+};
+
+// Neurons picked one by one. Weights row-major [neurons, width], bf16 or f32.
+struct NeuronDot {      // out[i] = dot(x, weight row neurons[i]), 16 lanes and the tree
+  const float* x;       // [width]
+  int64_t width;        // logical
+  const void* weight;
+  int64_t step;         // bytes between neurons
+  const int32_t* neurons;
+  int64_t count;
+  float* out;           // [count]
+};
+struct NeuronSum {      // out += sum over live neurons, ascending, in groups of 32 neuron numbers: a group starts at +0 and is added once
+  const int32_t* neurons;  // ascending neuron numbers
+  const float* values;     // [count]
+  int64_t count;
+  const void* weight;
+  int64_t step;
+  int64_t first, width;    // columns first .. first + width of the neuron rows; first is a multiple of 16
+  float* out;              // [width], column `first` at out[0]
+};
+
+// Attention of some query rows of one KV head over one block of 32 keys after the other, within one segment.
+struct AttentionRow {
+  const float* q;       // [head_dim]
+  int64_t begin, end;   // visible absolute keys; may reach beyond the segment or be empty within it
+  float* state;         // [head_dim + 2]: weighted sum of V, then running maximum, then sum of weights; set by the kernel (not read)
+};
+struct AttentionSegment {
+  const AttentionRow* rows;
+  int64_t row_count;
+  int64_t head_dim;
+  int64_t first_block, block_count;      // absolute blocks of 32 keys
+  const void* const* keys;               // [block_count] K of a block: two panels of 16 keys, f32: [head_dim][16], bf16: [head_dim / 2][16][2]
+  const void* const* values;             // [block_count] V of a block: 32 rows of [head_dim]
+};
+
+struct DepthwiseConv {  // one output row of a channels-last map; taps outside the map are skipped
+  const float* x;       // [height, width, channels]
+  int64_t height, width, channels;
+  const float* weight;  // [kernel_h * kernel_w, channels]
+  int64_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
+  int64_t out_row, out_width;
+  float* out;           // [out_width, channels]
+};
+
+struct KernelTable {
+  const char* name;                  // "reference", "avx2", "avx512", "avx512_vnni", "avx512_bf16", "neon"
+  bool (*runnable)();                // does this CPU have the instructions
+  bool bf16_dot;                     // matmul_bf16_bf16 exists and takes bf16 x; else bf16 compute uses matmul_bf16 on rounded f32
+
+  // Dense products.
+  void (*matmul_f32)(const PanelMatmul&);        // f32 panels, f32 x
+  void (*matmul_bf16)(const PanelMatmul&);       // bf16 panels, f32 x
+  void (*matmul_bf16_bf16)(const PanelMatmul&);  // bf16 panels, bf16 x; null unless bf16_dot
+  void (*round_bf16)(const float* x, float* out, int64_t n);        // f32 values rounded to bf16, kept in f32; out may alias x
+  void (*to_bf16)(const float* x, bf16_t* out, int64_t n);
+  void (*from_bf16)(const bf16_t* x, float scale, float* out, int64_t n);  // out = f32(x) * scale
+
+  // Sparse products.
+  void (*neuron_dot_f32)(const NeuronDot&);
+  void (*neuron_dot_bf16)(const NeuronDot&);
+  void (*neuron_sum_f32)(const NeuronSum&);
+  void (*neuron_sum_bf16)(const NeuronSum&);
+
+  // Attention.
+  void (*attention_f32)(const AttentionSegment&);
+  void (*attention_bf16)(const AttentionSegment&);
+  // out[head_dim] from `segments` states (step floats apart) of one row, ascending; a state with weight sum 0 is skipped.
+  void (*attention_merge)(const float* states, int64_t step, int64_t segments, int64_t head_dim, float* out);
+
+  // Row-wise; out may alias x where both appear.
+  void (*rms_norm)(const float* x, const float* weight, float* out, int64_t rows, int64_t cols, float eps);  // rows contiguous; weight may be null
+  void (*match_magnitude)(const float* x, const float* target, float* out, int64_t cols, float floor);  // out = x * rms(target) / sqrt(max(mean(x^2), floor))
+  void (*gaussian_topk)(float* x, int64_t cols, float z);              // x = max(0, x - (mean + z * population std))
+  void (*softmax)(float* x, int64_t cols);                             // max-subtracted, in place
+  float (*dot)(const float* a, const float* b, int64_t n);
+
+  // Element-wise over n values; out may alias an input.
+  void (*add)(const float* a, const float* b, float* out, int64_t n);
+  void (*add3_scaled)(const float* a, const float* b, const float* c, float divisor, float* out, int64_t n);  // (a + b + c) / divisor
+  void (*add_scaled)(const float* a, const float* b, float scale, float* out, int64_t n);                     // fma(b, scale, a)
+  void (*mul)(const float* a, const float* b, float* out, int64_t n);
+  void (*mul_add)(const float* a, const float* b, const float* c, float* out, int64_t n);                     // fma(a, b, c); c may be null (0)
+  void (*scale)(const float* a, float factor, float* out, int64_t n);
+  void (*gelu)(const float* a, float* out, int64_t n);                     // tanh form
+  void (*gelu_mul)(const float* a, const float* b, float* out, int64_t n); // gelu(a) * b
+  void (*silu)(const float* a, float* out, int64_t n);
+  void (*sigmoid_mul)(const float* a, const float* b, float* out, int64_t n);  // a * sigmoid(b)
+  void (*tanh_scaled)(const float* a, float in, float factor, float* out, int64_t n);  // factor * tanh(a * in)
+  void (*clamp)(const float* a, float limit, float* out, int64_t n);       // to [-limit, limit]
+  void (*relu)(const float* a, float* out, int64_t n);
+  void (*exp)(const float* a, float* out, int64_t n);
+  void (*rope)(float* x, const float* cos, const float* sin, int64_t half);    // rotates one head in place; x [2 * half]
+
+  void (*depthwise_conv)(const DepthwiseConv&);
+};
+
+// Every table of this build, best last; reference first. Those this CPU can run; the one to use.
+struct TableList {
+  const KernelTable* const* tables;
+  int count;
+};
+TableList all_kernels();
+TableList runnable_kernels();
+// The best runnable table, or the one that G3N_ISA names; Error{kInvalidArgument} lists the choices if that is not one.
+const KernelTable& best_kernels();
+extern const KernelTable kReferenceKernels;
+
+}  // namespace g3n
