@@ -1,0 +1,47 @@
+// Config: a JSON object from a file, read key by key with types, ranges and defaults; errors name file, key, what was wanted and found.
+// The JSON library stays behind this header.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace g3n {
+
+class Config {
+ public:
+  // Reads a JSON file (a BOM is skipped; a git-lfs pointer is called by that name). Throws kNotFound or kBadFile.
+  static Config load(const std::string& path);
+  static Config parse(const std::string& text, const std::string& where);
+  // An empty object: every key takes its default.
+  static Config empty(const std::string& where);
+
+  const std::string& where() const { return where_; }  // "config.json: text_config", for messages
+  bool has(const std::string& key) const;              // present and not null
+  // The sub-object; an absent or null key gives an empty object.
+  Config object(const std::string& key) const;
+
+  // Present and of the right type, else the default when the key is absent or null, else Error{kBadFile}.
+  int64_t integer(const std::string& key, std::optional<int64_t> fallback = {}, int64_t min = INT64_MIN, int64_t max = INT64_MAX) const;
+  double number(const std::string& key, std::optional<double> fallback = {}) const;
+  bool boolean(const std::string& key, std::optional<bool> fallback = {}) const;
+  std::string text(const std::string& key, std::optional<std::string> fallback = {}) const;
+  // Lists; a scalar is accepted as a list of one when scalar_ok. Absent or null: empty.
+  std::vector<int64_t> integers(const std::string& key, bool scalar_ok = false) const;
+  std::vector<double> numbers(const std::string& key) const;
+  std::vector<std::string> texts(const std::string& key) const;
+  std::vector<std::vector<int64_t>> integer_lists(const std::string& key) const;
+  // Whether the value at key is a list (else scalar, object, absent).
+  bool is_list(const std::string& key) const;
+
+  [[noreturn]] void fail(const std::string& key, const std::string& wanted) const;  // Error{kBadFile}: "where: key: expected wanted, found ..."
+
+ private:
+  struct Node;
+  Config(std::shared_ptr<const Node> node, std::string where);
+  std::shared_ptr<const Node> node_;
+  std::string where_;
+};
+
+}  // namespace g3n
