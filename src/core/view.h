@@ -63,7 +63,7 @@ View<T, 1> as_view(T* data, int64_t n) {
 
 // A shape in a signature, checked in the body. what names the view in the error.
 template <typename T, int R>
-void expect_shape(const View<T, R>& view, const std::array<int64_t, R>& want, const char* what = "view") {
+void expect_shape(const View<T, R>& view, const std::type_identity_t<std::array<int64_t, R>>& want, const char* what = "view") {
   for (int i = 0; i < R; ++i)
     if (view.dim[i] != want[i]) throw_shape(what, view.dim.data(), want.data(), R);
 }
