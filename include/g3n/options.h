@@ -1,0 +1,46 @@
+// Options of an Engine and of one answer. Behaviour and speed are apart; every default is here and nowhere else.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace g3n {
+
+// How activations enter a matmul and how K and V are kept. Weights keep the type of their file.
+enum class Compute {
+  kF32,   // exact: equal to transformers in float32
+  kBF16,  // activations rounded to bf16 in matmuls, K and V in bf16
+};
+
+struct EngineOptions {
+  // ---- what ----
+  std::string model;            // a Hugging Face folder, or "org/name" found in one of hub_caches
+  std::vector<std::string> hub_caches;  // folders searched for "org/name", in order; nothing is ever downloaded
+  std::int64_t context = 0;     // positions per conversation; 0: the checkpoint's max_position_embeddings
+  int image_size = 0;           // pixels a side of images for the encoder; 0: the checkpoint's own
+  // ---- how ----
+  Compute compute = Compute::kF32;
+  int threads = 0;              // 0: one per usable core
+  std::int64_t chunk = 512;     // prompt positions per forward pass; bounds scratch memory, changes no result
+  // ---- to whom ---- called from the loading thread only; may be empty
+  std::function<void(const std::string&)> on_warning;
+  std::function<void(std::int64_t needed_bytes, std::int64_t free_bytes)> on_memory;   // before anything big is read
+  std::function<void(std::int64_t done_bytes, std::int64_t total_bytes)> on_progress;  // while weights are packed
+};
+
+// How the next token is chosen: repetition penalty, temperature, top-k, top-p, min-p, in this order (HF: generate).
+struct Sampling {
+  double temperature = 1.0;         // 0: the likeliest token
+  int top_k = 64;                   // 0: all
+  double top_p = 0.95;              // 1: all
+  double min_p = 0.0;               // 0: all
+  double repetition_penalty = 1.0;  // 1: none
+  std::uint64_t seed = 0;           // the draw is a function of (seed, position): same seed, same answer
+};
+
+// Throws Error{kInvalidArgument} naming the value and its range.
+void check_sampling(const Sampling& sampling);
+
+}  // namespace g3n

@@ -1,0 +1,49 @@
+// Prompts: what a caller asks (Prompt) and what the model is fed (PreparedPrompt).
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "g3n/message.h"
+
+namespace g3n {
+
+// A conversation through the chat template. Control tokens written inside text parts are plain text.
+struct ChatPrompt {
+  std::vector<Message> messages;
+  bool add_generation_prompt = true;
+};
+
+// Text as it is: no template, <bos> in front unless present, control tokens parsed. <image_soft_token> and <audio_soft_token> stand for
+// the media, in order.
+struct RawPrompt {
+  std::string text;
+  std::vector<ImagePart> images;
+  std::vector<AudioPart> audios;
+};
+
+// Exactly these ids. Image and audio soft-token ids are filled by the media, in order; counts must fit.
+struct IdsPrompt {
+  std::vector<std::int32_t> ids;
+  std::vector<ImagePart> images;
+  std::vector<AudioPart> audios;
+};
+
+using Prompt = std::variant<ChatPrompt, RawPrompt, IdsPrompt>;
+
+// Soft tokens that stand at positions first .. first + tokens->rows.
+struct SoftSpan {
+  std::int64_t first = 0;
+  std::shared_ptr<const SoftTokens> tokens;
+};
+
+struct PreparedPrompt {
+  std::vector<std::int32_t> ids;
+  std::vector<std::uint8_t> token_types;  // HF: token_type_ids; 1 image, 3 audio, 0 everything else
+  std::vector<SoftSpan> soft;             // ascending, not overlapping
+  double encode_seconds = 0;              // spent in decoding and encoding media
+};
+
+}  // namespace g3n
