@@ -103,10 +103,9 @@ GoldenCase GoldenCase::load(const std::string& manifest, const std::string& name
   if (inputs.contains("conversation")) c.conversation_ = inputs["conversation"];
   if (inputs.contains("ids")) {
     const Json& ids = inputs["ids"];
-    if (ids.is_string()) c.ids_ = c.integers("ids");
-    else if (!ids.empty() && ids[0].is_array()) c.sequences_ = ids.get<std::vector<std::vector<int64_t>>>();
-    else c.ids_ = ids.get<std::vector<int64_t>>();
+    c.ids_ = ids.is_string() ? c.integers("ids") : ids.get<std::vector<int64_t>>();
   }
+  if (inputs.contains("sequences")) c.sequences_ = inputs["sequences"].get<std::vector<std::vector<int64_t>>>();
   return c;
 }
 

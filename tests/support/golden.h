@@ -48,8 +48,8 @@ class GoldenCase {
   const std::string& name() const { return name_; }
   const std::vector<GoldenTap>& taps() const { return taps_; }
   const GoldenTap* tap(const std::string& name) const;
-  const std::vector<int64_t>& ids() const { return ids_; }     // empty if the case has none or several (see sequences)
-  const std::vector<std::vector<int64_t>>& sequences() const { return sequences_; }
+  const std::vector<int64_t>& ids() const { return ids_; }           // of the prompt; empty if the case has none
+  const std::vector<std::vector<int64_t>>& sequences() const { return sequences_; }  // of a batch
   const std::vector<GoldenImage>& images() const { return images_; }
   const std::vector<GoldenClip>& clips() const { return clips_; }
   const std::string& conversation() const { return conversation_; }  // demo cases
