@@ -1,0 +1,49 @@
+// decode_audio: recognise, check that the container is complete, decode, mix, resample.
+#include "media/audio.h"
+
+#include "g3n/error.h"
+#include "media/audio_decoders.h"
+#include "media/sniff.h"
+
+namespace g3n {
+namespace media {
+
+void throw_bad_sound(const std::string& name, const std::string& why) {
+  throw Error(ErrorCode::kBadFile, name + ": the sound is cut or corrupt: " + why);
+}
+
+namespace {
+
+void check_complete(Bytes file, Format format, const std::string& name) {
+  switch (format) {
+    case Format::kOgg: return check_ogg(file, name);
+    case Format::kMp4: return check_mp4(file, name);
+    case Format::kMatroska: return check_matroska(file, name);
+    case Format::kAdts: return check_adts(file, name);
+    default: return;
+  }
+}
+
+[[noreturn]] void throw_not_sound(const FormatInfo& found, const std::string& name) {
+  if (found.format == Format::kEmpty) throw Error(ErrorCode::kBadFile, name + ": expected sound, found an empty file");
+  if (found.kind == MediaKind::kSound) {
+    throw Error(ErrorCode::kUnsupported, name + ": looks like " + found.name + ", which g3n cannot read; convert it to WAV or FLAC");
+  }
+  throw Error(ErrorCode::kBadFile, name + ": expected sound, found what looks like " + found.name);
+}
+
+}  // namespace
+}  // namespace media
+
+Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& name, double max_seconds) {
+  using namespace media;
+  const FormatInfo& found = sniff(bytes);
+  const bool guess = found.format == Format::kUnknown;
+  if (!guess && (found.kind != MediaKind::kSound || !found.readable)) throw_not_sound(found, name);
+  check_complete(bytes, found.format, name);
+  SampleCollector collector(name, max_seconds);
+  if (found.format != Format::kWav || !decode_wav(bytes, name, &collector)) decode_by_ffmpeg(bytes, found.demuxer, name, &collector);
+  return {collector.finish()};
+}
+
+}  // namespace g3n
