@@ -63,9 +63,6 @@ struct ModelInfo {
   std::int64_t weight_bytes = 0;    // packed in memory
 };
 
-// How control tokens inside a text are read.
-enum class ControlTokens { kParse, kPlainText };
-
 class Session;
 
 class Engine {
@@ -81,7 +78,7 @@ class Engine {
   const std::vector<std::int32_t>& default_stop_ids() const;
 
   // ---- tokenizer ---- throws kUnsupported when the checkpoint has none
-  std::vector<std::int32_t> encode(std::string_view text, ControlTokens control = ControlTokens::kPlainText) const;
+  std::vector<std::int32_t> encode(std::string_view text, ControlTokens control = ControlTokens::kAsText) const;
   std::string decode(const std::vector<std::int32_t>& ids, bool skip_special = true) const;
   std::string piece(std::int32_t id) const;
 

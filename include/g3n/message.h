@@ -7,6 +7,12 @@
 
 namespace g3n {
 
+// What the literal of a control token (<end_of_turn>, <bos>, <image_soft_token>, ...) in a text means.
+enum class ControlTokens {
+  kAsText,  // characters like any others: for text of users
+  kParse,   // the token: for rendered prompts and for callers who know what they do
+};
+
 // An encoded file (JPEG, PNG, WAV, FLAC, ...), recognised by its content. name is used in error messages only.
 struct MediaBytes {
   std::vector<std::uint8_t> bytes;
