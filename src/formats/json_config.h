@@ -1,5 +1,5 @@
 // Config: a JSON object from a file, read key by key with types, ranges and defaults; errors name file, key, what was wanted and found.
-// The JSON library stays behind this header.
+// The JSON library stays behind formats/json_events.h. Python's NaN, Infinity and -Infinity are numbers; a key given twice takes its last value.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -21,6 +21,10 @@ class Config {
   bool has(const std::string& key) const;              // present and not null
   // The sub-object; an absent or null key gives an empty object.
   Config object(const std::string& key) const;
+  // A list of objects (messages, shards); absent or null: empty.
+  std::vector<Config> objects(const std::string& key) const;
+  // The keys of this object, sorted; null values included.
+  std::vector<std::string> keys() const;
 
   // Present and of the right type, else the default when the key is absent or null, else Error{kBadFile}.
   int64_t integer(const std::string& key, std::optional<int64_t> fallback = {}, int64_t min = INT64_MIN, int64_t max = INT64_MAX) const;

@@ -1,0 +1,407 @@
+#include "formats/safetensors.h"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <unordered_set>
+
+#include "core/mapped_file.h"
+#include "formats/file_kind.h"
+#include "formats/json_config.h"
+#include "formats/json_events.h"
+#include "g3n/error.h"
+
+namespace g3n {
+namespace {
+
+constexpr size_t kMaxNameBytes = 65536;
+constexpr size_t kMaxRank = 32;
+constexpr DType kReadable[] = {DType::kF32, DType::kBF16, DType::kF16, DType::kI8, DType::kU8, DType::kI32, DType::kI64, DType::kF64, DType::kBool};
+
+// Names come from files: one line and bounded in messages.
+std::string printable_name(const std::string& name) {
+  std::string out;
+  for (const char c : name.substr(0, 120)) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+  return name.size() > 120 ? out + "..." : out;
+}
+
+std::optional<DType> dtype_from_name(const std::string& name) {
+  for (const DType type : kReadable)
+    if (name == dtype_name(type)) return type;
+  return {};
+}
+
+struct HeaderEntry {
+  TensorInfo info;
+  std::string dtype;
+  uint64_t begin = 0, end = 0;
+};
+
+// Fills the entries of {"NAME": {"dtype": "F32", "shape": [..], "data_offsets": [b, e]}, ..., "__metadata__": {..}}.
+class HeaderEvents : public JsonEvents {
+ public:
+  HeaderEvents(const std::string& path, std::vector<HeaderEntry>& entries, std::map<std::string, std::string>& metadata)
+      : path_(path), entries_(entries), metadata_(metadata) {}
+
+  void on_object_begin() override {
+    ++depth_;
+    if (skipping()) return;
+    if (depth_ == 3 && !in_metadata_ && field_ == Field::kOther) return skip();
+    if (depth_ > 2) unexpected("an object");
+    if (depth_ == 2 && !in_metadata_) seen_ = 0;
+  }
+  void on_object_end() override {
+    if (!skipping() && depth_ == 2 && !in_metadata_ && seen_ != 7) fail("expected dtype, shape and data_offsets");
+    leave();
+  }
+  void on_list_begin() override {
+    ++depth_;
+    if (skipping()) return;
+    if (depth_ != 3 || in_metadata_ || field_ == Field::kDtype) unexpected("a list");
+    if (field_ == Field::kOther) return skip();
+    values_.clear();
+  }
+  void on_list_end() override {
+    if (!skipping()) {
+      if (field_ == Field::kShape) entry().info.shape.assign(values_.begin(), values_.end());
+      if (field_ == Field::kOffsets) {
+        if (values_.size() != 2) fail("data_offsets: expected 2 numbers, found " + std::to_string(values_.size()));
+        entry().begin = static_cast<uint64_t>(values_[0]);
+        entry().end = static_cast<uint64_t>(values_[1]);
+      }
+    }
+    leave();
+  }
+  void on_key(std::string& key) override {
+    if (skipping()) return;
+    if (depth_ == 1) return begin_entry(key);
+    if (in_metadata_) {
+      metadata_key_ = std::move(key);
+      return;
+    }
+    field_ = key == "dtype" ? Field::kDtype : key == "shape" ? Field::kShape : key == "data_offsets" ? Field::kOffsets : Field::kOther;
+    if (field_ == Field::kOther) return;
+    const int bit = 1 << static_cast<int>(field_);
+    if (seen_ & bit) fail(key + " appears twice");
+    seen_ |= bit;
+  }
+  void on_text(std::string& value) override {
+    if (skipping()) return;
+    if (depth_ == 2 && in_metadata_) {
+      metadata_[metadata_key_] = std::move(value);
+    } else if (depth_ == 2 && field_ == Field::kDtype) {
+      entry().dtype = std::move(value);
+    } else if (depth_ != 2 || field_ != Field::kOther) {
+      unexpected("a string");
+    }
+  }
+  void on_integer(int64_t value) override {
+    if (skipping()) return;
+    if (depth_ == 3 && value >= 0) {
+      if (values_.size() >= kMaxRank) fail("a list of more than " + std::to_string(kMaxRank) + " numbers");
+      values_.push_back(value);
+    } else {
+      unexpected(depth_ == 3 ? std::to_string(value) : "a number");
+    }
+  }
+  void on_number(double value) override { scalar("the number " + std::to_string(value)); }
+  void on_null() override {
+    // "__metadata__": null is allowed.
+    if (!(depth_ == 1 && in_metadata_)) scalar("null");
+  }
+  void on_boolean(bool) override { scalar("true or false"); }
+
+ private:
+  enum class Field { kDtype, kShape, kOffsets, kOther };
+
+  bool skipping() const { return skip_depth_ != 0; }
+  void skip() { skip_depth_ = depth_; }
+  void leave() {
+    if (skip_depth_ == depth_) skip_depth_ = 0;
+    --depth_;
+  }
+  HeaderEntry& entry() { return entries_.back(); }
+  void begin_entry(std::string& key) {
+    if (key.size() > kMaxNameBytes)
+      throw Error(ErrorCode::kBadFile, path_ + ": a tensor name of " + std::to_string(key.size()) + " bytes, expected at most " + std::to_string(kMaxNameBytes));
+    in_metadata_ = key == "__metadata__";
+    if (!names_.insert(key).second) throw Error(ErrorCode::kBadFile, path_ + ": " + printable_name(key) + ": the header names it twice");
+    if (in_metadata_) return;
+    entries_.emplace_back();
+    entry().info.name = std::move(key);
+  }
+  void scalar(const std::string& what) {
+    if (skipping() || (depth_ == 2 && !in_metadata_ && field_ == Field::kOther)) return;
+    unexpected(what);
+  }
+  [[noreturn]] void unexpected(const std::string& found) const {
+    fail((in_metadata_ ? "expected an object of strings" : "expected {\"dtype\": a string, \"shape\": [integers >= 0], \"data_offsets\": [begin, end]}") +
+         std::string(", found ") + found);
+  }
+  [[noreturn]] void fail(const std::string& what) const {
+    throw Error(ErrorCode::kBadFile, path_ + ": " + (in_metadata_ || entries_.empty() ? "__metadata__" : printable_name(entries_.back().info.name)) + ": " + what);
+  }
+
+  const std::string& path_;
+  std::vector<HeaderEntry>& entries_;
+  std::map<std::string, std::string>& metadata_;
+  std::unordered_set<std::string> names_;
+  std::string metadata_key_;
+  std::vector<int64_t> values_;
+  int depth_ = 0, skip_depth_ = 0, seen_ = 0;
+  Field field_ = Field::kOther;
+  bool in_metadata_ = false;
+};
+
+// The header's text, after the checks on its length.
+std::string_view header_text(std::span<const std::byte> file, const std::string& path) {
+  refuse_lfs_pointer(file, path);
+  const auto bad = [&](const std::string& what) { throw Error(ErrorCode::kBadFile, path + ": " + what); };
+  const std::string size_text = std::to_string(file.size());
+  const FileKind kind = file_kind(file.first(std::min<size_t>(file.size(), 64)));
+  if (kind == FileKind::kGguf) bad("expected a safetensors file, found GGUF");
+  if (kind == FileKind::kZip || kind == FileKind::kPickle) bad("expected a safetensors file, found a PyTorch pickle");
+  if (file.size() < 8) bad("the file is " + size_text + " bytes, a safetensors header needs at least 8");
+  uint64_t length;
+  std::memcpy(&length, file.data(), 8);
+  if (length > kMaxSafetensorsHeader)
+    bad("not a safetensors file: header of " + std::to_string(length) + " bytes, at most " + std::to_string(kMaxSafetensorsHeader) + " are allowed");
+  if (length > file.size() - 8) bad("truncated: the file is " + size_text + " bytes, its header needs " + std::to_string(length + 8));
+  const std::string_view text(reinterpret_cast<const char*>(file.data()) + 8, length);
+  if (text.empty() || text[0] != '{') bad("safetensors header: expected a JSON object");
+  return text;
+}
+
+// dtype, byte size against shape; gives the entry its data.
+void resolve(HeaderEntry& entry, std::span<const std::byte> data, const std::string& path) {
+  static const std::set<std::string> kKnown = {"U16", "I16", "U32", "U64", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "F6_E2M3", "F6_E3M2", "C64", "F8_E4M3FNUZ", "F8_E5M2FNUZ"};
+  const std::string where = path + ": " + printable_name(entry.info.name);
+  const std::optional<DType> dtype = dtype_from_name(entry.dtype);
+  if (!dtype && kKnown.contains(entry.dtype))
+    throw Error(ErrorCode::kUnsupported, where + ": dtype " + entry.dtype + " (a quantised checkpoint?): expected the unquantised model in BF16, F32 or F16");
+  if (!dtype) throw Error(ErrorCode::kBadFile, where + ": unknown dtype \"" + printable_name(entry.dtype) + "\"");
+  entry.info.dtype = *dtype;
+  int64_t bytes = dtype_bytes(*dtype);
+  for (const int64_t extent : entry.info.shape)
+    if (__builtin_mul_overflow(bytes, extent, &bytes)) throw Error(ErrorCode::kBadFile, where + ": shape " + shape_text(entry.info.shape) + " overflows");
+  if (static_cast<uint64_t>(bytes) != entry.end - entry.begin)
+    throw Error(ErrorCode::kBadFile, where + ": " + entry.dtype + " " + shape_text(entry.info.shape) + " needs " + std::to_string(bytes) +
+                                         " bytes, data_offsets give " + std::to_string(entry.end - entry.begin));
+  entry.info.bytes = bytes;
+  entry.info.data = data.data() + entry.begin;
+  entry.info.file = path;
+}
+
+}  // namespace
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::string out = "[";
+  for (size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
+  return out + "]";
+}
+
+SafetensorsContents parse_safetensors(std::span<const std::byte> file, const std::string& path) {
+  const std::string_view text = header_text(file, path);
+  std::vector<HeaderEntry> entries;
+  SafetensorsContents out;
+  HeaderEvents events(path, entries, out.metadata);
+  parse_json(text, path + ": safetensors header", events);
+
+  // Data in order, each tensor beginning where the one before ends: no holes, no overlaps, and the last ends with the file.
+  std::stable_sort(entries.begin(), entries.end(), [](const HeaderEntry& a, const HeaderEntry& b) {
+    return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
+  });
+  const uint64_t data_bytes = file.size() - 8 - text.size();
+  uint64_t at = 0;
+  for (const HeaderEntry& entry : entries) {
+    const std::string offsets = "data_offsets [" + std::to_string(entry.begin) + ", " + std::to_string(entry.end) + "]";
+    const std::string where = path + ": " + printable_name(entry.info.name) + ": ";
+    if (entry.end < entry.begin) throw Error(ErrorCode::kBadFile, where + offsets + ": the end is before the begin");
+    if (entry.begin < at) throw Error(ErrorCode::kBadFile, where + offsets + " overlap the tensor before, which ends at " + std::to_string(at));
+    if (entry.begin > at) throw Error(ErrorCode::kBadFile, where + offsets + " leave a hole after byte " + std::to_string(at));
+    at = entry.end;
+  }
+  if (at != data_bytes) {
+    const uint64_t needed = at + 8 + text.size();  // at is below 2^63: both offsets are int64
+    throw Error(ErrorCode::kBadFile, path + (at > data_bytes ? ": truncated: the file is " : ": too long: the file is ") + std::to_string(file.size()) +
+                                         " bytes, its header needs " + std::to_string(needed));
+  }
+  out.tensors.reserve(entries.size());
+  for (HeaderEntry& entry : entries) {
+    resolve(entry, file.subspan(8 + text.size()), path);
+    out.tensors.push_back(std::move(entry.info));
+  }
+  return out;
+}
+
+namespace {
+
+// One or several mapped files.
+class MappedTensors : public TensorSource {
+ public:
+  const TensorInfo* find(const std::string& name) const override {
+    const auto found = tensors_.find(name);
+    return found == tensors_.end() ? nullptr : &found->second;
+  }
+  const std::map<std::string, TensorInfo>& tensors() const override { return tensors_; }
+  void will_need(const TensorInfo& tensor) const override {
+    if (const MappedFile* file = file_of(tensor)) file->will_need(offset(*file, tensor), static_cast<size_t>(tensor.bytes));
+  }
+  void drop(const TensorInfo& tensor) const override {
+    if (const MappedFile* file = file_of(tensor)) file->drop(offset(*file, tensor), static_cast<size_t>(tensor.bytes));
+  }
+
+  // Maps and checks one file; its tensors are given to `take`.
+  template <typename F>
+  void add_file(const std::string& path, F&& take) {
+    auto file = std::make_unique<MappedFile>(path);
+    SafetensorsContents contents = parse_safetensors(file->bytes(), path);
+    files_.push_back(std::move(file));
+    for (TensorInfo& tensor : contents.tensors) take(tensor);
+  }
+  void insert(TensorInfo& tensor) {
+    std::string name = tensor.name;
+    tensors_.emplace(std::move(name), std::move(tensor));
+  }
+
+ private:
+  static size_t offset(const MappedFile& file, const TensorInfo& tensor) { return static_cast<size_t>(tensor.data - file.bytes().data()); }
+  const MappedFile* file_of(const TensorInfo& tensor) const {
+    for (const auto& file : files_)
+      if (file->path() == tensor.file) return file.get();
+    return nullptr;
+  }
+
+  std::vector<std::unique_ptr<MappedFile>> files_;
+  std::map<std::string, TensorInfo> tensors_;
+};
+
+// The string values of "weight_map".
+class IndexEvents : public JsonEvents {
+ public:
+  explicit IndexEvents(const std::string& path) : path_(path) {}
+  std::map<std::string, std::string> weight_map;
+  bool found = false;
+
+  void on_object_begin() override {
+    ++depth_;
+    if (depth_ == 2 && key_ == "weight_map") inside_ = found = true;
+    else if (inside_) wrong();
+  }
+  void on_object_end() override {
+    if (depth_ == 2) inside_ = false;
+    --depth_;
+  }
+  void on_list_begin() override {
+    ++depth_;
+    if (inside_ || depth_ == 1) wrong();
+  }
+  void on_list_end() override { --depth_; }
+  void on_key(std::string& key) override {
+    if (depth_ == 1 || inside_) key_ = std::move(key);
+  }
+  void on_text(std::string& value) override {
+    if (inside_) weight_map[key_] = std::move(value);
+  }
+  void on_null() override { scalar(); }
+  void on_boolean(bool) override { scalar(); }
+  void on_integer(int64_t) override { scalar(); }
+  void on_number(double) override { scalar(); }
+
+ private:
+  void scalar() {
+    if (inside_) wrong();
+  }
+  [[noreturn]] void wrong() const {
+    throw Error(ErrorCode::kBadFile, path_ + ": expected an object whose weight_map gives a file name for each tensor" +
+                                         (inside_ ? ", found something else at " + printable_name(key_) : ""));
+  }
+
+  const std::string& path_;
+  std::string key_;
+  int depth_ = 0;
+  bool inside_ = false;
+};
+
+std::map<std::string, std::string> read_index(const std::string& path) {
+  const std::string text = read_text_file(path);
+  IndexEvents events(path);
+  parse_json(text, path, events);
+  if (!events.found || events.weight_map.empty()) throw Error(ErrorCode::kBadFile, path + ": expected a weight_map with at least one tensor");
+  for (const auto& [tensor, file] : events.weight_map)
+    if (file.empty() || file.find('/') != std::string::npos || file.find('\0') != std::string::npos || file == "." || file == "..")
+      throw Error(ErrorCode::kBadFile, path + ": " + printable_name(tensor) + ": expected the name of a file in the same folder, found \"" + printable_name(file) + "\"");
+  return std::move(events.weight_map);
+}
+
+std::vector<std::string> unique_shards(const std::map<std::string, std::string>& weight_map) {
+  std::set<std::string> shards;
+  for (const auto& [tensor, file] : weight_map) shards.insert(file);
+  return {shards.begin(), shards.end()};
+}
+
+std::string joined(const std::vector<std::string>& items, size_t most, const char* separator) {
+  std::string out;
+  for (size_t i = 0; i < std::min(items.size(), most); ++i) out += (i ? separator : "") + items[i];
+  if (items.size() > most) out += std::string(separator) + "and " + std::to_string(items.size() - most) + " more";
+  return out;
+}
+
+std::unique_ptr<TensorSource> open_shards(const std::string& folder, const std::string& index_path) {
+  const std::map<std::string, std::string> weight_map = read_index(index_path);
+  const std::vector<std::string> shards = unique_shards(weight_map);
+  std::vector<std::string> missing, problems;
+  auto source = std::make_unique<MappedTensors>();
+  for (const std::string& shard : shards) {
+    const std::string path = (std::filesystem::path(folder) / shard).string();
+    std::error_code ignored;
+    if (!std::filesystem::exists(path, ignored)) {
+      missing.push_back(shard);
+      continue;
+    }
+    try {
+      // A tensor that two shards hold is taken from the one that the index names.
+      source->add_file(path, [&](TensorInfo& tensor) {
+        const auto listed = weight_map.find(tensor.name);
+        if (listed == weight_map.end() || listed->second == shard) source->insert(tensor);
+      });
+    } catch (const Error& error) {
+      problems.push_back(error.what());
+    }
+  }
+  if (!missing.empty())
+    problems.insert(problems.begin(), index_path + ": " + std::to_string(missing.size()) + " of " + std::to_string(shards.size()) +
+                                          " shards are missing: " + joined(missing, 20, ", "));
+  if (problems.empty()) {
+    std::vector<std::string> lacking;
+    for (const auto& [tensor, file] : weight_map)
+      if (!source->find(tensor)) lacking.push_back(printable_name(tensor) + " (" + file + ")");
+    if (!lacking.empty()) problems.push_back(index_path + ": " + std::to_string(lacking.size()) + " tensors are not in their shards: " + joined(lacking, 20, ", "));
+  }
+  if (!problems.empty()) throw Error(missing.empty() ? ErrorCode::kBadFile : ErrorCode::kNotFound, joined(problems, 20, "; "));
+  return source;
+}
+
+}  // namespace
+
+std::vector<std::string> shards_of_index(const std::string& path) { return unique_shards(read_index(path)); }
+
+std::unique_ptr<TensorSource> open_safetensors_file(const std::string& path) {
+  auto source = std::make_unique<MappedTensors>();
+  source->add_file(path, [&](TensorInfo& tensor) { source->insert(tensor); });
+  return source;
+}
+
+std::unique_ptr<TensorSource> open_safetensors_folder(const std::string& folder) {
+  const std::filesystem::path base(folder);
+  const std::string single = (base / "model.safetensors").string(), index = single + ".index.json";
+  std::error_code ignored;
+  if (std::filesystem::exists(single, ignored)) return open_safetensors_file(single);
+  if (std::filesystem::exists(index, ignored)) return open_shards(folder, index);
+  throw Error(ErrorCode::kNotFound, folder + ": expected model.safetensors or model.safetensors.index.json, found neither");
+}
+
+}  // namespace g3n
