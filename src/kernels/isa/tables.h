@@ -1,0 +1,12 @@
+// The tables of the ISA units, one per unit; which of them are built is decided by CMakeLists.txt.
+#pragma once
+#include "kernels/table.h"
+
+namespace g3n {
+
+extern const KernelTable kAvx2Kernels;
+extern const KernelTable kAvx512Kernels;
+extern const KernelTable kAvx512Bf16Kernels;
+extern const KernelTable kNeonKernels;
+
+}  // namespace g3n

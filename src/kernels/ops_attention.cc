@@ -1,0 +1,194 @@
+// Attention of ops.h over paged K and V: the split into (run of rows x KV head x segment), and the merge of segments.
+#include <cstring>
+
+#include "kernels/ops_internal.h"
+
+namespace g3n {
+namespace {
+
+constexpr int64_t kBlocksPerSegment = kKeySegment / kKeyBlock;
+constexpr int64_t kRunRows = 24;                     // query rows (tokens x heads of one KV head) that share a look at K and V
+constexpr int64_t kStateBytes = 8 << 20;             // of partial states alive at once
+
+// Where K and V of one KV head and position lie.
+struct Place {
+  std::byte *keys, *values;  // first K panel pair of the block, first V row of the block
+};
+Place block_place(const KeyValues& kv, int64_t block, int64_t head) {
+  const int64_t position = block * kKeyBlock, slot = kv.ring_positions ? position % kv.ring_positions : position;
+  const int64_t size = dtype_bytes(kv.dtype), plane = kv.page_positions * kv.head_dim * size;
+  std::byte* page = kv.pages[static_cast<size_t>(slot / kv.page_positions)] + head * 2 * plane;
+  const int64_t offset = slot % kv.page_positions * kv.head_dim * size;
+  return {page + offset, page + plane + offset};
+}
+
+// Positions that the pages (or the ring) hold.
+int64_t capacity(const KeyValues& kv) { return kv.ring_positions ? INT64_MAX : static_cast<int64_t>(kv.pages.size()) * kv.page_positions; }
+
+void check_cache(const KeyValues& kv) {
+  expect(kv.dtype == DType::kF32 || kv.dtype == DType::kBF16, "attention: K and V are F32 or BF16");
+  expect(kv.kv_heads > 0 && kv.head_dim > 0 && kv.head_dim % 2 == 0, "attention: head_dim must be even and heads at least one");
+  expect(kv.page_positions > 0 && kv.page_positions % kKeyBlock == 0, "attention: pages hold a multiple of 32 positions");
+  expect(kv.ring_positions % kKeyBlock == 0 && (!kv.ring_positions || (kv.pages.size() == 1 && kv.ring_positions <= kv.page_positions)),
+         "attention: a ring is one page and a multiple of 32 positions");
+}
+
+// Neighbouring tokens of one sequence.
+struct Run {
+  const AttentionSequence* sequence;
+  int64_t first, tokens;             // within the sequence
+  int64_t segment, segments;         // absolute segments that any of them sees
+  float* states;                     // [kv_heads][tokens * group][segments][state_step]
+};
+
+struct Plan {
+  View<const float, 2> q;
+  View<float, 2> out;
+  int64_t heads, head_dim, kv_heads, group, state_step;
+};
+
+int64_t run_floats(const Plan& p, const Run& run) { return p.heads * run.tokens * run.segments * p.state_step; }
+
+float* state_of(const Plan& p, const Run& run, int64_t kv_head, int64_t row, int64_t segment) {
+  return run.states + ((kv_head * run.tokens * p.group + row) * run.segments + segment) * p.state_step;
+}
+
+// One KV head and one segment of a run.
+void attend(const Context& ctx, const Plan& p, const Run& run, int64_t kv_head, int64_t segment) {
+  const KeyValues& kv = run.sequence->kv;
+  const KeyRange* visible = run.sequence->visible.data() + run.first;
+  const int64_t begin = (run.segment + segment) * kKeySegment, end = begin + kKeySegment;
+  int64_t low = end, high = begin;  // seen by any row within the segment
+  for (int64_t t = 0; t < run.tokens; ++t) {
+    low = std::min(low, std::max(begin, visible[t].begin));
+    high = std::max(high, std::min(end, visible[t].end));
+  }
+  const void *keys[kBlocksPerSegment], *values[kBlocksPerSegment];
+  const int64_t first_block = low / kKeyBlock, block_count = low < high ? (high + kKeyBlock - 1) / kKeyBlock - first_block : 0;
+  for (int64_t b = 0; b < block_count; ++b) {
+    const Place place = block_place(kv, first_block + b, kv_head);
+    keys[b] = place.keys, values[b] = place.values;
+  }
+  AttentionRow rows[kRunRows];
+  AttentionSegment a{rows, 0, p.head_dim, first_block, block_count, keys, values};
+  const int64_t row_count = run.tokens * p.group;
+  for (int64_t r = 0; r < row_count; ++r) {
+    const int64_t token = r / p.group, head = kv_head * p.group + r % p.group;
+    rows[a.row_count++] = {p.q.row(run.sequence->first_row + run.first + token) + head * p.head_dim, visible[token].begin, visible[token].end,
+                           state_of(p, run, kv_head, r, segment)};
+    if (a.row_count < kRunRows && r + 1 < row_count) continue;
+    kv.dtype == DType::kBF16 ? ctx.kernels.attention_bf16(a) : ctx.kernels.attention_f32(a);
+    a.row_count = 0;
+  }
+}
+
+// The runs [0, count) together: all their segments, then the merges.
+void attend_runs(Context& ctx, const Plan& p, const Run* runs, int64_t count) {
+  int64_t most_segments = 0, most_tokens = 0, cost = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    most_segments = std::max(most_segments, runs[i].segments);
+    most_tokens = std::max(most_tokens, runs[i].tokens);
+    for (int64_t t = 0; t < runs[i].tokens; ++t) {
+      const KeyRange& v = runs[i].sequence->visible[static_cast<size_t>(runs[i].first + t)];
+      cost += (v.end - v.begin) * p.heads * p.head_dim / 8;
+    }
+  }
+  const int64_t tasks = count * p.kv_heads * most_segments;
+  ctx.pool.parallel_for(tasks, cost < kSerialValues ? tasks : 1, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) {
+      const Run& run = runs[task / (p.kv_heads * most_segments)];
+      const int64_t segment = task % most_segments;
+      if (segment < run.segments) attend(ctx, p, run, task / most_segments % p.kv_heads, segment);
+    }
+  });
+  for_rows(ctx, count * most_tokens, p.heads * p.state_step * most_segments, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const Run& run = runs[i / most_tokens];
+      const int64_t token = i % most_tokens;
+      if (token >= run.tokens) continue;
+      float* out = p.out.row(run.sequence->first_row + run.first + token);
+      for (int64_t h = 0; h < p.heads; ++h)
+        ctx.kernels.attention_merge(state_of(p, run, h / p.group, token * p.group + h % p.group, 0), p.state_step, run.segments, p.head_dim,
+                                    out + h * p.head_dim);
+    }
+  });
+}
+
+// Run `index` of a sequence, without its states.
+Run make_run(const Plan& p, const AttentionSequence& sequence, int64_t first, int64_t tokens_per_run) {
+  Run run{&sequence, first, std::min(tokens_per_run, static_cast<int64_t>(sequence.visible.size()) - first), 0, 0, nullptr};
+  int64_t low = INT64_MAX, high = 0;
+  for (int64_t t = 0; t < run.tokens; ++t) {
+    const KeyRange& v = sequence.visible[static_cast<size_t>(first + t)];
+    low = std::min(low, v.begin), high = std::max(high, v.end);
+  }
+  run.segment = low / kKeySegment;
+  run.segments = (high + kKeySegment - 1) / kKeySegment - run.segment;
+  return run;
+}
+
+template <typename T>
+void write_key(T value, std::byte* keys, int64_t key, int64_t d, int64_t head_dim) {
+  T* panel = reinterpret_cast<T*>(keys) + key / kPanelRows * kPanelRows * head_dim;
+  if constexpr (sizeof(T) == 2) panel[d / 2 * 32 + key % kPanelRows * 2 + d % 2] = value;
+  else panel[d * kPanelRows + key % kPanelRows] = value;
+}
+
+}  // namespace
+
+void kv_append(Context& ctx, const KeyValues& kv, int64_t first_position, View<const float, 2> k, View<const float, 2> v) {
+  check_cache(kv);
+  const int64_t tokens = k.dim[0], head_dim = kv.head_dim;
+  expect_shape(k, {tokens, kv.kv_heads * head_dim}, "kv_append k");
+  expect_shape(v, {tokens, kv.kv_heads * head_dim}, "kv_append v");
+  expect(first_position >= 0 && first_position + tokens <= capacity(kv), "kv_append: positions beyond the pages");
+  for_rows(ctx, tokens, kv.kv_heads * head_dim * 2, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t)
+      for (int64_t head = 0; head < kv.kv_heads; ++head) {
+        const int64_t position = first_position + t, key = position % kKeyBlock;
+        const Place place = block_place(kv, position / kKeyBlock, head);
+        const float *from_k = k.row(t) + head * head_dim, *from_v = v.row(t) + head * head_dim;
+        if (kv.dtype == DType::kBF16) {
+          for (int64_t d = 0; d < head_dim; ++d) write_key(f32_to_bf16(from_k[d]), place.keys, key, d, head_dim);
+          ctx.kernels.to_bf16(from_v, reinterpret_cast<bf16_t*>(place.values) + key * head_dim, head_dim);
+        } else {
+          for (int64_t d = 0; d < head_dim; ++d) write_key(from_k[d], place.keys, key, d, head_dim);
+          std::memcpy(place.values + key * head_dim * 4, from_v, static_cast<size_t>(head_dim) * 4);
+        }
+      }
+  });
+}
+
+void attention(Context& ctx, View<const float, 2> q, int64_t heads, std::span<const AttentionSequence> sequences, View<float, 2> out) {
+  expect_shape(out, q.dim, "attention out");
+  if (sequences.empty()) return;
+  Plan p{q, out, heads, sequences[0].kv.head_dim, sequences[0].kv.kv_heads, 0, 0};
+  expect(p.kv_heads > 0 && heads % p.kv_heads == 0, "attention: heads are not a multiple of KV heads");
+  expect(q.dim[1] == heads * p.head_dim, "attention: q is not heads * head_dim wide");
+  p.group = heads / p.kv_heads;
+  p.state_step = round_up(p.head_dim + 2, 16);
+  const int64_t tokens_per_run = std::max<int64_t>(1, kRunRows / p.group);
+  int64_t run_count = 0;
+  for (const AttentionSequence& s : sequences) {
+    check_cache(s.kv);
+    expect(s.kv.head_dim == p.head_dim && s.kv.kv_heads == p.kv_heads, "attention: sequences differ in their heads");
+    expect(s.first_row >= 0 && s.first_row + static_cast<int64_t>(s.visible.size()) <= q.dim[0], "attention: rows outside q");
+    for (const KeyRange& v : s.visible) expect(v.begin >= 0 && v.begin < v.end && v.end <= capacity(s.kv), "attention: an empty or impossible range of keys");
+    run_count += (static_cast<int64_t>(s.visible.size()) + tokens_per_run - 1) / tokens_per_run;
+  }
+  const ArenaScope scope(ctx.arena);
+  Run* runs = ctx.arena.take<Run>(run_count);
+  int64_t n = 0;
+  for (const AttentionSequence& s : sequences)
+    for (int64_t first = 0; first < static_cast<int64_t>(s.visible.size()); first += tokens_per_run) runs[n++] = make_run(p, s, first, tokens_per_run);
+  for (int64_t first = 0, next = 0; first < run_count; first = next) {  // as many runs as their states allow
+    int64_t floats = 0;
+    while (next < run_count && (next == first || (floats + run_floats(p, runs[next])) * 4 <= kStateBytes)) floats += run_floats(p, runs[next++]);
+    const ArenaScope states(ctx.arena);
+    float* memory = ctx.arena.take<float>(floats);
+    for (int64_t i = first; i < next; ++i) runs[i].states = memory, memory += run_floats(p, runs[i]);
+    attend_runs(ctx, p, runs + first, next - first);
+  }
+}
+
+}  // namespace g3n

@@ -1,0 +1,170 @@
+// Dense products and embedding rows of ops.h: rounding of the inputs once, and the split into tasks of (rows x panels).
+#include <string>
+
+#include "g3n/error.h"
+#include "kernels/ops_internal.h"
+
+namespace g3n {
+namespace {
+
+// One x in the forms that the weights of a call ask for.
+struct Inputs {
+  View<const float, 2> f32;    // as it is, or rounded to bf16 values
+  const bf16_t* bf16 = nullptr;  // [rows, bf16_step], zero beyond cols; only for tables with bf16_dot
+  int64_t bf16_step = 0;
+};
+
+constexpr int64_t kMaxProducts = 8;
+constexpr int64_t kInputBytes = 384 << 10;  // of x that one task goes over again for each panel: stays in L2
+
+struct Split {
+  int64_t row_block, row_blocks, run, runs;  // run: panels of one task
+};
+
+Split split_product(const Context& ctx, int64_t rows, int64_t cols, int64_t outputs) {
+  const int64_t panels = (outputs + kPanelRows - 1) / kPanelRows;
+  Split s;
+  s.row_block = std::clamp<int64_t>(kInputBytes / (cols * 4) / 24 * 24, 24, 240);
+  s.row_blocks = (rows + s.row_block - 1) / s.row_block;
+  if (s.row_blocks > 1) {  // equal blocks, in whole tiles
+    s.row_block = round_up((rows + s.row_blocks - 1) / s.row_blocks, 12);
+    s.row_blocks = (rows + s.row_block - 1) / s.row_block;
+  }
+  const int64_t tasks_wanted = ctx.pool.threads() == 1 ? 1 : ctx.pool.threads() * 8;
+  s.run = std::max<int64_t>(1, panels * s.row_blocks / tasks_wanted);
+  s.run = std::min(panels, round_up(s.run, 4));  // decode reads four panels at once
+  if (rows > 3 && panels * s.row_blocks < tasks_wanted * 4) s.run = std::min<int64_t>(s.run, 2);
+  s.runs = (panels + s.run - 1) / s.run;
+  return s;
+}
+
+void run_task(const Context& ctx, const Inputs& x, const Product& product, const Split& split, int64_t task) {
+  const WeightView& w = product.weight;
+  const int64_t row = task % split.row_blocks * split.row_block, panel = task / split.row_blocks * split.run;
+  PanelMatmul m;
+  m.rows = std::min(split.row_block, x.f32.dim[0] - row);
+  m.cols = w.cols;
+  m.weight = w.data + panel * w.step_bytes;
+  m.panel_step = w.step_bytes;
+  m.out = product.out.row(row) + panel * kPanelRows;
+  m.out_step = product.out.step[0];
+  m.outputs = std::min(split.run * kPanelRows, w.rows - panel * kPanelRows);
+  if (w.dtype == DType::kBF16 && x.bf16) {
+    m.x = x.bf16 + row * x.bf16_step;
+    m.x_step = x.bf16_step;
+    return ctx.kernels.matmul_bf16_bf16(m);
+  }
+  m.x = x.f32.row(row);
+  m.x_step = x.f32.step[0];
+  w.dtype == DType::kBF16 ? ctx.kernels.matmul_bf16(m) : ctx.kernels.matmul_f32(m);
+}
+
+Inputs prepare_inputs(Context& ctx, View<const float, 2> x, std::span<const Product> products, ComputeType compute) {
+  Inputs inputs{.f32 = x};
+  if (compute == ComputeType::kF32) return inputs;
+  bool f32_weights = false, bf16_weights = false;
+  for (const Product& p : products) (p.weight.dtype == DType::kBF16 ? bf16_weights : f32_weights) = true;
+  const int64_t rows = x.dim[0], cols = x.dim[1];
+  if (bf16_weights && ctx.kernels.bf16_dot) {
+    const int64_t step = round_up(cols, kBlockCols);
+    bf16_t* out = ctx.arena.take<bf16_t>(rows * step);
+    for_rows(ctx, rows, cols, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        ctx.kernels.to_bf16(x.row(r), out + r * step, cols);
+        std::fill(out + r * step + cols, out + (r + 1) * step, bf16_t{0});
+      }
+    });
+    inputs.bf16 = out, inputs.bf16_step = step;
+  }
+  if (f32_weights || !ctx.kernels.bf16_dot) inputs.f32 = rounded_input(ctx, x);
+  return inputs;
+}
+
+void multiply(Context& ctx, View<const float, 2> x, std::span<const Product> products, ComputeType compute) {
+  expect(products.size() <= kMaxProducts, "matmul: more than 8 products in one call");
+  const int64_t rows = x.dim[0], cols = x.dim[1];
+  if (rows == 0) return;
+  Split splits[kMaxProducts];
+  int64_t tasks = 0, work = 0;
+  for (size_t i = 0; i < products.size(); ++i) {
+    const WeightView& w = products[i].weight;
+    expect_weight(w, Layout::kPanels, "matmul");
+    expect_shape(x, {rows, w.cols}, "matmul x");
+    expect_shape(products[i].out, {rows, w.rows}, "matmul out");
+    splits[i] = split_product(ctx, rows, cols, w.rows);
+    tasks += splits[i].row_blocks * splits[i].runs;
+    work += rows * w.rows * cols / 8;
+  }
+  const ArenaScope scope(ctx.arena);
+  const Inputs inputs = prepare_inputs(ctx, x, products, compute);
+  ctx.pool.parallel_for(tasks, work < kSerialValues ? tasks : 1, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      size_t i = 0;
+      int64_t task = t;
+      while (task >= splits[i].row_blocks * splits[i].runs) task -= splits[i].row_blocks * splits[i].runs, ++i;
+      run_task(ctx, inputs, products[i], splits[i], task);
+    }
+  });
+}
+
+}  // namespace
+
+void expect(bool condition, const char* message) {
+  if (!condition) throw Error(ErrorCode::kInternal, message);
+}
+
+void expect_weight(const WeightView& weight, Layout layout, const char* op) {
+  if (!weight) throw Error(ErrorCode::kInternal, std::string(op) + ": the weight is null");
+  if (weight.layout != layout) throw Error(ErrorCode::kInternal, std::string(op) + ": the weight has the wrong layout");
+  if (weight.dtype != DType::kF32 && weight.dtype != DType::kBF16)
+    throw Error(ErrorCode::kInternal, std::string(op) + ": weights are F32 or BF16, this one is " + dtype_name(weight.dtype));
+}
+
+void for_rows(Context& ctx, int64_t rows, int64_t cost, RangeFunction f) {
+  if (rows <= 0) return;
+  if (rows * cost < kSerialValues || ctx.pool.threads() == 1) return f(0, rows);
+  const int64_t smallest = (kSerialValues / 4 + cost - 1) / std::max<int64_t>(cost, 1);
+  ctx.pool.parallel_for(rows, std::max(smallest, rows / (ctx.pool.threads() * 4)), f);
+}
+
+View<const float, 2> rounded_input(Context& ctx, View<const float, 2> x) {
+  if (ctx.compute == ComputeType::kF32) return x;
+  const View<float, 2> out = ctx.scratch(x.dim[0], x.dim[1]);
+  for_rows(ctx, x.dim[0], x.dim[1], [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) ctx.kernels.round_bf16(x.row(r), out.row(r), x.dim[1]);
+  });
+  return out;
+}
+
+void matmul(Context& ctx, View<const float, 2> x, std::initializer_list<Product> products) {
+  multiply(ctx, x, {products.begin(), products.size()}, ctx.compute);
+}
+void matmul(Context& ctx, View<const float, 2> x, const WeightView& weight, View<float, 2> out) {
+  const Product product{weight, out};
+  multiply(ctx, x, {&product, 1}, ctx.compute);
+}
+void matmul_f32(Context& ctx, View<const float, 2> x, const WeightView& weight, View<float, 2> out) {
+  const Product product{weight, out};
+  multiply(ctx, x, {&product, 1}, ComputeType::kF32);
+}
+
+void gather_rows(Context& ctx, const TableView& table, std::span<const int32_t> ids, int64_t first_col, float scale, View<float, 2> out) {
+  expect(table.data != nullptr, "gather_rows: the table is null");
+  expect_shape(out, {static_cast<int64_t>(ids.size()), out.dim[1]}, "gather_rows out");
+  expect(first_col >= 0 && first_col + out.dim[1] <= table.cols, "gather_rows: columns outside the table");
+  for (int32_t id : ids) expect(id >= 0 && id < table.rows, "gather_rows: id outside the table");
+  const int64_t cols = out.dim[1], size = dtype_bytes(table.dtype);
+  for_rows(ctx, out.dim[0], cols, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const std::byte* row = table.data + (ids[r] * table.cols + first_col) * size;
+      switch (table.dtype) {
+        case DType::kF32: ctx.kernels.scale(reinterpret_cast<const float*>(row), scale, out.row(r), cols); break;
+        case DType::kBF16: ctx.kernels.from_bf16(reinterpret_cast<const bf16_t*>(row), scale, out.row(r), cols); break;
+        default:
+          for (int64_t i = 0; i < cols; ++i) out.row(r)[i] = f16_to_f32(reinterpret_cast<const uint16_t*>(row)[i]) * scale;
+      }
+    }
+  });
+}
+
+}  // namespace g3n

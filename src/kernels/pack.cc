@@ -1,0 +1,91 @@
+#include "kernels/pack.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "g3n/error.h"
+
+namespace g3n {
+namespace {
+
+float source_value(const PackSource& source, int64_t index) {
+  switch (source.dtype) {
+    case DType::kF32: {
+      float value;
+      std::memcpy(&value, source.data + index * 4, 4);  // files align tensors to 8 bytes at best, old ones to 1
+      return value;
+    }
+    case DType::kBF16: {
+      bf16_t bits;
+      std::memcpy(&bits, source.data + index * 2, 2);
+      return bf16_to_f32(bits);
+    }
+    default: {
+      uint16_t bits;
+      std::memcpy(&bits, source.data + index * 2, 2);
+      return f16_to_f32(bits);
+    }
+  }
+}
+
+// Bytes from data to the value of (row, col).
+int64_t packed_offset(const WeightView& view, int64_t row, int64_t col) {
+  const int64_t size = dtype_bytes(view.dtype);
+  switch (view.layout) {
+    case Layout::kRows: return row * view.step_bytes + col * size;
+    case Layout::kNeurons: return col * view.step_bytes + row * size;
+    case Layout::kPanels: break;
+  }
+  const int64_t panel = row / kPanelRows * view.step_bytes, lane = row % kPanelRows;
+  return panel + (view.dtype == DType::kBF16 ? (col / 2 * 32 + lane * 2 + col % 2) * 2 : (col * kPanelRows + lane) * 4);
+}
+
+// True if the value was kept exactly.
+bool write_value(DType dtype, float value, std::byte* out) {
+  if (dtype == DType::kF32) {
+    std::memcpy(out, &value, 4);
+    return true;
+  }
+  const bf16_t bits = f32_to_bf16(value);
+  std::memcpy(out, &bits, 2);
+  return bf16_to_f32(bits) == value || value != value;
+}
+
+}  // namespace
+
+void pack_weight(ThreadPool& pool, const PackSource& source, const WeightView& view, std::byte* out) {
+  const bool known_source = source.dtype == DType::kF32 || source.dtype == DType::kBF16 || source.dtype == DType::kF16;
+  if (!known_source || (view.dtype != DType::kF32 && view.dtype != DType::kBF16))
+    throw Error(ErrorCode::kInternal, std::string("pack_weight: cannot pack ") + dtype_name(source.dtype) + " as " + dtype_name(view.dtype));
+  if (view.step_bytes < packed_step_bytes(view.dtype, view.layout, view.rows, view.cols))
+    throw Error(ErrorCode::kInternal, "pack_weight: step of " + std::to_string(view.step_bytes) + " bytes, at least " +
+                                          std::to_string(packed_step_bytes(view.dtype, view.layout, view.rows, view.cols)) + " needed");
+  std::atomic<bool> exact{true};
+  const bool neurons = view.layout == Layout::kNeurons;
+  const int64_t steps = neurons ? view.cols : view.layout == Layout::kPanels ? (view.rows + kPanelRows - 1) / kPanelRows : view.rows;
+  pool.parallel_for(steps, std::max<int64_t>(1, 65536 / view.step_bytes), [&](int64_t begin, int64_t end) {
+    bool kept = true;
+    std::memset(out + begin * view.step_bytes, 0, static_cast<size_t>((end - begin) * view.step_bytes));
+    const auto put = [&](int64_t row, int64_t col) {
+      kept &= write_value(view.dtype, source_value(source, row * view.cols + col), out + packed_offset(view, row, col));
+    };
+    if (neurons) {  // rows outside, so that a file's row is read in order
+      for (int64_t row = 0; row < view.rows; ++row)
+        for (int64_t col = begin; col < end; ++col) put(row, col);
+    } else {
+      const int64_t per_step = view.layout == Layout::kPanels ? kPanelRows : 1;
+      for (int64_t row = begin * per_step; row < std::min(end * per_step, view.rows); ++row)
+        for (int64_t col = 0; col < view.cols; ++col) put(row, col);
+    }
+    if (!kept) exact.store(false, std::memory_order_relaxed);
+  });
+  if (!exact.load()) throw Error(ErrorCode::kInternal, std::string("pack_weight: ") + dtype_name(source.dtype) + " values do not fit bf16 exactly");
+}
+
+float weight_value(const WeightView& view, int64_t row, int64_t col) {
+  const std::byte* at = view.data + packed_offset(view, row, col);
+  return source_value({view.dtype, at}, 0);
+}
+
+}  // namespace g3n

@@ -1,0 +1,57 @@
+// The reference table's kernels: plain C++, one value after the other, in the order of sums that table.h states.
+#pragma once
+#include "kernels/table.h"
+
+namespace g3n::reference {
+
+// 16 lanes and the tree of table.h.
+struct Lanes {
+  float lane[16] = {};
+  float sum() const {
+    float t[16];
+    for (int i = 0; i < 16; ++i) t[i] = lane[i];
+    for (int width = 8; width > 0; width /= 2)
+      for (int i = 0; i < width; ++i) t[i] += t[i + width];
+    return t[0];
+  }
+};
+
+void matmul_f32(const PanelMatmul& m);
+void matmul_bf16(const PanelMatmul& m);
+void matmul_bf16_bf16(const PanelMatmul& m);
+void round_bf16(const float* x, float* out, int64_t n);
+void to_bf16(const float* x, bf16_t* out, int64_t n);
+void from_bf16(const bf16_t* x, float scale, float* out, int64_t n);
+void neuron_dot_f32(const NeuronDot& d);
+void neuron_dot_bf16(const NeuronDot& d);
+void neuron_sum_f32(const NeuronSum& s);
+void neuron_sum_bf16(const NeuronSum& s);
+
+void attention_f32(const AttentionSegment& a);
+void attention_bf16(const AttentionSegment& a);
+void attention_merge(const float* states, int64_t step, int64_t segments, int64_t head_dim, float* out);
+
+void rms_norm(const float* x, const float* weight, float* out, int64_t rows, int64_t cols, float eps);
+void match_magnitude(const float* x, const float* target, float* out, int64_t cols, float floor);
+void gaussian_topk(float* x, int64_t cols, float z);
+void softmax(float* x, int64_t cols);
+float dot(const float* a, const float* b, int64_t n);
+
+void add(const float* a, const float* b, float* out, int64_t n);
+void add3_scaled(const float* a, const float* b, const float* c, float divisor, float* out, int64_t n);
+void add_scaled(const float* a, const float* b, float scale, float* out, int64_t n);
+void mul(const float* a, const float* b, float* out, int64_t n);
+void mul_add(const float* a, const float* b, const float* c, float* out, int64_t n);
+void scale(const float* a, float factor, float* out, int64_t n);
+void gelu(const float* a, float* out, int64_t n);
+void gelu_mul(const float* a, const float* b, float* out, int64_t n);
+void silu(const float* a, float* out, int64_t n);
+void sigmoid_mul(const float* a, const float* b, float* out, int64_t n);
+void tanh_scaled(const float* a, float in, float factor, float* out, int64_t n);
+void clamp(const float* a, float limit, float* out, int64_t n);
+void relu(const float* a, float* out, int64_t n);
+void exp(const float* a, float* out, int64_t n);
+void rope(float* x, const float* cos, const float* sin, int64_t half);
+void depthwise_conv(const DepthwiseConv& c);
+
+}  // namespace g3n::reference
