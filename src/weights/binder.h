@@ -13,6 +13,14 @@ namespace g3n {
 
 using Shape = std::vector<int64_t>;
 
+// Product of the extents from `first` on. Saturates: a config may ask for anything, and is compared with the file before memory is taken.
+inline int64_t element_count(const Shape& shape, size_t first = 0) {
+  int64_t n = 1;
+  for (size_t i = first; i < shape.size(); ++i)
+    if (__builtin_mul_overflow(n, shape[i], &n)) return INT64_MAX;
+  return n;
+}
+
 class Binder {
  public:
   virtual ~Binder() = default;
