@@ -1,6 +1,8 @@
 // decode_audio: recognise, check that the container is complete, decode, mix, resample.
 #include "media/audio.h"
 
+#include <new>
+
 #include "g3n/error.h"
 #include "media/audio_decoders.h"
 #include "media/sniff.h"
@@ -19,6 +21,7 @@ void check_complete(Bytes file, Format format, const std::string& name) {
     case Format::kOgg: return check_ogg(file, name);
     case Format::kMp4: return check_mp4(file, name);
     case Format::kMatroska: return check_matroska(file, name);
+    case Format::kMp3: return check_mp3(file, name);
     case Format::kAdts: return check_adts(file, name);
     default: return;
   }
@@ -35,7 +38,7 @@ void check_complete(Bytes file, Format format, const std::string& name) {
 }  // namespace
 }  // namespace media
 
-Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& name, double max_seconds) {
+Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& name, double max_seconds) try {
   using namespace media;
   const FormatInfo& found = sniff(bytes);
   const bool guess = found.format == Format::kUnknown;
@@ -44,6 +47,8 @@ Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& nam
   SampleCollector collector(name, max_seconds);
   if (found.format != Format::kWav || !decode_wav(bytes, name, &collector)) decode_by_ffmpeg(bytes, found.demuxer, name, &collector);
   return {collector.finish()};
+} catch (const std::bad_alloc&) {
+  throw Error(ErrorCode::kOutOfMemory, name + ": not enough memory to decode the sound");
 }
 
 }  // namespace g3n

@@ -17,6 +17,7 @@ void decode_by_ffmpeg(Bytes file, const char* demuxer, const std::string& name, 
 void check_ogg(Bytes file, const std::string& name);
 void check_mp4(Bytes file, const std::string& name);
 void check_matroska(Bytes file, const std::string& name);
+void check_mp3(Bytes file, const std::string& name);
 void check_adts(Bytes file, const std::string& name);
 
 // Throws kBadFile: "NAME: the sound is cut or corrupt: WHY".

@@ -1,4 +1,4 @@
-// Is a container complete? Ogg pages carry checksums, MP4 boxes, Matroska segments and ADTS frames carry sizes; only those are read here.
+// Is a container complete? Ogg pages carry checksums, MP4 boxes, Matroska segments, MP3 and AAC frames carry sizes; only those are read here.
 #include <array>
 #include <string_view>
 
@@ -37,6 +37,34 @@ bool is_known_box(Bytes file, std::size_t at) {
     if (has_text(file, at, type)) return true;
   }
   return false;
+}
+
+// The size of an MPEG sound frame from its four header bytes; 0 when it is none, or of free format.
+std::size_t mp3_frame_bytes(Bytes header) {
+  static constexpr int kKilobits[5][15] = {
+      {0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448},  // MPEG 1, layer I
+      {0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384},     // layer II
+      {0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320},      // layer III
+      {0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256},     // MPEG 2, layer I
+      {0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160}};         // layers II and III
+  static constexpr int kRates[3] = {44100, 48000, 32000};
+  if (header.size() < 4 || header[0] != 0xFF || (header[1] & 0xE0) != 0xE0) return 0;
+  const int version = header[1] >> 3 & 3, layer = 4 - (header[1] >> 1 & 3);  // version 3: MPEG 1, 2: MPEG 2, 0: MPEG 2.5
+  const int bitrate = header[2] >> 4, rate = header[2] >> 2 & 3;
+  if (version == 1 || layer == 4 || bitrate == 15 || rate == 3) return 0;
+  const bool mpeg1 = version == 3, padded = header[2] & 2;
+  const int bits = 1000 * kKilobits[mpeg1 ? layer - 1 : layer == 1 ? 3 : 4][bitrate];
+  const int hz = kRates[rate] / (mpeg1 ? 1 : version == 2 ? 2 : 4);
+  if (bits == 0) return 0;
+  if (layer == 1) return static_cast<std::size_t>(12 * bits / hz + padded) * 4;
+  const int slots = layer == 3 && !mpeg1 ? 72 : 144;
+  return static_cast<std::size_t>(slots * bits / hz + padded);
+}
+
+// Where the sound begins: behind a leading ID3 tag, whose size is 4 x 7 bits.
+std::size_t after_id3(Bytes file) {
+  if (!has_text(file, 0, "ID3") || file.size() < 10) return 0;
+  return 10 + (std::size_t{file[6] & 127u} << 21 | (file[7] & 127u) << 14 | (file[8] & 127u) << 7 | (file[9] & 127u));
 }
 
 // An EBML number: the zeros in front of the first set bit say how many bytes follow. All ones: unknown.
@@ -116,14 +144,23 @@ void check_matroska(Bytes file, const std::string& name) {
   throw_bad_sound(name, "a Matroska file without a segment");
 }
 
+// Frames are followed one to the next for as long as they follow each other; what comes then (tags, damage) is the decoder's matter.
+void check_mp3(Bytes file, const std::string& name) {
+  std::size_t at = after_id3(file);
+  while (const std::size_t bytes = mp3_frame_bytes(slice(file, at, 4))) {
+    if (bytes > file.size() - at) throw_bad_sound(name, "the MP3 frame" + at_byte(at) + "goes beyond the end of the file");
+    at += bytes;
+  }
+}
+
 void check_adts(Bytes file, const std::string& name) {
   constexpr std::size_t kHeaderBytes = 7;
   ByteReader read(file, Endian::kBig);
-  std::size_t at = 0;
-  while (at + kHeaderBytes <= file.size() && (read.u16(at) & 0xFFF6) == 0xFFF0) {
+  std::size_t at = after_id3(file);
+  while ((read.u16(at) & 0xFFF6) == 0xFFF0) {
     const std::size_t bytes = (read.u32(at + 3) >> 13) & 0x1FFF;
+    if (read.failed() || bytes > file.size() - at) throw_bad_sound(name, "the AAC frame" + at_byte(at) + "goes beyond the end of the file");
     if (bytes < kHeaderBytes) throw_bad_sound(name, "the AAC frame" + at_byte(at) + "is too short");
-    if (bytes > file.size() - at) throw_bad_sound(name, "the AAC frame" + at_byte(at) + "goes beyond the end of the file");
     at += bytes;
   }
 }

@@ -114,7 +114,11 @@ class SoundReader {
     for (unsigned i = 0; i < format_->nb_streams; ++i) format_->streams[i]->discard = static_cast<int>(i) == index ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
     stream_ = format_->streams[index];
     open_decoder(codec);
-    if (stream_->duration > 0) out_->expect_seconds(static_cast<double>(stream_->duration) * av_q2d(stream_->time_base));
+    if (format_->duration_estimation_method == AVFMT_DURATION_FROM_BITRATE || stream_->duration <= 0) return;
+    const double seconds = static_cast<double>(stream_->duration) * av_q2d(stream_->time_base);
+    out_->expect_seconds(seconds);
+    declared_ = std::llround(seconds * stream_->codecpar->sample_rate);
+    if (is("ogg") && codec->id == AV_CODEC_ID_VORBIS) out_->stop_at(declared_);  // the last page says where inside its last frame the sound ends
   }
 
   void read_all() {
@@ -136,7 +140,6 @@ class SoundReader {
 
  private:
   void require(int status) {
-    if (status == AVERROR(ENOMEM)) throw std::bad_alloc();
     if (status < 0) throw_bad_sound(name_, ffmpeg_message(status));
   }
 
@@ -167,13 +170,13 @@ class SoundReader {
 
   void decode(const AVPacket* packet) {  // null: the end, give what you have
     int status = avcodec_send_packet(codec_.get(), packet);
-    if (status < 0 && status != AVERROR_EOF) throw_bad_sound(name_, ffmpeg_message(status) + position());
+    if (status < 0 && status != AVERROR_EOF && !complete()) throw_bad_sound(name_, ffmpeg_message(status) + position());
     while ((status = avcodec_receive_frame(codec_.get(), frame_.get())) >= 0) {
       if (frame_->decode_error_flags || (frame_->flags & AV_FRAME_FLAG_CORRUPT)) throw_bad_sound(name_, "damaged data" + position());
       collect();
       av_frame_unref(frame_.get());
     }
-    if (status != AVERROR(EAGAIN) && status != AVERROR_EOF) throw_bad_sound(name_, ffmpeg_message(status) + position());
+    if (status != AVERROR(EAGAIN) && status != AVERROR_EOF && !complete()) throw_bad_sound(name_, ffmpeg_message(status) + position());
   }
 
   void collect() {
@@ -198,21 +201,23 @@ class SoundReader {
 
   // FLAC states its length, MP3 does so in its first frame (Xing, padding included); fewer samples mean that the file was cut.
   void check_length() {
-    const AVCodecID codec = stream_->codecpar->codec_id;
-    const bool flac = std::strcmp(format_->iformat->name, "flac") == 0;
-    const bool mp3 = codec == AV_CODEC_ID_MP3 && format_->duration_estimation_method == AVFMT_DURATION_FROM_STREAM;
-    if ((!flac && !mp3) || stream_->duration <= 0 || out_->rate_hz() == 0) return;
     constexpr int kMp3PaddingSamples = 4 * 1152;
-    const double declared = std::round(static_cast<double>(stream_->duration) * av_q2d(stream_->time_base) * out_->rate_hz());
-    if (static_cast<double>(out_->count()) >= declared - (mp3 ? kMp3PaddingSamples : 0)) return;
-    throw_bad_sound(name_, "expected " + std::to_string(static_cast<std::int64_t>(declared)) + " samples as the header says, found " + std::to_string(out_->count()));
+    const bool flac = is("flac"), mp3 = is("mp3");
+    if ((!flac && !mp3) || out_->count() >= declared_ - (mp3 ? kMp3PaddingSamples : 0)) return;
+    throw_bad_sound(name_, "expected " + std::to_string(declared_) + " samples as the header says, found " + std::to_string(out_->count()));
   }
+
+  // A FLAC file has given all that it announced: what follows are bytes behind the end.
+  bool complete() const { return is("flac") && declared_ > 0 && out_->count() >= declared_; }
+
+  bool is(const char* demuxer) const { return std::strcmp(format_->iformat->name, demuxer) == 0; }
 
   const std::string& name_;
   MemoryInput input_;
   SampleCollector* out_;
   AVFormatContext* format_ = nullptr;
   AVStream* stream_ = nullptr;
+  std::int64_t declared_ = 0;  // samples at the file's rate, as its header says; 0 if unknown
   CodecContextPtr codec_;
   FramePtr frame_;
   std::vector<float> mono_;

@@ -2,6 +2,7 @@
 #include "media/image.h"
 
 #include <algorithm>
+#include <new>
 
 #include "g3n/error.h"
 #include "media/exif.h"
@@ -97,6 +98,10 @@ Pixels decode(Bytes file, const std::string& name) {
 }  // namespace
 }  // namespace media
 
-Pixels decode_image(std::span<const std::uint8_t> bytes, const std::string& name) { return media::decode(bytes, name); }
+Pixels decode_image(std::span<const std::uint8_t> bytes, const std::string& name) try {
+  return media::decode(bytes, name);
+} catch (const std::bad_alloc&) {
+  throw Error(ErrorCode::kOutOfMemory, name + ": not enough memory to decode the image");
+}
 
 }  // namespace g3n

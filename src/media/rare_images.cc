@@ -32,7 +32,7 @@ FramePtr decode_frame(const Picture& picture) {
   FramePtr frame(av_frame_alloc());
   if (!context || !packet || !frame || picture.file.size() > INT32_MAX / 2) throw std::bad_alloc();
   context->max_pixels = kMaxImagePixels;
-  context->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK;
+  context->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK;  // damage is an error, not a picture with holes
   context->thread_count = 1;
   if (av_new_packet(packet.get(), static_cast<int>(picture.file.size())) < 0) throw std::bad_alloc();
   std::memcpy(packet->data, picture.file.data(), picture.file.size());
@@ -157,6 +157,27 @@ AVCodecID pnm_codec(char kind) {
   }
 }
 
+// A copy of the file whose first directory keeps only what FFmpeg's decoder understands: strict as it is set here, it refuses unknown tags.
+std::vector<std::uint8_t> with_known_tags(Bytes file) {
+  constexpr std::uint16_t kKnown[] = {256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325, 530};
+  constexpr std::size_t kEntryBytes = 12;
+  std::vector<std::uint8_t> copy(file.begin(), file.end());
+  ByteReader read(file, file[0] == 'I' ? Endian::kLittle : Endian::kBig);
+  const std::size_t directory = read.u32(4), entries = read.u16(directory);
+  if (read.failed() || entries * kEntryBytes + 6 > file.size() - directory) return copy;  // damaged: FFmpeg will say so
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < entries; ++i) {
+    const std::size_t from = directory + 2 + kEntryBytes * i;
+    if (!std::binary_search(std::begin(kKnown), std::end(kKnown), read.u16(from))) continue;
+    std::copy_n(file.begin() + static_cast<std::ptrdiff_t>(from), kEntryBytes, copy.begin() + static_cast<std::ptrdiff_t>(directory + 2 + kEntryBytes * kept++));
+  }
+  const bool little = file[0] == 'I';
+  copy[directory + (little ? 0 : 1)] = static_cast<std::uint8_t>(kept);
+  copy[directory + (little ? 1 : 0)] = 0;  // at most as many as are known, unless a damaged file repeats them
+  std::fill_n(copy.begin() + static_cast<std::ptrdiff_t>(directory + 2 + kEntryBytes * kept), 4, std::uint8_t{0});  // no next directory
+  return copy;
+}
+
 constexpr std::size_t kBmpHeaderBytes = 14;
 
 // A picture inside an ICO: a BMP without its file header, of twice the height because the mask follows the colours.
@@ -196,7 +217,7 @@ Pixels decode_tiff(Bytes file, const std::string& name) {
   const auto width = tiff_field(file, kWidthTag), height = tiff_field(file, kHeightTag);
   if (!width || !height) throw_bad_image(name, "TIFF", "no width and height in its first directory");
   check_image_size(*width, *height, name);
-  return decode_by_ffmpeg({file, AV_CODEC_ID_TIFF, "TIFF", name});
+  return decode_by_ffmpeg({with_known_tags(file), AV_CODEC_ID_TIFF, "TIFF", name});
 }
 
 Pixels decode_pnm(Bytes file, const std::string& name) {

@@ -1,6 +1,7 @@
 // Checks and libsoxr HQ, block by block; libsoxr gives the same samples however its input is cut.
 #include "media/sample_collector.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -56,6 +57,7 @@ void SampleCollector::expect_seconds(double declared_seconds) const {
 }
 
 void SampleCollector::push(std::span<const float> mono) {
+  mono = mono.first(std::min<std::size_t>(mono.size(), static_cast<std::size_t>(std::max<std::int64_t>(stop_at_ - count_, 0))));
   for (std::size_t i = 0; i < mono.size(); ++i) {
     if (std::isfinite(mono[i])) continue;
     throw Error(ErrorCode::kBadFile, name_ + ": expected finite samples, found " + (std::isnan(mono[i]) ? "NaN" : "infinity") + " at sample " +

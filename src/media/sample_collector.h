@@ -1,5 +1,6 @@
 // Takes mono blocks as a decoder produces them, checks them, and resamples to 16 kHz on the way, so that a long file never exists at its own rate.
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -20,6 +21,8 @@ class SampleCollector {
   void set_rate(int rate_hz);
   // declared_seconds: what the file says about itself, 0 if nothing. Throws when that alone is too long.
   void expect_seconds(double declared_seconds) const;
+  // Whatever is pushed beyond so many samples is left out.
+  void stop_at(std::int64_t count) { stop_at_ = count; }
   // Throws on NaN and infinity and beyond max_seconds.
   void push(std::span<const float> mono);
   // All samples at 16 kHz, ceil(count * 16000 / rate) of them. Throws when there are none.
@@ -34,7 +37,7 @@ class SampleCollector {
   const std::string& name_;
   double max_seconds_;
   int rate_hz_ = 0;
-  std::int64_t count_ = 0;
+  std::int64_t count_ = 0, stop_at_ = INT64_MAX;
   std::vector<float> out_, block_;
   std::unique_ptr<soxr, void (*)(soxr*)> resampler_;
 };

@@ -1,0 +1,197 @@
+// decode_audio: the goldens of transformers, the three tones of tools/make_media_samples.py through every codec, lying WAV headers, and errors.
+#include "media/audio.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <numbers>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "g3n/error.h"
+#include "support/media_files.h"
+
+namespace g3n {
+namespace {
+
+using ::testing::HasSubstr;
+using Bytes = std::vector<std::uint8_t>;
+
+Bytes sample(const std::string& name) { return testing::read_bytes(testing::sample_media_folder() / name); }
+
+std::string error_of(const Bytes& file, double max_seconds = 3600) {
+  try {
+    decode_audio(file, "sound", max_seconds);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+void append(Bytes* out, std::uint64_t value, int bytes) {
+  for (int i = 0; i < bytes; ++i) out->push_back(static_cast<std::uint8_t>(value >> (8 * i)));
+}
+void append(Bytes* out, std::string_view text) { out->insert(out->end(), text.begin(), text.end()); }
+
+// A mono WAV; sizes as given, so that they may lie.
+Bytes wav(const Bytes& data, int tag, int bits, std::uint32_t rate, std::uint32_t riff_bytes, std::uint32_t data_bytes) {
+  Bytes out;
+  append(&out, "RIFF");
+  append(&out, riff_bytes, 4);
+  append(&out, "WAVEfmt ");
+  append(&out, 16, 4);
+  append(&out, static_cast<std::uint64_t>(tag), 2);
+  append(&out, 1, 2);
+  append(&out, rate, 4);
+  append(&out, 0, 4);  // bytes per second: not believed
+  append(&out, static_cast<std::uint64_t>(bits / 8), 2);
+  append(&out, static_cast<std::uint64_t>(bits), 2);
+  append(&out, "data");
+  append(&out, data_bytes, 4);
+  out.insert(out.end(), data.begin(), data.end());
+  return out;
+}
+
+Bytes ramp16(int samples) {
+  Bytes data;
+  for (int i = 0; i < samples; ++i) append(&data, static_cast<std::uint64_t>(i * 7), 2);
+  return data;
+}
+
+TEST(DecodeAudio, GoldensAsTransformers) {
+  const auto folder = testing::golden_media_folder();
+  int compared = 0;
+  const auto manifest = testing::read_json(folder / "manifest.json");
+  for (const auto& [key, want] : manifest["audio"].items()) {
+    if (!key.ends_with(".pcm")) continue;
+    SCOPED_TRACE(key);
+    const std::string name = key.substr(0, key.size() - 4);
+    const Samples got = decode_audio(testing::read_bytes(folder / name), name);
+    ASSERT_EQ(got.pcm.size(), want["shape"][0]);
+    const double error = testing::relative_error(testing::every(got.pcm, want["stride"]), testing::stored_values(folder / "audio.safetensors", key));
+    EXPECT_LE(error, 1e-6);  // the manifest allows 5e-3 for resampled files; this is the same resampler
+    ++compared;
+  }
+  EXPECT_EQ(compared, 6);
+}
+
+double tones(double t) {
+  const double turn = 2 * std::numbers::pi * t;
+  return 0.5 * (0.3 * std::sin(440 * turn) + 0.1 * std::sin(1300 * turn) + 0.3 * std::sin(620 * turn));
+}
+
+struct Codec {
+  const char* file;
+  double error;         // relative rms
+  std::size_t samples;  // at 16 kHz, 0: not exact
+  double delay = 0;     // seconds that the file does not tell the decoder to skip
+};
+
+class Tones : public ::testing::TestWithParam<Codec> {};
+
+TEST_P(Tones, ThroughTheCodec) {
+  const Codec& codec = GetParam();
+  const Samples got = decode_audio(sample(codec.file), codec.file);
+  if (codec.samples > 0) {
+    EXPECT_EQ(got.pcm.size(), codec.samples);
+  }
+  std::vector<float> middle, want;
+  for (std::size_t i = 2800; i < 4700; ++i) {
+    middle.push_back(got.pcm.at(i));
+    want.push_back(static_cast<float>(tones(static_cast<double>(i) / kSampleRateHz - codec.delay)));
+  }
+  EXPECT_LE(testing::relative_error(middle, want), codec.error);
+}
+
+INSTANTIATE_TEST_SUITE_P(Media, Tones,
+                         ::testing::Values(Codec{"u8.wav", 0.02, 6400}, Codec{"s32.wav", 1e-4, 6400}, Codec{"f64.wav", 1e-4, 4800}, Codec{"s24_extensible.wav", 1e-4, 6400},
+                                           Codec{"stereo_11k.wav", 2e-4, 6400}, Codec{"mulaw.wav", 0.03, 6400}, Codec{"adpcm.wav", 0.03, 0}, Codec{"aiff.aiff", 3e-4, 6400},
+                                           Codec{"flac24.flac", 1e-4, 6400}, Codec{"flac.ogg", 1e-3, 6400}, Codec{"alac.m4a", 3e-4, 6400}, Codec{"stereo.mp3", 0.06, 6400},
+                                           Codec{"no_xing_8k.mp3", 0.06, 0, 1105.0 / 8000}, Codec{"vorbis.ogg", 0.05, 6400}, Codec{"opus.ogg", 0.1, 6400},
+                                           Codec{"aac.m4a", 0.2, 0}, Codec{"aac.aac", 0.2, 0, 1024.0 / 44100}, Codec{"video.mp4", 0.2, 0}, Codec{"video.webm", 0.1, 0}),
+                         [](const auto& codec) {
+                           std::string name = codec.param.file;
+                           for (char& c : name) c = c == '.' ? '_' : c;
+                           return name;
+                         });
+
+TEST(DecodeAudio, WavSizesMayLie) {
+  const Bytes data = ramp16(3000);
+  const auto want = decode_audio(wav(data, 1, 16, 16000, 36 + 6000, 6000), "honest").pcm;
+  ASSERT_EQ(want.size(), 3000u);
+  EXPECT_EQ(want[100], 700.0f / 32768.0f);
+  EXPECT_EQ(decode_audio(wav(data, 1, 16, 16000, 0xFFFFFFFF, 0xFFFFFFFF), "streamed").pcm, want);
+  EXPECT_EQ(decode_audio(wav(data, 1, 16, 16000, 0, 0), "zeros").pcm, want);
+  EXPECT_EQ(decode_audio(wav(data, 1, 16, 16000, 36, 0), "unfinished").pcm, want);
+  EXPECT_EQ(decode_audio(wav(data, 1, 16, 16000, 77, 7000), "too large").pcm, want);
+  Bytes more = wav(data, 1, 16, 16000, 36 + 6000, 6000);
+  append(&more, "junk behind the end");
+  EXPECT_EQ(decode_audio(more, "more").pcm, want);
+  Bytes odd = wav(data, 1, 16, 16000, 36 + 6000, 6000);
+  odd.pop_back();  // half a sample is left out
+  EXPECT_EQ(decode_audio(odd, "odd").pcm.size(), 2999u);
+}
+
+TEST(DecodeAudio, ResampledLengthIsRoundedUp) {
+  for (const std::uint32_t rate : {8000u, 11025u, 44100u, 48000u, 96000u}) {
+    const int n = 3001;
+    EXPECT_EQ(decode_audio(wav(ramp16(n), 1, 16, rate, 0, 0), "ramp").pcm.size(), (n * 16000u + rate - 1) / rate) << rate;
+  }
+}
+
+TEST(DecodeAudio, SamplesThatAreNoNumbers) {
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    Bytes data;
+    for (int i = 0; i < 1000; ++i) append(&data, std::bit_cast<std::uint32_t>(i == 77 ? bad : 0.25f), 4);
+    EXPECT_THAT(error_of(wav(data, 3, 32, 16000, 0, 4000)), HasSubstr("at sample 77"));
+  }
+}
+
+TEST(DecodeAudio, WhatIsNotSoundIsNamed) {
+  EXPECT_THAT(error_of({}), HasSubstr("expected sound, found an empty file"));
+  EXPECT_THAT(error_of(wav({}, 1, 16, 16000, 36, 0)), HasSubstr("without a single sample"));
+  EXPECT_THAT(error_of(sample("silent_video.mp4")), HasSubstr("expected a sound track that g3n can decode, found only video (mpeg4)"));
+  EXPECT_THAT(error_of(sample("rgb16.png")), HasSubstr("found what looks like a PNG image"));
+  const std::string_view amr = "#!AMR\n123456";
+  EXPECT_EQ(error_of({amr.begin(), amr.end()}), "sound: looks like AMR, which g3n cannot read; convert it to WAV or FLAC");
+  const std::string_view text = "this is text, and there is quite a lot of it";
+  EXPECT_THAT(error_of({text.begin(), text.end()}), HasSubstr("a text file"));
+  EXPECT_THAT(error_of(Bytes(3000, 0)), HasSubstr("unknown format"));
+  EXPECT_THAT(error_of(wav(ramp16(100), 1, 16, 16, 0, 0)), HasSubstr("expected a sample rate"));
+}
+
+TEST(DecodeAudio, ALimitOfLength) {
+  EXPECT_EQ(error_of(wav(ramp16(16001), 1, 16, 16000, 0, 0), 1.0), "sound: the sound is too long: expected at most 1 s, found 1.0 s");
+  EXPECT_EQ(error_of(wav(ramp16(16000), 1, 16, 16000, 0, 0), 1.0), "no error");
+  for (const char* name : {"stereo.mp3", "vorbis.ogg", "aac.m4a", "aac.aac", "flac24.flac", "video.webm"}) {
+    EXPECT_THAT(error_of(sample(name), 0.25), HasSubstr("too long: expected at most 0.25 s")) << name;
+  }
+}
+
+TEST(DecodeAudio, CutFilesAreErrors) {
+  for (const char* name : {"stereo.mp3", "vorbis.ogg", "opus.ogg", "flac.ogg", "aac.m4a", "alac.m4a", "aac.aac", "flac24.flac", "video.mp4", "video.webm"}) {
+    const Bytes whole = sample(name);
+    for (const double part : {0.05, 0.5, 0.75, 0.95}) {
+      SCOPED_TRACE(std::string(name) + " " + std::to_string(part));
+      const auto size = static_cast<std::ptrdiff_t>(part * static_cast<double>(whole.size()));
+      EXPECT_THROW(decode_audio(Bytes(whole.begin(), whole.begin() + size), "cut"), Error);
+    }
+  }
+}
+
+TEST(DecodeAudio, BytesBehindTheEndAreIgnored) {
+  for (const char* name : {"vorbis.ogg", "aac.m4a", "stereo.mp3", "flac24.flac"}) {
+    SCOPED_TRACE(name);
+    Bytes file = sample(name);
+    const auto want = decode_audio(file, name).pcm;
+    append(&file, "TAG");  // an ID3v1 tag, which may follow anything
+    for (int i = 0; i < 125; ++i) file.push_back(0);
+    EXPECT_EQ(decode_audio(file, name).pcm, want);
+  }
+}
+
+}  // namespace
+}  // namespace g3n
