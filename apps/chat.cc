@@ -1,0 +1,207 @@
+// g3n chat: a conversation in turns over one Session, so that a turn costs only its own tokens. Lines that start with / are commands.
+#include <cstdlib>
+#include <filesystem>
+
+#include "answer_printer.h"
+#include "commands.h"
+#include "files.h"
+#include "g3n/session.h"
+#include "json_text.h"
+#include "line_editor.h"
+#include "load_engine.h"
+#include "prompt_input.h"
+
+namespace g3n::cli {
+namespace {
+
+constexpr const char* kHelp =
+    "/image FILE    put a picture before the next message\n"
+    "/audio FILE    put a sound before the next message\n"
+    "/system TEXT   system text, before the first message\n"
+    "/undo          forget the last message and its answer\n"
+    "/save FILE     write the conversation as JSON (run --messages reads it)\n"
+    "/reset         start anew\n"
+    "/exit          leave (also Ctrl-D)\n"
+    "A line that ends in \\ goes on in the next one; so does everything between lines with \"\"\". Ctrl-C stops an answer.\n";
+
+std::string trimmed(const std::string& text) {
+  const size_t first = text.find_first_not_of(" \t");
+  if (first == std::string::npos) return "";
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+std::string with_home(const std::string& path) {
+  const char* home = std::getenv("HOME");
+  return path.starts_with("~/") && home ? home + path.substr(1) : path;
+}
+
+class Chat {
+ public:
+  explicit Chat(const Options& options) : options_(options), editor_(make_line_editor()), engine_(open_engine(options)), session_(engine_) {
+    sampling_ = options.sampling.over(engine_->default_sampling());
+    if (options.system) session_.set_system(*options.system);
+  }
+
+  int talk() {
+    hint(engine_->info().path + ", " + std::to_string(engine_->info().context) + " positions of context. /help lists the commands, /exit leaves.\n");
+    std::string text;
+    while (!done_ && read_message(text)) {
+      try {
+        if (is_command_) command(text);
+        else answer(text);
+      } catch (const Error& error) {
+        report(error.what());
+      }
+    }
+    return kExitDone;
+  }
+
+ private:
+  void hint(const std::string& text) const {
+    if (stdin_is_terminal()) write_stderr(text);
+  }
+
+  // One message: a line, lines joined by \, or a block between """. False at the end of the input.
+  bool read_message(std::string& text) {
+    text.clear();
+    is_command_ = false;
+    bool in_block = false, continues = false;
+    for (;;) {
+      InputLine line = editor_->read(continues ? ". " : "> ");
+      std::string& piece = line.text;
+      if (line.kind == InputLine::Kind::kEnd) return continues;
+      if (line.kind == InputLine::Kind::kInterrupted) {
+        text.clear();
+        in_block = continues = false;
+        hint("/exit or Ctrl-D leaves.\n");
+        continue;
+      }
+      if (!continues && piece.starts_with("/")) {
+        is_command_ = true;
+        text = piece;
+        return true;
+      }
+      if (!continues && piece.starts_with("\"\"\"")) {
+        in_block = true;
+        piece.erase(0, 3);
+      }
+      const bool ends_block = in_block && piece.ends_with("\"\"\"");
+      const bool joins = !in_block && piece.ends_with("\\");
+      if (ends_block) piece.resize(piece.size() - 3);
+      if (joins) piece.pop_back();
+      text += (continues ? "\n" : "") + piece;
+      continues = joins || (in_block && !ends_block);
+      if (!continues) return true;
+    }
+  }
+
+  void answer(const std::string& text) {
+    if (is_blank(text) && images_.empty() && audios_.empty()) return;
+    const WrittenMessage asked{"user", written_parts(text)};
+    ReplyOptions reply;
+    reply.sampling = sampling_;
+    reply.max_tokens = options_.max_tokens;
+    reply.stop = options_.stop;
+    InterruptScope scope(InterruptMode::kCancelOnly);
+    reply.cancelled = scope.flag();
+    AnswerPrinter printer(true, scope);
+    Answer answer;
+    try {
+      answer = session_.reply(parts(text), reply, &printer);
+    } catch (const Error& error) {
+      printer.finish();
+      if (error.code() == ErrorCode::kCancelled) return hint("stopped before the answer began; the message is not part of the conversation.\n");
+      if (!images_.empty() || !audios_.empty()) {
+        drop_media();
+        report(std::string(error.what()) + " (the message and its files are dropped)");
+        return;
+      }
+      throw;
+    }
+    written_.push_back(asked);
+    written_.push_back({"assistant", {{WrittenPart::Kind::kText, answer.text, ""}}});
+    drop_media();
+    printer.finish();
+    if (answer.text.empty()) write_stdout("\n");
+    if (options_.stats) print_stats(answer, -1);
+  }
+
+  std::vector<Part> parts(const std::string& text) const {
+    std::vector<Part> all;
+    for (const MediaBytes& image : images_) all.emplace_back(std::in_place_type<ImagePart>, image);
+    for (const MediaBytes& audio : audios_) all.emplace_back(std::in_place_type<AudioPart>, audio);
+    if (!is_blank(text)) all.push_back(TextPart{text});
+    return all;
+  }
+
+  std::vector<WrittenPart> written_parts(const std::string& text) const {
+    std::vector<WrittenPart> all;
+    for (const MediaBytes& image : images_) all.push_back({WrittenPart::Kind::kImage, "", std::filesystem::absolute(image.name).string()});
+    for (const MediaBytes& audio : audios_) all.push_back({WrittenPart::Kind::kAudio, "", std::filesystem::absolute(audio.name).string()});
+    if (!is_blank(text)) all.push_back({WrittenPart::Kind::kText, text, ""});
+    return all;
+  }
+
+  void drop_media() {
+    images_.clear();
+    audios_.clear();
+  }
+
+  void command(const std::string& line) {
+    const size_t space = line.find_first_of(" \t");
+    const std::string name = line.substr(0, space), argument = space == std::string::npos ? "" : trimmed(line.substr(space));
+    if (name == "/image") images_.push_back(read_media(with_home(wanted(name, argument, "FILE"))));
+    else if (name == "/audio") audios_.push_back(read_media(with_home(wanted(name, argument, "FILE"))));
+    else if (name == "/system") session_.set_system(wanted(name, argument, "TEXT"));
+    else if (name == "/save") save(with_home(wanted(name, argument, "FILE")));
+    else if (name == "/undo") undo();
+    else if (name == "/reset") reset();
+    else if (name == "/help") write_stderr(kHelp);
+    else if (name == "/exit" || name == "/quit") done_ = true;
+    else throw Error(ErrorCode::kInvalidArgument, "no command " + name + ": /help lists them (a message may start with a space before its /)");
+  }
+
+  static const std::string& wanted(const std::string& name, const std::string& argument, const char* what) {
+    if (argument.empty()) throw Error(ErrorCode::kInvalidArgument, name + " needs a " + what);
+    return argument;
+  }
+
+  void undo() {
+    if (!session_.undo()) throw Error(ErrorCode::kInvalidArgument, "/undo: there is no message to forget");
+    written_.resize(written_.size() - 2);
+  }
+
+  // The system text of the command line belongs to the program, that of /system to the conversation.
+  void reset() {
+    session_.reset();
+    written_.clear();
+    drop_media();
+    if (options_.system) session_.set_system(*options_.system);
+  }
+
+  void save(const std::string& path) {
+    std::vector<WrittenMessage> messages;
+    if (!session_.system().empty()) messages.push_back({"system", {{WrittenPart::Kind::kText, session_.system(), ""}}});
+    messages.insert(messages.end(), written_.begin(), written_.end());
+    AtomicFile file(path);
+    file.write(messages_json(messages) + "\n");
+    file.commit();
+    hint("saved " + path + "\n");
+  }
+
+  const Options& options_;
+  std::unique_ptr<LineEditor> editor_;
+  std::shared_ptr<Engine> engine_;
+  Session session_;
+  Sampling sampling_;
+  std::vector<MediaBytes> images_, audios_;  // for the next message
+  std::vector<WrittenMessage> written_;      // what /save writes
+  bool is_command_ = false;
+  bool done_ = false;
+};
+
+}  // namespace
+
+int chat(const Options& options) { return Chat(options).talk(); }
+
+}  // namespace g3n::cli

@@ -1,0 +1,176 @@
+// See console.h. Everything that a signal handler touches is a lock-free atomic or a plain array.
+#include "console.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "g3n/error.h"
+
+namespace g3n::cli {
+namespace {
+
+enum Mode : int { kExitNow, kCancelThenExit, kCancelOnly };
+std::atomic<int> interrupt_mode{kExitNow};
+std::atomic<bool> interrupted_flag{false};
+std::atomic<bool> status_shown{false};
+std::atomic<bool> has_unfinished_file{false};
+char unfinished_file[PATH_MAX];
+static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
+
+constexpr std::string_view kClearLine = "\r\033[K";
+
+// Returns 0 or an errno.
+int write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(fd, text.data(), text.size());
+    if (written >= 0) {
+      text.remove_prefix(static_cast<size_t>(written));
+    } else if (errno == EAGAIN) {  // somebody else's non-blocking terminal or pipe
+      pollfd wait{fd, POLLOUT, 0};
+      ::poll(&wait, 1, -1);
+    } else if (errno != EINTR) {
+      return errno;
+    }
+  }
+  return 0;
+}
+
+extern "C" void on_interrupt(int) {
+  const int saved = errno;
+  const int mode = interrupt_mode.load();
+  if (mode == kExitNow || (mode == kCancelThenExit && interrupted_flag.load())) {
+    if (has_unfinished_file.load()) ::unlink(unfinished_file);
+    if (status_shown.load()) write_all(STDERR_FILENO, kClearLine);
+    ::_exit(kExitInterrupted);
+  }
+  interrupted_flag.store(true);
+  errno = saved;
+}
+
+std::string one_line(std::string text) {
+  for (char& c : text)
+    if (c == '\n' || c == '\r') c = ' ';
+  return text;
+}
+
+// Waits until stdin has something to say, and tells the user whom we are waiting for.
+void wait_for_stdin() {
+  pollfd wait{STDIN_FILENO, POLLIN, 0};
+  if (::poll(&wait, 1, 3000) == 0) write_stderr("g3n: waiting for the pipe on stdin (</dev/null if it is not part of the prompt)\n");
+}
+
+}  // namespace
+
+WriteFailed::WriteFailed(int error) : std::runtime_error(std::string("cannot write to stdout: ") + std::strerror(error)), error_(error) {}
+bool WriteFailed::is_closed_pipe() const { return error_ == EPIPE; }
+
+void write_stdout(std::string_view text) {
+  if (const int error = write_all(STDOUT_FILENO, text)) throw WriteFailed(error);
+}
+
+void write_stderr(std::string_view text) {
+  clear_status();
+  write_all(STDERR_FILENO, text);  // nobody is left to be told
+}
+
+void report(const std::string& message) { write_stderr("g3n: " + one_line(message) + "\n"); }
+void warn(const std::string& message) { report("warning: " + message); }
+
+bool stdin_is_terminal() { return ::isatty(STDIN_FILENO) == 1; }
+bool stderr_is_terminal() { return ::isatty(STDERR_FILENO) == 1; }
+
+std::string emphasised(const std::string& text) {
+  const char* no_color = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  const bool plain = !stderr_is_terminal() || (no_color && *no_color) || (terminal && std::strcmp(terminal, "dumb") == 0);
+  return plain ? text : "\033[1m" + text + "\033[0m";
+}
+
+void show_status(const std::string& text) {
+  if (!stderr_is_terminal()) return;
+  status_shown = true;
+  write_all(STDERR_FILENO, std::string(kClearLine) + one_line(text));
+}
+
+void clear_status() {
+  if (status_shown.exchange(false)) write_all(STDERR_FILENO, kClearLine);
+}
+
+std::string read_stdin() {
+  std::string all;
+  char buffer[1 << 16];
+  for (;;) {
+    const ssize_t count = ::read(STDIN_FILENO, buffer, sizeof buffer);
+    if (count == 0) return all;
+    if (count > 0) all.append(buffer, static_cast<size_t>(count));
+    else if (errno == EAGAIN) wait_for_stdin();
+    else if (errno != EINTR) throw Error(ErrorCode::kBadFile, std::string("cannot read stdin: ") + std::strerror(errno));
+  }
+}
+
+std::string read_piped_stdin() {
+  struct stat info;
+  if (::fstat(STDIN_FILENO, &info) != 0) return "";
+  if (S_ISFIFO(info.st_mode)) wait_for_stdin();
+  else if (!S_ISREG(info.st_mode)) return "";
+  return read_stdin();
+}
+
+std::int64_t peak_memory_bytes() {
+  std::FILE* status = std::fopen("/proc/self/status", "re");
+  if (!status) return 0;
+  char line[256];
+  long long kilobytes = 0;
+  while (std::fgets(line, sizeof line, status))
+    if (std::sscanf(line, "VmHWM: %lld kB", &kilobytes) == 1) break;
+  std::fclose(status);
+  return kilobytes * 1024;
+}
+
+std::string format_number(double value, int digits) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return text;
+}
+
+std::string format_bytes(std::int64_t bytes) {
+  const char* const units[] = {"bytes", "KB", "MB", "GB", "TB"};
+  double value = static_cast<double>(bytes);
+  int unit = 0;
+  for (; value >= 999.95 && unit < 4; ++unit) value /= 1000;
+  return format_number(value, unit == 0 ? 0 : 1) + " " + units[unit];
+}
+
+InterruptScope::InterruptScope(InterruptMode mode) {
+  interrupted_flag = false;
+  interrupt_mode = mode == InterruptMode::kCancelOnly ? kCancelOnly : kCancelThenExit;
+}
+InterruptScope::~InterruptScope() { interrupt_mode = kExitNow; }
+const std::atomic<bool>* InterruptScope::flag() const { return &interrupted_flag; }
+void InterruptScope::cancel() { interrupted_flag = true; }
+
+void install_signal_handlers() {
+  struct sigaction action{};
+  action.sa_handler = on_interrupt;  // no SA_RESTART: a prompt that waits for a line must notice
+  sigemptyset(&action.sa_mask);
+  ::sigaction(SIGINT, &action, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+void set_unfinished_file(const std::string& path) {
+  has_unfinished_file = false;
+  if (path.empty() || path.size() >= sizeof unfinished_file) return;
+  std::memcpy(unfinished_file, path.c_str(), path.size() + 1);
+  has_unfinished_file = true;
+}
+
+}  // namespace g3n::cli

@@ -1,0 +1,76 @@
+// The process's surroundings: stdout with every write checked, one-line messages on stderr, a status line that only a terminal sees,
+// piped stdin, Ctrl-C, peak memory.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace g3n::cli {
+
+enum ExitStatus { kExitDone = 0, kExitFailed = 1, kExitUsage = 2, kExitInterrupted = 130 };
+
+// stdout could not be written. A closed pipe is no news to anybody, everything else is reported.
+class WriteFailed : public std::runtime_error {
+ public:
+  explicit WriteFailed(int error);
+  bool is_closed_pipe() const;
+
+ private:
+  int error_;
+};
+
+// Writes all of it now. Throws WriteFailed.
+void write_stdout(std::string_view text);
+
+// One line on stderr, behind "g3n: "; line breaks inside become spaces. Clears the status line first.
+void report(const std::string& message);
+void warn(const std::string& message);
+// Text on stderr as it is.
+void write_stderr(std::string_view text);
+
+bool stdin_is_terminal();
+bool stderr_is_terminal();
+// Bold for a terminal on stderr, unless NO_COLOR is set; else the text itself.
+std::string emphasised(const std::string& text);
+
+// A line on a terminal's stderr that is rewritten in place; nothing elsewhere.
+void show_status(const std::string& text);
+void clear_status();
+
+// All of stdin, byte for byte. Throws Error{kBadFile}.
+std::string read_stdin();
+// What a pipe or a file brings on stdin; nothing from a terminal or device. While a pipe stays silent, says so on stderr.
+std::string read_piped_stdin();
+
+// Peak resident memory of this process; 0 if unknown.
+std::int64_t peak_memory_bytes();
+// "10.9 GB", "312.0 MB", "1.5 KB": units of 1000.
+std::string format_bytes(std::int64_t bytes);
+// "12.3": digits behind the point.
+std::string format_number(double value, int digits);
+
+// What Ctrl-C does. Outside any scope it ends the process with 130.
+enum class InterruptMode {
+  kCancelThenExit,  // sets the flag; a second one ends the process
+  kCancelOnly,      // sets the flag
+};
+class InterruptScope {
+ public:
+  explicit InterruptScope(InterruptMode mode);
+  ~InterruptScope();
+  InterruptScope(const InterruptScope&) = delete;
+  InterruptScope& operator=(const InterruptScope&) = delete;
+
+  const std::atomic<bool>* flag() const;
+  bool interrupted() const { return flag()->load(); }
+  void cancel();  // as if Ctrl-C had been pressed
+};
+
+// Ctrl-C as above, and closed pipes as errors of write.
+void install_signal_handlers();
+// A file that an interrupted process must not leave behind; empty: none. At most one at a time.
+void set_unfinished_file(const std::string& path);
+
+}  // namespace g3n::cli

@@ -1,0 +1,117 @@
+// See files.h.
+#include "files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "console.h"
+#include "g3n/error.h"
+
+namespace g3n::cli {
+namespace {
+
+[[noreturn]] void cannot_read(const std::string& path, int error) {
+  throw Error(error == ENOENT || error == ENOTDIR ? ErrorCode::kNotFound : ErrorCode::kBadFile, "cannot read " + path + ": " + std::strerror(error));
+}
+
+struct Descriptor {
+  int fd;
+  ~Descriptor() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+
+// Reads to the end into bytes (std::string or std::vector<std::uint8_t>).
+template <typename Bytes>
+void read_all(const std::string& path, Bytes& bytes) {
+  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.fd < 0) cannot_read(path, errno);
+  struct stat info;
+  if (::fstat(file.fd, &info) != 0) cannot_read(path, errno);
+  size_t used = 0;
+  bytes.resize(S_ISREG(info.st_mode) ? static_cast<size_t>(info.st_size) + 1 : size_t{1} << 16);
+  for (;;) {
+    const ssize_t count = ::read(file.fd, bytes.data() + used, bytes.size() - used);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) cannot_read(path, errno);
+    if (count == 0) break;
+    used += static_cast<size_t>(count);
+    if (used == bytes.size()) bytes.resize(2 * used);
+    if (S_ISCHR(info.st_mode) && used > (size_t{1} << 30)) throw Error(ErrorCode::kBadFile, "cannot read " + path + ": a device without an end");
+  }
+  bytes.resize(used);
+}
+
+template <typename MediaPart>
+std::vector<MediaPart> read_parts(const std::vector<std::string>& paths) {
+  std::vector<MediaPart> parts;
+  for (const std::string& path : paths) parts.push_back({read_media(path)});
+  return parts;
+}
+
+}  // namespace
+
+std::string read_file(const std::string& path) {
+  std::string text;
+  read_all(path, text);
+  return text;
+}
+
+MediaBytes read_media(const std::string& path) {
+  MediaBytes media;
+  media.name = path;
+  read_all(path, media.bytes);
+  return media;
+}
+
+std::vector<ImagePart> read_images(const std::vector<std::string>& paths) { return read_parts<ImagePart>(paths); }
+std::vector<AudioPart> read_audios(const std::vector<std::string>& paths) { return read_parts<AudioPart>(paths); }
+
+void expect_replaceable(const std::string& path) {
+  struct stat info;
+  if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode))
+    throw Error(ErrorCode::kBadFile, "cannot write " + path + ": " + (S_ISDIR(info.st_mode) ? "it is a folder" : "it is not a regular file"));
+}
+
+AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), beside_(path_ + ".part-" + std::to_string(::getpid())) {
+  expect_replaceable(path_);
+  fd_ = ::open(beside_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd_ < 0) {
+    const int error = errno;
+    throw Error(error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kBadFile,
+                "cannot write " + path_ + ": " + (error == ENOENT ? "its folder does not exist" : std::strerror(error)));
+  }
+  set_unfinished_file(beside_);
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  ::unlink(beside_.c_str());
+  set_unfinished_file("");
+}
+
+void AtomicFile::fail(const char* what) const { throw Error(ErrorCode::kBadFile, std::string("cannot ") + what + " " + path_ + ": " + std::strerror(errno)); }
+
+void AtomicFile::write(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(fd_, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail("write");
+    text.remove_prefix(static_cast<size_t>(written));
+  }
+}
+
+void AtomicFile::commit() {
+  if (::fsync(fd_) != 0) fail("write");
+  if (::rename(beside_.c_str(), path_.c_str()) != 0) fail("rename to");
+  ::close(fd_);
+  fd_ = -1;
+  set_unfinished_file("");
+}
+
+}  // namespace g3n::cli

@@ -1,0 +1,55 @@
+// g3n: the program. Parses the command line, runs the subcommand, turns exceptions into one line on stderr and an exit status.
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "commands.h"
+#include "console.h"
+#include "g3n/error.h"
+
+namespace g3n::cli {
+namespace {
+
+int dispatch(const Options& options) {
+  switch (options.command) {
+    case Command::kRun: return run(options);
+    case Command::kChat: return chat(options);
+    case Command::kInspect: return inspect(options);
+    case Command::kTokenize: return tokenize(options);
+    case Command::kTrace: return trace(options);
+  }
+  return kExitUsage;
+}
+
+int guarded_main(int argc, char** argv) {
+  try {
+    const Invocation invocation = parse_command_line(argc, argv);
+    if (invocation.options) return dispatch(*invocation.options);
+    write_stdout(invocation.text);
+    return kExitDone;
+  } catch (const UsageError& error) {
+    report(error.what());
+    return kExitUsage;
+  } catch (const WriteFailed& error) {
+    if (!error.is_closed_pipe()) report(error.what());
+    return kExitFailed;
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kCancelled) return kExitInterrupted;
+    report(error.what());
+    return kExitFailed;
+  } catch (const std::bad_alloc&) {
+    report("out of memory");
+    return kExitFailed;
+  } catch (const std::exception& error) {
+    report(error.what());
+    return kExitFailed;
+  }
+}
+
+}  // namespace
+}  // namespace g3n::cli
+
+int main(int argc, char** argv) {
+  g3n::cli::install_signal_handlers();
+  return g3n::cli::guarded_main(argc, argv);
+}

@@ -1,0 +1,43 @@
+// See load_engine.h. Only the app reads the environment.
+#include "load_engine.h"
+
+#include <cstdlib>
+
+#include "console.h"
+
+namespace g3n::cli {
+
+std::vector<std::string> hub_cache_folders() {
+  const auto variable = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value ? value : "");
+  };
+  if (const std::string cache = variable("HF_HUB_CACHE"); !cache.empty()) return {cache};
+  if (const std::string home = variable("HF_HOME"); !home.empty()) return {home + "/hub"};
+  if (const std::string home = variable("HOME"); !home.empty()) return {home + "/.cache/huggingface/hub"};
+  return {};
+}
+
+EngineOptions with_callbacks(EngineOptions options) {
+  constexpr std::int64_t kWorthMentioning = 1'000'000'000;  // a small model is there before the line is read
+  options.hub_caches = hub_cache_folders();
+  options.on_warning = [](const std::string& message) { warn(message); };
+  options.on_memory = [](std::int64_t needed, std::int64_t free) {
+    if (needed >= kWorthMentioning || stderr_is_terminal())
+      write_stderr("loading: needs " + format_bytes(needed) + ", " + format_bytes(free) + " free\n");
+  };
+  options.on_progress = [shown = std::int64_t{-1}](std::int64_t done, std::int64_t total) mutable {
+    const std::int64_t percent = total > 0 ? 100 * done / total : 100;
+    if (percent != shown) show_status("loading " + std::to_string(percent) + " %");
+    shown = percent;
+  };
+  return options;
+}
+
+std::shared_ptr<Engine> open_engine(const Options& options) {
+  std::shared_ptr<Engine> engine = Engine::open(with_callbacks(options.engine));
+  clear_status();
+  return engine;
+}
+
+}  // namespace g3n::cli

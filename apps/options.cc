@@ -1,0 +1,290 @@
+// Command line flags by CLI11, which is included here and nowhere else. Values are read by our own strict parsers: CLI11 takes 010 for
+// eight and splits a prompt written [a,b].
+#include "options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <sstream>
+
+#include "g3n/error.h"
+
+namespace g3n::cli {
+namespace {
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  g3n run -m DIR \"What is in this picture?\" --image photo.jpg     ask once\n"
+    "  git diff | g3n run -m DIR \"Write a commit message\"               put a pipe behind the prompt\n"
+    "  g3n DIR                                                          chat\n"
+    "\n"
+    "DIR is a Hugging Face folder of a Gemma 3n, or its name in the local hub cache (google/gemma-3n-E2B-it).\n"
+    "Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted. More: g3n COMMAND --help, docs/cli.md";
+
+struct CommandName {
+  const char* name;
+  Command command;
+  const char* about;
+};
+constexpr CommandName kCommands[] = {
+    {"run", Command::kRun, "answer one prompt"},
+    {"chat", Command::kChat, "talk in several turns"},
+    {"inspect", Command::kInspect, "config, tensors, parameters and memory of a checkpoint"},
+    {"tokenize", Command::kTokenize, "print the token ids of a text or prompt"},
+    {"trace", Command::kTrace, "write the intermediate values of a run to a .safetensors file"},
+};
+
+template <typename T>
+T parse_number(const std::string& flag, const std::string& text, T low, T high) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  bool good = error == std::errc{} && end == text.data() + text.size() && !text.empty();
+  if constexpr (std::is_floating_point_v<T>) good = good && std::isfinite(value);
+  if (good && value >= low && value <= high) return value;
+  std::string want = std::is_floating_point_v<T> ? "a number" : "a whole number";
+  std::ostringstream range;
+  range << low;
+  if (low > std::numeric_limits<T>::lowest()) want += " of at least " + range.str();
+  if (good && value > high) {
+    std::ostringstream most;
+    most << high;
+    want += " and at most " + most.str();
+  }
+  throw UsageError(flag + ": expected " + want + ", found '" + text + "'");
+}
+
+// Adds flags to one CLI11 command, all in the same manner: one value each, given once (or several times: list).
+class FlagSet {
+ public:
+  explicit FlagSet(CLI::App& app) : app_(app) {}
+
+  void flag(const std::string& names, bool& target, const std::string& about) { app_.add_flag(names, target, about); }
+
+  void value(const std::string& names, const std::string& type, const std::string& about, std::function<void(const std::string&)> use) {
+    app_.add_option(names, [use](const CLI::results_t& results) { use(results.at(0)); return true; }, about)
+        ->type_name(type)->expected(1)->allow_extra_args(false);
+  }
+  void text(const std::string& names, const std::string& type, std::string& target, const std::string& about) {
+    value(names, type, about, [&target](const std::string& given) { target = given; });
+  }
+  void text(const std::string& names, const std::string& type, std::optional<std::string>& target, const std::string& about) {
+    value(names, type, about, [&target](const std::string& given) { target = given; });
+  }
+  void list(const std::string& names, const std::string& type, std::vector<std::string>& target, const std::string& about) {
+    app_.add_option(names, [&target](const CLI::results_t& results) { target = results; return true; }, about)
+        ->type_name(type)->expected(1)->allow_extra_args(false)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  }
+  template <typename T, typename Target>
+  void number(const std::string& name, const std::string& type, Target& target, T low, T high, const std::string& about) {
+    value(name, type, about, [name, &target, low, high](const std::string& given) { target = parse_number<T>(name, given, low, high); });
+  }
+
+ private:
+  CLI::App& app_;
+};
+
+template <typename T>
+constexpr T kMost = std::numeric_limits<T>::max();
+
+void add_model_flags(FlagSet& flags, Options& o) {
+  const EngineOptions standard;
+  flags.text("-m,--model", "DIR", o.engine.model, "Hugging Face folder, or org/name in the local hub cache (also the first argument)");
+  flags.value("--dtype", "f32|bf16", "type of activations and KV cache (default f32)", [&o](const std::string& given) {
+    if (given == "f32") o.engine.compute = Compute::kF32;
+    else if (given == "bf16") o.engine.compute = Compute::kBF16;
+    else throw UsageError("--dtype: expected f32 or bf16, found '" + given + "'");
+  });
+  flags.number<int>("--threads", "N", o.engine.threads, 1, 1024, "default: one per usable core");
+  flags.number<std::int64_t>("--context", "N", o.engine.context, 1, kMost<std::int32_t>, "positions of a conversation (default: the checkpoint's)");
+  flags.number<std::int64_t>("--chunk", "N", o.engine.chunk, 1, 65536,
+                             "prompt positions per forward pass (default " + std::to_string(standard.chunk) + ")");
+  flags.number<int>("--image-size", "N", o.engine.image_size, 1, 4096, "pixels a side for the image encoder (default: the checkpoint's)");
+}
+
+void add_media_flags(FlagSet& flags, Options& o) {
+  flags.list("--image", "FILE", o.images, "a picture; may be repeated");
+  flags.list("--audio", "FILE", o.audios, "a sound, or a video's sound track; may be repeated");
+}
+
+void add_answer_flags(FlagSet& flags, Options& o) {
+  flags.text("--system", "TEXT", o.system, "system text, in front of the first turn");
+  flags.number<std::int64_t>("--max-tokens", "N", o.max_tokens, 1, kMost<std::int32_t>, "end the answer after N tokens (default: when the context is full)");
+  flags.number<double>("--temperature", "X", o.sampling.temperature, 0.0, kMost<double>, "0: the likeliest token; this and the next: default from generation_config.json");
+  flags.number<int>("--top-k", "N", o.sampling.top_k, 0, kMost<int>, "choose among the N likeliest; 0: all");
+  flags.number<double>("--top-p", "X", o.sampling.top_p, 0.0, 1.0, "choose among the likeliest that make up X; 1: all");
+  flags.number<double>("--min-p", "X", o.sampling.min_p, 0.0, 1.0, "drop tokens below X times the likeliest; 0: none");
+  flags.number<std::uint64_t>("--seed", "N", o.sampling.seed, 0, kMost<std::uint64_t>, "same seed, same answer");
+  flags.number<double>("--repetition-penalty", "X", o.sampling.repetition_penalty, 0.0, kMost<double>, "1: none");
+  flags.list("--stop", "TEXT", o.stop, "end the answer before this text; may be repeated");
+  flags.flag("--stats", o.stats, "times, tokens per second and peak memory on stderr");
+}
+
+void add_command_flags(FlagSet& flags, Options& o, Command command) {
+  add_model_flags(flags, o);
+  switch (command) {
+    case Command::kRun:
+      flags.text("-f,--file", "FILE", o.file, "a text file put behind the prompt");
+      add_media_flags(flags, o);
+      add_answer_flags(flags, o);
+      flags.text("--messages", "FILE", o.messages, "JSON list of role and content instead of a prompt; media placeholders take --image and --audio in order");
+      flags.flag("--raw", o.raw, "no chat template: <bos> and the prompt, control tokens in it parsed");
+      flags.flag("--json", o.json, "one JSON object: text, ids, finish_reason, prompt_tokens, completion_tokens, timings");
+      return;
+    case Command::kChat:
+      add_answer_flags(flags, o);
+      return;
+    case Command::kTokenize:
+      add_media_flags(flags, o);
+      flags.text("--system", "TEXT", o.system, "system text, with --chat");
+      flags.flag("--chat", o.chat_template, "what run would feed for this prompt");
+      flags.flag("--raw", o.raw, "what run --raw would feed");
+      flags.text("--messages", "FILE", o.messages, "what run --messages would feed");
+      flags.flag("--json", o.json, "{\"ids\": [...], \"pieces\": [...]}");
+      return;
+    case Command::kTrace:
+      flags.text("--ids", "N,N,...", o.ids, "exactly these ids");
+      flags.text("--ids-file", "FILE", o.ids_file, "ids separated by white space or commas");
+      flags.text("--prompt", "TEXT", o.trace_prompt, "the ids of this prompt, as run would feed it");
+      add_media_flags(flags, o);
+      flags.number<std::int64_t>("--steps", "N", o.steps, 0, kMost<std::int32_t>, "greedy tokens to decode after the prompt");
+      flags.list("--taps", "GLOB", o.taps, "write only taps whose name matches; may be repeated (default: all)");
+      flags.flag("--cut", o.cut, "want only the last row's logits, so that the others stop early");
+      flags.text("--out", "FILE", o.out, "the .safetensors file to write");
+      return;
+    case Command::kInspect:
+      flags.flag("--tensors", o.tensors, "list every tensor: type, shape, bytes, file");
+      flags.flag("--json", o.json, "one JSON object");
+      return;
+  }
+}
+
+const char* name_of(Command command) {
+  for (const CommandName& entry : kCommands)
+    if (entry.command == command) return entry.name;
+  return "";
+}
+
+bool takes_text(Command command) { return command == Command::kRun || command == Command::kTokenize; }
+
+// The first argument is the model when -m is absent.
+void place_positionals(Options& o, std::vector<std::string> given) {
+  const std::string command = name_of(o.command);
+  if (o.engine.model.empty()) {
+    if (given.empty() || given.front().empty())
+      throw UsageError(command + " needs a model: -m DIR, a Hugging Face folder or org/name in the local hub cache");
+    o.engine.model = given.front();
+    given.erase(given.begin());
+  }
+  if (takes_text(o.command) && !given.empty()) {
+    o.text = given.front();
+    given.erase(given.begin());
+  }
+  if (!given.empty()) throw UsageError(command + ": unexpected argument '" + given.front() + "'" + (o.text ? " (a prompt of several words is put in quotes)" : ""));
+}
+
+void check_run(const Options& o) {
+  if (o.messages && (o.text || o.file || o.system || o.raw))
+    throw UsageError("--messages holds the whole conversation: no prompt, -f, --system or --raw beside it");
+  if (o.raw && o.system) throw UsageError("--raw uses no template, so --system has no place");
+}
+
+void check_tokenize(const Options& o) {
+  if (o.raw + o.chat_template + o.messages.has_value() > 1) throw UsageError("tokenize takes one of --raw, --chat and --messages");
+  if (o.messages && o.text) throw UsageError("--messages holds the whole conversation: no TEXT beside it");
+  if (!o.messages && !o.text) throw UsageError("tokenize needs a TEXT, or - for stdin");
+  if (o.system && !o.chat_template) throw UsageError("--system goes with --chat");
+  if (!(o.images.empty() && o.audios.empty()) && !o.raw && !o.chat_template && !o.messages)
+    throw UsageError("--image and --audio need --raw, --chat or --messages: a text alone has no place for them");
+}
+
+void check_trace(const Options& o) {
+  const int sources = o.ids.has_value() + o.ids_file.has_value() + o.trace_prompt.has_value();
+  if (sources > 1) throw UsageError("trace takes one of --ids, --ids-file and --prompt");
+  if (sources == 0 && o.images.empty() && o.audios.empty()) throw UsageError("trace needs --ids, --ids-file, --prompt, --image or --audio");
+  if (sources == 0 && o.steps > 0) throw UsageError("--steps needs --ids, --ids-file or --prompt");
+  if (o.out.empty()) throw UsageError("trace needs --out FILE.safetensors");
+}
+
+void check(const Options& o) {
+  for (const std::string& text : o.stop)
+    if (text.empty()) throw UsageError("--stop: expected a text, found an empty one");
+  try {
+    check_sampling(o.sampling.over(Sampling{}));
+  } catch (const Error& error) {
+    throw UsageError(error.what());
+  }
+  if (o.command == Command::kRun) check_run(o);
+  if (o.command == Command::kTokenize) check_tokenize(o);
+  if (o.command == Command::kTrace) check_trace(o);
+}
+
+std::string one_line(std::string text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+  for (char& c : text)
+    if (c == '\n' || c == '\r') c = ' ';
+  return text;
+}
+
+// g3n PATH ... and g3n -m PATH ... start a chat.
+std::vector<std::string> with_command(int argc, const char* const* argv) {
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  const std::string& first = arguments.front();
+  const bool names_model = first == "-m" || first.starts_with("--model") || (first.size() > 2 && first.starts_with("-m"));
+  bool is_command = false;
+  for (const CommandName& entry : kCommands) is_command |= first == entry.name;
+  if (names_model || (!is_command && !first.empty() && first.front() != '-')) arguments.insert(arguments.begin(), "chat");
+  return arguments;
+}
+
+}  // namespace
+
+Sampling SamplingFlags::over(Sampling s) const {
+  s.temperature = temperature.value_or(s.temperature);
+  s.top_k = top_k.value_or(s.top_k);
+  s.top_p = top_p.value_or(s.top_p);
+  s.min_p = min_p.value_or(s.min_p);
+  s.repetition_penalty = repetition_penalty.value_or(s.repetition_penalty);
+  s.seed = seed.value_or(s.seed);
+  return s;
+}
+
+Invocation parse_command_line(int argc, const char* const* argv) {
+  CLI::App app("g3n runs Gemma 3n: text, pictures and sound in, text out.", "g3n");
+  app.footer(kExamples);
+  app.require_subcommand(0, 1);
+  bool version = false;
+  app.add_flag("--version", version, "print the version");
+
+  Options options;
+  std::vector<std::string> positionals;
+  for (const CommandName& entry : kCommands) {
+    CLI::App* sub = app.add_subcommand(entry.name, entry.about);
+    FlagSet flags(*sub);
+    add_command_flags(flags, options, entry.command);
+    const auto take = [&positionals](const CLI::results_t& results) { positionals.push_back(results.at(0)); return true; };
+    sub->add_option("DIR", take, "the model, when -m is absent")->type_name("")->expected(1)->allow_extra_args(false);
+    if (takes_text(entry.command))
+      sub->add_option(entry.command == Command::kRun ? "PROMPT" : "TEXT", take, "- is stdin")->type_name("")->expected(1)->allow_extra_args(false);
+    sub->callback([&options, command = entry.command] { options.command = command; });
+  }
+  if (argc < 2) return {std::nullopt, app.help()};
+
+  std::vector<std::string> arguments = with_command(argc, argv);
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
+  try {
+    app.parse(arguments);
+  } catch (const CLI::CallForHelp&) {
+    return {std::nullopt, app.help()};
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(one_line(error.what()));
+  }
+  if (version) return {std::nullopt, "g3n " G3N_VERSION "\n"};
+  if (app.get_subcommands().empty()) throw UsageError("no command: g3n --help shows them");
+  place_positionals(options, std::move(positionals));
+  check(options);
+  return {std::move(options), ""};
+}
+
+}  // namespace g3n::cli

@@ -1,0 +1,76 @@
+// See prompt_input.h.
+#include "prompt_input.h"
+
+#include "console.h"
+#include "files.h"
+#include "messages_file.h"
+
+namespace g3n::cli {
+namespace {
+
+bool is_white_space(char32_t c) {
+  return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
+         c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
+bool has_media(const Options& o) { return !o.images.empty() || !o.audios.empty(); }
+
+void expect_words(const Options& o, const std::string& text) {
+  if (is_blank(text) && !has_media(o)) throw UsageError("the prompt is empty: give a text, - for stdin, -f FILE, --image or --audio");
+}
+
+void append_paragraph(std::string& text, const std::string& more) {
+  if (more.empty()) return;
+  if (!text.empty()) text += "\n\n";
+  text += more;
+}
+
+}  // namespace
+
+bool is_blank(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const unsigned char c = static_cast<unsigned char>(text[i]);
+    // White space has at most three bytes; broken UTF-8 and longer characters are no white space.
+    const size_t length = c < 0x80 ? 1 : (c >> 5) == 6 ? 2 : (c >> 4) == 14 ? 3 : 0;
+    if (length == 0 || i + length > text.size()) return false;
+    char32_t scalar = length == 1 ? c : c & (0xFF >> (length + 1));
+    for (size_t k = 1; k < length; ++k) scalar = scalar << 6 | (static_cast<unsigned char>(text[i + k]) & 0x3F);
+    if (!is_white_space(scalar)) return false;
+    i += length;
+  }
+  return true;
+}
+
+std::string run_text(const Options& o) {
+  const bool stdin_is_prompt = o.text == "-";
+  std::string text = stdin_is_prompt ? read_stdin() : o.text.value_or("");
+  if (o.file) append_paragraph(text, read_file(*o.file));
+  if (!stdin_is_prompt) append_paragraph(text, read_piped_stdin());
+  expect_words(o, text);
+  return text;
+}
+
+std::string tokenize_text(const Options& o) {
+  std::string text = o.text == "-" ? read_stdin() : o.text.value_or("");
+  if (o.raw || o.chat_template) expect_words(o, text);
+  return text;
+}
+
+std::vector<Part> turn_parts(const std::vector<std::string>& images, const std::vector<std::string>& audios, const std::string& text) {
+  std::vector<Part> parts;
+  for (ImagePart& part : read_images(images)) parts.push_back(std::move(part));
+  for (AudioPart& part : read_audios(audios)) parts.push_back(std::move(part));
+  if (!is_blank(text)) parts.push_back(TextPart{text});
+  return parts;
+}
+
+Prompt make_prompt(const Options& o, const std::string& text) {
+  if (o.messages) return load_messages(*o.messages, o.images, o.audios);
+  if (o.raw) return RawPrompt{text, read_images(o.images), read_audios(o.audios)};
+  ChatPrompt prompt;
+  if (o.system) prompt.messages.push_back(Message::text("system", *o.system));
+  prompt.messages.push_back({"user", turn_parts(o.images, o.audios, text)});
+  return prompt;
+}
+
+}  // namespace g3n::cli
