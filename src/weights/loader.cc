@@ -95,9 +95,15 @@ const TensorInfo* Loader::take(const std::string& name, const Shape& shape, bool
   return &tensor;
 }
 
+std::byte* Loader::allocate(int64_t bytes) {
+  bytes_.packed += bytes;
+  return options_.check_only ? nullptr : store_.allocate(bytes);
+}
+
 // The stored type; f16 has no kernels, so it becomes bf16 where that is exact, else f32.
 DType Loader::packed_dtype(const TensorInfo& tensor) const {
   if (tensor.dtype != DType::kF16) return tensor.dtype;
+  if (options_.check_only) return DType::kF32;
   std::atomic<bool> exact{true};
   options_.pool.parallel_for(element_count(tensor.shape), kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end && exact.load(std::memory_order_relaxed); ++i)
@@ -116,9 +122,8 @@ void Loader::on_matrix(const std::string& name, WeightView& member, const Shape&
   member.dtype = packed_dtype(*tensor);
   member.step_bytes = packed_step_bytes(member.dtype, layout, member.rows, member.cols);
   const int64_t bytes = packed_bytes(member.dtype, layout, member.rows, member.cols);
-  std::byte* out = store_.allocate(bytes);
+  std::byte* out = allocate(bytes);
   member.data = out;
-  bytes_.packed += bytes;
   tasks_.push_back({.tensor = tensor, .out = out, .view = member, .taps = element_count(shape, std::min<size_t>(2, shape.size()))});
 }
 
@@ -127,9 +132,8 @@ void Loader::on_vector(const std::string& name, View<const float, 1>& member, co
   const TensorInfo* tensor = take(name, shape, optional);
   if (!tensor) return;
   const int64_t size = element_count(shape);
-  std::byte* out = store_.allocate(size * 4);
+  std::byte* out = allocate(size * 4);
   member = {reinterpret_cast<const float*>(out), {size}};
-  bytes_.packed += size * 4;
   tasks_.push_back({.tensor = tensor, .out = out, .view = {}});
 }
 
@@ -138,9 +142,8 @@ void Loader::on_depthwise(const std::string& name, View<const float, 2>& member,
   const TensorInfo* tensor = take(name, shape, false);
   if (!tensor) return;
   const int64_t channels = shape[0], taps = element_count(shape, 1);
-  std::byte* out = store_.allocate(channels * taps * 4);
+  std::byte* out = allocate(channels * taps * 4);
   member = {reinterpret_cast<const float*>(out), {taps, channels}};
-  bytes_.packed += channels * taps * 4;
   tasks_.push_back({.tensor = tensor, .out = out, .view = {}, .taps = taps, .channels = channels});
 }
 
@@ -151,11 +154,12 @@ void Loader::on_table(const std::string& name, TableView& member, const Shape& s
   const TensorInfo* tensor = take(name, shape, false);
   if (!tensor) return;
   member.dtype = tensor->dtype;
-  member.data = tensor->data;
+  member.data = options_.check_only ? nullptr : tensor->data;
   bytes_.mapped += tensor->bytes;
   if (reinterpret_cast<uintptr_t>(tensor->data) % static_cast<uintptr_t>(dtype_bytes(tensor->dtype)) == 0) return;
   // A header of odd length: elements are not aligned in the file, so this table is copied.
-  std::byte* out = store_.allocate(tensor->bytes);
+  std::byte* out = allocate(tensor->bytes);
+  if (!out) return;
   std::memcpy(out, tensor->data, static_cast<size_t>(tensor->bytes));
   member.data = out;
 }
@@ -232,6 +236,7 @@ void Loader::check() const {
 
 WeightStore Loader::finish() {
   check();
+  if (options_.check_only) throw Error(ErrorCode::kInternal, "a loader that only checks has nothing to give");
   int64_t total = 0, done = 0;
   for (const Task& task : tasks_) total += task.tensor->bytes;
   for (const Task& task : tasks_) {

@@ -26,6 +26,8 @@ struct LoaderOptions {
   // Canonical beginnings that this model answers for: surplus tensors under others are not its business. Empty: the whole checkpoint.
   // Names of no known component (lm_head.weight) belong to "model.language_model.".
   std::vector<std::string> components{};
+  // Only check(): nothing is allocated and no value is read; the members' views stay null.
+  bool check_only = false;
 };
 
 class Loader : public Binder {
@@ -42,11 +44,10 @@ class Loader : public Binder {
   // What the bound tensors take, known before finish().
   Bytes bytes() const { return bytes_; }
 
-  // What finish() reports, without packing anything: a dry run over the whole checkpoint.
+  // After bind. Error{kBadFile} lists every missing, misshapen and wrongly typed tensor (the first 20 and a count); surplus tensors are
+  // one warning.
   void check() const;
-
-  // Once, after bind. Error{kBadFile} lists every missing, misshapen and wrongly typed tensor (the first 20 and a count); surplus tensors
-  // are one warning. After an Error the members' views are dangling: the model is to be thrown away.
+  // check(), then packs everything. Once. After an Error the members' views are dangling: the model is to be thrown away.
   WeightStore finish();
 
  protected:
@@ -68,6 +69,8 @@ class Loader : public Binder {
   // The tensor if it is there with that shape and a float type; else the problem is noted and null returned.
   const TensorInfo* take(const std::string& name, const Shape& shape, bool optional);
   DType packed_dtype(const TensorInfo& tensor) const;
+  // Memory for a tensor of the store; null when only checking.
+  std::byte* allocate(int64_t bytes);
   void run(const Task& task);
   void run_matrix(const Task& task);
   void run_f32(const Task& task);

@@ -155,6 +155,20 @@ TEST(Loader, EveryProblemIsReportedAtOnce) {
                "model.layers.0.conv.weight: expected BF16, F32 or F16, found I32", "model.language_model.norm.weight: missing, expected shape [19]");
 }
 
+TEST(Loader, CheckingAloneTakesNoMemory) {
+  const TemporaryFolder folder;
+  ThreadPool pool(1);
+  Loader loader(checkpoint(folder, prefixed(good(DType::kF16), "model.")), {.pool = pool, .check_only = true});
+  Model model;
+  model.bind(loader);
+  EXPECT_FALSE(model.up);
+  EXPECT_EQ(model.up.rows, 37);
+  loader.check();
+  View<const float, 1> absent;
+  loader.vector("absent", absent, 4);
+  EXPECT_ERROR(ErrorCode::kBadFile, loader.check(), "1 tensor does not fit: absent: missing");
+}
+
 TEST(Loader, ManyProblemsAreCounted) {
   const TemporaryFolder folder;
   ThreadPool pool(1);
