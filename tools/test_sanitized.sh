@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# AddressSanitizer and UndefinedBehaviorSanitizer. quick: the rooms that read foreign bytes, and the text model. all: everything.
+set -eu
+cd "$(dirname "$0")/.."
+jobs=${JOBS:-$(nproc)}
+cmake --preset dev >/dev/null
+export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
+if [ "${1:-quick}" = quick ]; then
+  echo "== sanitized: core, formats, tokenizer, media, text"
+  cmake --build build/dev -j "$jobs" --target core_test formats_test tokenizer_test media_test text_test
+  ctest --test-dir build/dev --output-on-failure --no-tests=error -R '^(core|formats|tokenizer|media|text)$'
+else
+  echo "== sanitized: everything"
+  cmake --build build/dev -j "$jobs"
+  ctest --test-dir build/dev --output-on-failure --no-tests=error -L 'unit|golden' -LE 'slow|full'
+fi
