@@ -1,6 +1,5 @@
-// Magnitudes of the discrete Fourier transform of real samples, in float64: one complex transform of half the length, radix 2.
+// Magnitudes of the discrete Fourier transform of real samples, in float64: one complex transform of half the length, radix 2, self-sorting.
 #pragma once
-#include <complex>
 #include <vector>
 
 namespace g3n {
@@ -13,10 +12,16 @@ class RealFft {
   void magnitudes(const double* samples, double* magnitudes);
 
  private:
+  // Real and imaginary parts apart, so that the loops vectorise.
+  struct Complex {
+    explicit Complex(int size) : re(size), im(size) {}
+    std::vector<double> re, im;
+  };
+  void transform();  // z_, in place
+
   int half_;
-  std::vector<int> reversed_;                    // [half] bit reversal
-  std::vector<std::complex<double>> twiddles_;   // [half] exp(-2 pi i k / length)
-  std::vector<std::complex<double>> work_;       // [half]
+  Complex twiddles_;     // [half] exp(-2 pi i k / length)
+  Complex z_, scratch_;  // [half]
 };
 
 }  // namespace g3n

@@ -123,6 +123,7 @@ class GifReader {
     std::vector<std::uint8_t> out, reversed;
     out.reserve(want);
     for (const std::uint8_t byte : data) {
+      if (out.size() >= want) break;
       buffer |= std::uint32_t{byte} << available;
       available += 8;
       while (available >= bits && out.size() < want) {
