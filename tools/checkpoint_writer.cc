@@ -30,16 +30,18 @@ struct Tensor {
   int64_t bytes;
 };
 
-// Tensors in name order, cut so that shards are about equal; never an empty shard.
+// Tensors in name order. shards 0: a shard ends before the tensor that would take it over 5 GB. Else exactly so many, about equal: a
+// tensor belongs to the shard that its middle falls into, and none is empty.
 std::vector<std::vector<Tensor>> split(const std::vector<Tensor>& tensors, int64_t total, int64_t shards) {
   std::vector<std::vector<Tensor>> out(1);
-  int64_t before = 0;
+  int64_t before = 0, inside = 0;
   for (size_t i = 0; i < tensors.size(); ++i) {
-    const int64_t left = static_cast<int64_t>(tensors.size() - i), shards_left = shards - static_cast<int64_t>(out.size());
-    const bool full = before >= total / shards * static_cast<int64_t>(out.size());
-    if (!out.back().empty() && shards_left > 0 && (full || left <= shards_left)) out.emplace_back();
+    const int64_t bytes = tensors[i].bytes, left = static_cast<int64_t>(tensors.size() - i), begun = static_cast<int64_t>(out.size());
+    const bool full = shards == 0 ? inside + bytes > kShardBytes
+                                  : begun < shards && (before + bytes / 2 >= total / shards * begun || left <= shards - begun);
+    if (full && !out.back().empty()) out.emplace_back(), inside = 0;
     out.back().push_back(tensors[i]);
-    before += tensors[i].bytes;
+    before += bytes, inside += bytes;
   }
   return out;
 }
@@ -133,13 +135,12 @@ void write_random_checkpoint(ThreadPool& pool, const std::string& config_path, c
     tensors.push_back({name, shape, element_count(shape) * 2});
     total += tensors.back().bytes;
   }
-  int64_t count = options.shards > 0 ? options.shards : (total + kShardBytes - 1) / kShardBytes;
-  if (count > static_cast<int64_t>(tensors.size()))
-    throw Error(ErrorCode::kInvalidArgument, "--shards: expected at most " + std::to_string(tensors.size()) + ", one per tensor, got " + std::to_string(count));
+  if (options.shards < 0 || options.shards > static_cast<int64_t>(tensors.size()))
+    throw Error(ErrorCode::kInvalidArgument, "--shards: expected at most " + std::to_string(tensors.size()) + ", one per tensor, got " + std::to_string(options.shards));
   check_folder(folder, total);
 
-  const std::vector<std::vector<Tensor>> shards = split(tensors, total, count);
-  count = static_cast<int64_t>(shards.size());
+  const std::vector<std::vector<Tensor>> shards = split(tensors, total, options.shards);
+  const int64_t count = static_cast<int64_t>(shards.size());
   int64_t done = 0;
   const auto wrote = [&](int64_t bytes) {
     done += bytes;

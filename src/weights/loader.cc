@@ -14,6 +14,7 @@ namespace {
 
 constexpr size_t kListed = 20;             // problems spelled out
 constexpr int64_t kGrain = 1 << 16;        // elements per run of a loop over a tensor
+constexpr int64_t kReadAhead = 256 << 20;  // bytes
 const std::string kText = "model.language_model.";
 
 bool is_float(DType type) { return type == DType::kF32 || type == DType::kBF16 || type == DType::kF16; }
@@ -239,9 +240,15 @@ WeightStore Loader::finish() {
   if (options_.check_only) throw Error(ErrorCode::kInternal, "a loader that only checks has nothing to give");
   int64_t total = 0, done = 0;
   for (const Task& task : tasks_) total += task.tensor->bytes;
+  int64_t asked = 0;
+  size_t next = 0;
   for (const Task& task : tasks_) {
     if (options_.progress) options_.progress(done, total);
-    source_->will_need(*task.tensor);
+    // The disk reads the next tensors while this one is packed.
+    for (; next < tasks_.size() && asked <= done + kReadAhead; ++next) {
+      source_->will_need(*tasks_[next].tensor);
+      asked += tasks_[next].tensor->bytes;
+    }
     run(task);
     source_->drop(*task.tensor);
     done += task.tensor->bytes;

@@ -47,12 +47,14 @@ TEST(RandomCheckpoint, FullSizeConfigsGiveThePublishedTotals) {
 TEST(RandomCheckpoint, WritesShardsWhoseEveryTensorHasItsChecksum) {
   const TemporaryFolder folder;
   ThreadPool pool(2);
-  for (const int64_t shards : {1, 3}) {
+  for (const int64_t shards : {0, 3, 878}) {
     const std::string out = folder / ("out" + std::to_string(shards));
     int64_t last = 0, total = 0;
     write_random_checkpoint(pool, kTiny + "/config.json", out, {.shards = shards, .progress = [&](int64_t d, int64_t t) { last = d, total = t; }});
     EXPECT_EQ(last, total);
+    EXPECT_EQ(std::filesystem::exists(out + "/model.safetensors"), shards == 0);
     EXPECT_EQ(std::filesystem::exists(out + "/model-00003-of-00003.safetensors"), shards == 3);
+    EXPECT_EQ(std::filesystem::exists(out + "/model-00878-of-00878.safetensors"), shards == 878);
     EXPECT_EQ(slurp(out + "/config.json"), slurp(kTiny + "/config.json"));
     const auto source = open_safetensors_folder(out);
     const std::vector<TensorRecord> records = read_tensor_records(kTiny + "/tensors.json");
