@@ -1,115 +1,13 @@
-// BMP, TIFF, PPM and ICO: headers are read here (sizes are checked before decoding), pictures by FFmpeg's decoders, which take the file as one packet.
+// BMP, PPM and ICO: headers are read here, so that sizes are checked and cut files noticed before FFmpeg decodes.
 #include <algorithm>
-#include <cstring>
-#include <new>
+#include <string>
+#include <vector>
 
-#include "g3n/error.h"
-#include "media/exif.h"
-#include "media/ffmpeg_support.h"
-#include "media/image.h"
+#include "media/ffmpeg_image.h"
 #include "media/image_decoders.h"
-
-extern "C" {
-#include <libswscale/swscale.h>
-}
 
 namespace g3n::media {
 namespace {
-
-struct Picture {
-  Bytes file;
-  AVCodecID codec;
-  const char* format;  // for errors
-  const std::string& name;
-};
-
-FramePtr decode_frame(const Picture& picture) {
-  silence_ffmpeg();
-  const AVCodec* codec = avcodec_find_decoder(picture.codec);
-  if (!codec) throw Error(ErrorCode::kUnsupported, picture.name + ": this build of FFmpeg cannot read " + picture.format);
-  const CodecContextPtr context(avcodec_alloc_context3(codec));
-  const PacketPtr packet(av_packet_alloc());
-  FramePtr frame(av_frame_alloc());
-  if (!context || !packet || !frame || picture.file.size() > INT32_MAX / 2) throw std::bad_alloc();
-  context->max_pixels = kMaxImagePixels;
-  context->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK;  // damage is an error, not a picture with holes
-  context->thread_count = 1;
-  if (av_new_packet(packet.get(), static_cast<int>(picture.file.size())) < 0) throw std::bad_alloc();
-  std::memcpy(packet->data, picture.file.data(), picture.file.size());
-  packet->flags |= AV_PKT_FLAG_KEY;
-  int status = avcodec_open2(context.get(), codec, nullptr);
-  if (status >= 0) status = avcodec_send_packet(context.get(), packet.get());
-  if (status >= 0) status = avcodec_receive_frame(context.get(), frame.get());
-  if (status < 0) throw_bad_image(picture.name, picture.format, ffmpeg_message(status));
-  if (frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT)) throw_bad_image(picture.name, picture.format, "damaged data");
-  return frame;
-}
-
-void copy_palette_pixels(const AVFrame& frame, Pixels* pixels) {
-  std::uint8_t* to = pixels->rgb.data();
-  for (int y = 0; y < frame.height; ++y) {
-    const std::uint8_t* row = frame.data[0] + static_cast<std::ptrdiff_t>(y) * frame.linesize[0];
-    for (int x = 0; x < frame.width; ++x, to += 3) {
-      std::uint32_t argb;
-      std::memcpy(&argb, frame.data[1] + 4 * row[x], sizeof argb);
-      to[0] = static_cast<std::uint8_t>(argb >> 16);
-      to[1] = static_cast<std::uint8_t>(argb >> 8);
-      to[2] = static_cast<std::uint8_t>(argb);
-    }
-  }
-}
-
-// Gray or RGB of any packing and depth: more than 8 bits give the high byte, fewer are stretched to 0..255.
-void copy_component_pixels(const AVFrame& frame, const AVPixFmtDescriptor& format, Pixels* pixels) {
-  const bool gray = format.nb_components < 3;
-  const bool inverted = frame.format == AV_PIX_FMT_MONOWHITE;
-  std::vector<std::uint16_t> line(frame.width);
-  const std::uint8_t* planes[4] = {frame.data[0], frame.data[1], frame.data[2], frame.data[3]};
-  for (int c = 0; c < (gray ? 1 : 3); ++c) {
-    const int depth = format.comp[c].depth, most = (1 << std::min(depth, 8)) - 1;
-    for (int y = 0; y < frame.height; ++y) {
-      av_read_image_line2(line.data(), planes, frame.linesize, &format, 0, y, c, frame.width, 0, 2);
-      std::uint8_t* to = pixels->rgb.data() + 3 * static_cast<std::size_t>(y) * frame.width + c;
-      for (int x = 0; x < frame.width; ++x, to += 3) {
-        int value = depth > 8 ? line[x] >> (depth - 8) : line[x] * 255 / most;
-        if (inverted) value = 255 - value;
-        to[0] = static_cast<std::uint8_t>(value);
-        if (gray) to[1] = to[2] = to[0];
-      }
-    }
-  }
-}
-
-void convert_yuv(const AVFrame& frame, const Picture& picture, Pixels* pixels) {
-  const auto format = static_cast<AVPixelFormat>(frame.format);
-  constexpr int kFlags = SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT;
-  const std::unique_ptr<SwsContext, void (*)(SwsContext*)> scaler(
-      sws_getContext(frame.width, frame.height, format, frame.width, frame.height, AV_PIX_FMT_RGB24, kFlags, nullptr, nullptr, nullptr),
-      sws_freeContext);
-  std::uint8_t* planes[1] = {pixels->rgb.data()};
-  const int steps[1] = {3 * frame.width};
-  if (!scaler || sws_scale(scaler.get(), frame.data, frame.linesize, 0, frame.height, planes, steps) != frame.height) {
-    throw Error(ErrorCode::kUnsupported, picture.name + ": a " + picture.format + " image with pixels of a kind that g3n cannot convert");
-  }
-}
-
-Pixels decode_by_ffmpeg(const Picture& picture) {
-  const FramePtr frame = decode_frame(picture);
-  check_image_size(frame->width, frame->height, picture.name);
-  const AVPixFmtDescriptor* format = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame->format));
-  if (!format || (format->flags & AV_PIX_FMT_FLAG_FLOAT) || format->comp[0].depth > 16) {
-    throw Error(ErrorCode::kUnsupported, picture.name + ": a " + picture.format + " image with floating-point pixels; convert it to JPEG or PNG");
-  }
-  Pixels pixels = make_pixels(frame->width, frame->height);
-  if (format->flags & AV_PIX_FMT_FLAG_PAL) {
-    copy_palette_pixels(*frame, &pixels);
-  } else if ((format->flags & AV_PIX_FMT_FLAG_RGB) || format->nb_components < 3) {
-    copy_component_pixels(*frame, *format, &pixels);
-  } else {
-    convert_yuv(*frame, picture, &pixels);
-  }
-  return pixels;
-}
 
 // Reads a PNM header: numbers and words between white space and # comments.
 class PnmHeader {
@@ -157,27 +55,6 @@ AVCodecID pnm_codec(char kind) {
   }
 }
 
-// A copy of the file whose first directory keeps only what FFmpeg's decoder understands: strict as it is set here, it refuses unknown tags.
-std::vector<std::uint8_t> with_known_tags(Bytes file) {
-  constexpr std::uint16_t kKnown[] = {256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325, 530};
-  constexpr std::size_t kEntryBytes = 12;
-  std::vector<std::uint8_t> copy(file.begin(), file.end());
-  ByteReader read(file, file[0] == 'I' ? Endian::kLittle : Endian::kBig);
-  const std::size_t directory = read.u32(4), entries = read.u16(directory);
-  if (read.failed() || entries * kEntryBytes + 6 > file.size() - directory) return copy;  // damaged: FFmpeg will say so
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < entries; ++i) {
-    const std::size_t from = directory + 2 + kEntryBytes * i;
-    if (!std::binary_search(std::begin(kKnown), std::end(kKnown), read.u16(from))) continue;
-    std::copy_n(file.begin() + static_cast<std::ptrdiff_t>(from), kEntryBytes, copy.begin() + static_cast<std::ptrdiff_t>(directory + 2 + kEntryBytes * kept++));
-  }
-  const bool little = file[0] == 'I';
-  copy[directory + (little ? 0 : 1)] = static_cast<std::uint8_t>(kept);
-  copy[directory + (little ? 1 : 0)] = 0;  // at most as many as are known, unless a damaged file repeats them
-  std::fill_n(copy.begin() + static_cast<std::ptrdiff_t>(directory + 2 + kEntryBytes * kept), 4, std::uint8_t{0});  // no next directory
-  return copy;
-}
-
 constexpr std::size_t kBmpHeaderBytes = 14;
 
 // A picture inside an ICO: a BMP without its file header, of twice the height because the mask follows the colours.
@@ -203,21 +80,19 @@ std::vector<std::uint8_t> bmp_of_ico(Bytes dib, const std::string& name) {
 }  // namespace
 
 Pixels decode_bmp(Bytes file, const std::string& name) {
+  constexpr std::int64_t kPlain = 0, kBitFields = 3;
   ByteReader read(file, Endian::kLittle);
   const bool old = read.u32(14) == 12;
   const std::int64_t width = old ? read.u16(18) : static_cast<std::int32_t>(read.u32(18));
   const std::int64_t height = old ? read.u16(20) : static_cast<std::int32_t>(read.u32(22));
   if (read.failed()) throw_bad_image(name, "BMP", "unexpected end of file");
-  check_image_size(width, height < 0 ? -height : height, name);  // negative: rows from the top
+  const std::int64_t rows = height < 0 ? -height : height;  // negative: rows from the top
+  check_image_size(width, rows, name);
+  const std::int64_t bits = read.u16(old ? 24 : 28), compression = old ? 0 : read.u32(30);
+  const bool packed = compression != kPlain && compression != kBitFields;
+  const std::int64_t needed = read.u32(10) + (rows - 1) * ((width * bits + 31) / 32 * 4) + (width * bits + 7) / 8;
+  if (!packed && needed > static_cast<std::int64_t>(file.size())) throw_bad_image(name, "BMP", "unexpected end of file");
   return decode_by_ffmpeg({file, AV_CODEC_ID_BMP, "BMP", name});
-}
-
-Pixels decode_tiff(Bytes file, const std::string& name) {
-  constexpr std::uint16_t kWidthTag = 256, kHeightTag = 257;
-  const auto width = tiff_field(file, kWidthTag), height = tiff_field(file, kHeightTag);
-  if (!width || !height) throw_bad_image(name, "TIFF", "no width and height in its first directory");
-  check_image_size(*width, *height, name);
-  return decode_by_ffmpeg({with_known_tags(file), AV_CODEC_ID_TIFF, "TIFF", name});
 }
 
 Pixels decode_pnm(Bytes file, const std::string& name) {

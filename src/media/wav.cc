@@ -90,7 +90,9 @@ bool decode_wav(Bytes file, const std::string& name, SampleCollector* out) {
       if (chunk.size() < 16) throw_bad_sound(name, "a fmt chunk of " + std::to_string(chunk.size()) + " bytes");
       format = read_format(chunk);
       if (format.channels == 0 || format.rate_hz == 0) throw_bad_sound(name, "no channels or a sample rate of 0");
-      if (!readable(format)) return false;
+      const bool plain = format.tag == kPcm || format.tag == kFloat;
+      if (plain && !readable(format)) throw_bad_sound(name, "samples of " + std::to_string(format.bits) + " bits");
+      if (!plain) return false;
     } else if (has_text(file, at, "data")) {
       if (format.channels == 0) throw_bad_sound(name, "no fmt chunk before the data");
       out->set_rate(static_cast<int>(std::min<std::uint32_t>(format.rate_hz, INT32_MAX)));

@@ -160,6 +160,7 @@ TEST(DecodeAudio, WhatIsNotSoundIsNamed) {
   const std::string_view text = "this is text, and there is quite a lot of it";
   EXPECT_THAT(error_of({text.begin(), text.end()}), HasSubstr("a text file"));
   EXPECT_THAT(error_of(Bytes(3000, 0)), HasSubstr("unknown format"));
+  EXPECT_THAT(error_of(wav(ramp16(100), 1, 72, 16000, 0, 0)), HasSubstr("samples of 72 bits"));
   EXPECT_THAT(error_of(wav(ramp16(100), 1, 16, 16, 0, 0)), HasSubstr("expected a sample rate"));
 }
 
