@@ -166,7 +166,7 @@ SoftTokens Gemma3n::hard_embedding(Context& ctx, int32_t id) {
   const int64_t hidden = text_.config().hidden_size;
   SoftTokens out{1, std::vector<float>(hidden)};
   if (id < media_ids_.audio_offset) vision().hard_embedding(ctx, id - media_ids_.vision_offset, {out.values.data(), {1, hidden}});
-  else audio().hard_embedding(ctx, id - media_ids_.audio_offset, {out.values.data(), {hidden}});
+  else audio().hard_embedding(ctx, id - media_ids_.audio_offset, {out.values.data(), {1, hidden}});
   return out;
 }
 
