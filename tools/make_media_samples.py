@@ -130,6 +130,9 @@ def write_pictures(folder: pathlib.Path) -> None:
     save("pages.tif", rgb(54), save_all=True, append_images=[rgb(55)])
     save("exif8.tif", rgb(56), tiffinfo={0x0112: 8})
     save("bits1.tif", rgb(57).convert("1"))
+    save("group4.tif", rgb(58).convert("1"), compression="group4")
+    save("float_refused.tif", rgb(59).convert("F"))
+    save("jpeg_refused.tif", rgb(59), compression="jpeg")
     save("rgb.ppm", rgb(60))
     save("gray.pgm", rgb(61).convert("L"))
     save("bits.pbm", rgb(62).convert("1"))
@@ -223,7 +226,7 @@ def main() -> None:
     folder = parser.parse_args().out
     folder.mkdir(parents=True, exist_ok=True)
     write_pictures(folder)
-    pictures = sorted(p for p in folder.iterdir() if p.suffix in (".jpg", ".png", ".webp", ".gif", ".bmp", ".tif", ".ppm", ".pgm", ".pbm", ".ico"))
+    pictures = sorted(p for p in folder.iterdir() if p.suffix in (".jpg", ".png", ".webp", ".gif", ".bmp", ".tif", ".ppm", ".pgm", ".pbm", ".ico") and not p.stem.endswith("_refused"))
     lines = [f"  {json.dumps(p.name)}: {json.dumps(describe(p))}" for p in pictures]
     (folder / "samples.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
     write_sounds(folder)

@@ -21,7 +21,7 @@ std::optional<std::uint32_t> tiff_field(Bytes tiff, std::uint16_t tag) {
     if (read.u16(at) != tag) continue;
     const std::uint16_t type = read.u16(at + 2);
     const std::uint32_t value = type == kShort ? read.u16(at + 8) : read.u32(at + 8);
-    if (read.failed() || (type != kShort && type != kLong) || read.u32(at + 4) == 0) return std::nullopt;
+    if (read.failed() || (type != kShort && type != kLong) || read.u32(at + 4) != 1) return std::nullopt;
     return value;
   }
   return std::nullopt;

@@ -32,6 +32,9 @@ FramePtr decode_frame(const Picture& picture) {
   int status = avcodec_open2(context.get(), codec, nullptr);
   if (status >= 0) status = avcodec_send_packet(context.get(), packet.get());
   if (status >= 0) status = avcodec_receive_frame(context.get(), frame.get());
+  if (status == AVERROR_PATCHWELCOME || status == AVERROR(ENOSYS)) {
+    throw Error(ErrorCode::kUnsupported, picture.name + ": a " + picture.format + " image of a kind that g3n cannot read; convert it to JPEG or PNG");
+  }
   if (status < 0) throw_bad_image(picture.name, picture.format, ffmpeg_message(status));
   if (frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT)) throw_bad_image(picture.name, picture.format, "damaged data");
   return frame;

@@ -37,6 +37,7 @@ enum class Format {
   kJpegXl,
   kJpeg2000,
   kPsd,
+  kBigTiff,
   kSvg,
   kAmr,
   kMidi,

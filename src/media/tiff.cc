@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "g3n/error.h"
 #include "media/exif.h"
 #include "media/ffmpeg_image.h"
 #include "media/image_decoders.h"
@@ -46,6 +47,31 @@ std::vector<std::uint32_t> entry_values(Bytes file, std::size_t entry) {
   return values;
 }
 
+// The first number of a field of the first directory, or a default.
+std::uint32_t first_value(Bytes file, std::uint16_t tag, std::uint32_t missing) {
+  ByteReader read(file, endian_of(file));
+  const std::size_t directory = read.u32(4), entries = read.u16(directory);
+  for (std::size_t i = 0; i < entries && !read.failed(); ++i) {
+    const std::size_t entry = directory + 2 + kEntryBytes * i;
+    if (read.u16(entry) != tag) continue;
+    const std::vector<std::uint32_t> values = entry_values(file, entry);
+    return values.empty() ? missing : values[0];
+  }
+  return missing;
+}
+
+// What FFmpeg would decode wrongly or not at all is refused by name.
+void check_kind(Bytes file, const std::string& name) {
+  constexpr std::uint16_t kBits = 258, kCompression = 259, kSampleFormat = 339;
+  constexpr std::uint32_t kReadable[] = {1, 2, 3, 4, 5, 8, 32773, 32946};  // plain, fax, LZW, deflate, PackBits
+  const std::uint32_t compression = first_value(file, kCompression, 1), bits = first_value(file, kBits, 1), format = first_value(file, kSampleFormat, 1);
+  std::string what;
+  if (!std::binary_search(std::begin(kReadable), std::end(kReadable), compression)) what = "compression " + std::to_string(compression);
+  if (bits > 16) what = std::to_string(bits) + " bits per sample";
+  if (format != 1) what = "sample format " + std::to_string(format);
+  if (!what.empty()) throw Error(ErrorCode::kUnsupported, name + ": a TIFF image with " + what + ", which g3n cannot read; convert it to JPEG or PNG");
+}
+
 // Every strip or tile of every page must lie in the file, so that a cut file is noticed although only its first page is decoded.
 void check_complete(Bytes file, const std::string& name) {
   constexpr std::uint16_t kStripOffsets = 273, kStripBytes = 279, kTileOffsets = 324, kTileBytes = 325;
@@ -80,6 +106,7 @@ Pixels decode_tiff(Bytes file, const std::string& name) {
   const auto width = tiff_field(file, kWidthTag), height = tiff_field(file, kHeightTag);
   if (!width || !height) throw_bad_image(name, "TIFF", "no width and height in its first directory");
   check_image_size(*width, *height, name);
+  check_kind(file, name);
   check_complete(file, name);
   return decode_by_ffmpeg({with_known_tags(file), AV_CODEC_ID_TIFF, "TIFF", name});
 }

@@ -98,6 +98,9 @@ TEST(DecodeImage, FormatsThatItCannotReadAreNamed) {
   EXPECT_THAT(error_of(bytes_of("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")), HasSubstr("git-lfs pointer"));
   EXPECT_THAT(error_of(sample("u8.wav")), HasSubstr("expected an image, found what looks like WAV sound"));
   EXPECT_THAT(error_of({}), HasSubstr("empty file"));
+  EXPECT_THAT(error_of(sample("float_refused.tif")), HasSubstr("a TIFF image with sample format 3, which g3n cannot read"));
+  EXPECT_THAT(error_of(sample("jpeg_refused.tif")), HasSubstr("a TIFF image with compression 7, which g3n cannot read"));
+  EXPECT_THAT(error_of(bytes_of(std::string_view("II+\0\x08\0\0\0", 8))), HasSubstr("looks like BigTIFF"));
   EXPECT_THAT(error_of({1, 2, 3, 0, 200}), HasSubstr("unknown format"));
 }
 
