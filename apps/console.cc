@@ -23,6 +23,7 @@ std::atomic<int> interrupt_mode{kExitNow};
 std::atomic<bool> interrupted_flag{false};
 std::atomic<bool> status_shown{false};
 std::atomic<bool> has_unfinished_file{false};
+int interrupt_pipe[2] = {-1, -1};  // a byte per Ctrl-C: what poll can wait for without a gap between looking and waiting
 char unfinished_file[PATH_MAX];
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
 
@@ -53,6 +54,8 @@ extern "C" void on_interrupt(int) {
     ::_exit(kExitInterrupted);
   }
   interrupted_flag.store(true);
+  if (::write(interrupt_pipe[1], "", 1) < 0) {
+  }  // full: the reader has enough to wake up for
   errno = saved;
 }
 
@@ -151,6 +154,9 @@ std::string format_bytes(std::int64_t bytes) {
 }
 
 InterruptScope::InterruptScope(InterruptMode mode) {
+  char byte;
+  while (::read(interrupt_pipe[0], &byte, 1) > 0) {
+  }
   interrupted_flag = false;
   interrupt_mode = mode == InterruptMode::kCancelOnly ? kCancelOnly : kCancelThenExit;
 }
@@ -158,9 +164,17 @@ InterruptScope::~InterruptScope() { interrupt_mode = kExitNow; }
 const std::atomic<bool>* InterruptScope::flag() const { return &interrupted_flag; }
 void InterruptScope::cancel() { interrupted_flag = true; }
 
+bool wait_for_input() {
+  pollfd waits[2] = {{STDIN_FILENO, POLLIN, 0}, {interrupt_pipe[0], POLLIN, 0}};
+  while (::poll(waits, 2, -1) < 0 && errno == EINTR) {
+  }
+  return waits[1].revents == 0;
+}
+
 void install_signal_handlers() {
+  if (::pipe2(interrupt_pipe, O_CLOEXEC | O_NONBLOCK) != 0) throw Error(ErrorCode::kInternal, std::string("cannot make a pipe: ") + std::strerror(errno));
   struct sigaction action{};
-  action.sa_handler = on_interrupt;  // no SA_RESTART: a prompt that waits for a line must notice
+  action.sa_handler = on_interrupt;
   sigemptyset(&action.sa_mask);
   ::sigaction(SIGINT, &action, nullptr);
   ::signal(SIGPIPE, SIG_IGN);

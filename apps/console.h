@@ -68,6 +68,9 @@ class InterruptScope {
   void cancel();  // as if Ctrl-C had been pressed
 };
 
+// Waits until stdin can be read (true) or Ctrl-C is pressed (false), also just before the call. Only inside an InterruptScope.
+bool wait_for_input();
+
 // Ctrl-C as above, and closed pipes as errors of write.
 void install_signal_handlers();
 // A file that an interrupted process must not leave behind; empty: none. At most one at a time.

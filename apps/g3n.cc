@@ -23,6 +23,7 @@ int dispatch(const Options& options) {
 
 int guarded_main(int argc, char** argv) {
   try {
+    install_signal_handlers();
     const Invocation invocation = parse_command_line(argc, argv);
     if (invocation.options) return dispatch(*invocation.options);
     write_stdout(invocation.text);
@@ -49,7 +50,4 @@ int guarded_main(int argc, char** argv) {
 }  // namespace
 }  // namespace g3n::cli
 
-int main(int argc, char** argv) {
-  g3n::cli::install_signal_handlers();
-  return g3n::cli::guarded_main(argc, argv);
-}
+int main(int argc, char** argv) { return g3n::cli::guarded_main(argc, argv); }

@@ -12,7 +12,7 @@
 namespace g3n::cli {
 namespace {
 
-// Lines by read(2): a stream would keep an interrupted read for itself.
+// Lines by read(2): a stream and poll would not agree on what has been read.
 class PlainLines : public LineEditor {
  public:
   explicit PlainLines(bool interactive) : interactive_(interactive) {}
@@ -28,14 +28,13 @@ class PlainLines : public LineEditor {
   InputLine next() {
     for (;;) {
       if (const size_t end = buffer_.find('\n'); end != std::string::npos) return take(end, 1);
+      if (interactive_ && !wait_for_input()) return {InputLine::Kind::kInterrupted, ""};
       char bytes[4096];
       const ssize_t count = ::read(STDIN_FILENO, bytes, sizeof bytes);
       if (count > 0) {
         buffer_.append(bytes, static_cast<size_t>(count));
       } else if (count == 0) {
         return buffer_.empty() ? InputLine{} : take(buffer_.size(), 0);
-      } else if (errno == EINTR && interactive_) {
-        return {InputLine::Kind::kInterrupted, ""};
       } else if (errno != EINTR) {
         throw Error(ErrorCode::kBadFile, std::string("cannot read stdin: ") + std::strerror(errno));
       }

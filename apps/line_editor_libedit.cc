@@ -1,8 +1,11 @@
 // Line editing and history by libedit. The history lives as long as the program: what was said is not written to disk.
 #include <histedit.h>
 
+#include <unistd.h>
+
 #include <clocale>
 #include <cstdio>
+#include <cwchar>
 
 #include "console.h"
 #include "line_editor.h"
@@ -19,6 +22,7 @@ class LibeditEditor : public LineEditor {
     el_set(editor_, EL_PROMPT, &LibeditEditor::prompt_of);
     el_set(editor_, EL_EDITOR, "emacs");
     el_set(editor_, EL_SIGNAL, 0);  // Ctrl-C is ours
+    el_set(editor_, EL_GETCFN, &LibeditEditor::read_character);
     el_set(editor_, EL_HIST, history, history_);
     el_set(editor_, EL_BIND, "^R", "em-inc-search-prev", nullptr);
     el_set(editor_, EL_BIND, "\\e[1;5D", "ed-prev-word", nullptr);
@@ -58,6 +62,19 @@ class LibeditEditor : public LineEditor {
     void* self = nullptr;
     el_get(editor, EL_CLIENTDATA, &self);
     return static_cast<LibeditEditor*>(self)->prompt_.data();
+  }
+
+  // One character of the locale's encoding; 1, 0 at the end, -1 for Ctrl-C. Bytes that make no character are left out.
+  static int read_character(EditLine*, wchar_t* character) {
+    std::mbstate_t state{};
+    for (;;) {
+      char byte;
+      if (!wait_for_input()) return -1;
+      if (::read(STDIN_FILENO, &byte, 1) != 1) return 0;
+      const size_t length = std::mbrtowc(character, &byte, 1, &state);
+      if (length <= 1) return 1;
+      if (length == static_cast<size_t>(-1)) state = {};
+    }
   }
 
   EditLine* editor_;

@@ -1,0 +1,217 @@
+// Flags, exit statuses, and who may write what where: stdout holds answers only, an error is one line on stderr.
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include "apps/conversations.h"
+#include "apps/program.h"
+
+namespace g3n::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::MatchesRegex;
+using ::testing::Not;
+
+void expect_failure(const Outcome& outcome, int status, const std::string& words) {
+  EXPECT_EQ(outcome.status, status) << outcome.err;
+  EXPECT_THAT(outcome.out, IsEmpty());
+  EXPECT_THAT(outcome.err, MatchesRegex("g3n: [^\n]*\n"));
+  EXPECT_THAT(outcome.err, HasSubstr(words));
+}
+
+TEST(Help, AloneAndByFlagShowsThreeExamples) {
+  for (const Arguments& arguments : {Arguments{}, Arguments{"--help"}}) {
+    const Outcome outcome = run_g3n(arguments);
+    EXPECT_EQ(outcome.status, 0);
+    EXPECT_THAT(outcome.err, IsEmpty());
+    const size_t begin = outcome.out.find("Examples:\n");
+    ASSERT_NE(begin, std::string::npos);
+    const std::string examples = outcome.out.substr(begin, outcome.out.find("\n\n", begin) - begin);
+    EXPECT_EQ(std::count(examples.begin(), examples.end(), '\n'), 3) << examples;
+  }
+}
+
+TEST(Help, EveryCommandHasItsOwn) {
+  for (const char* command : {"run", "chat", "inspect", "tokenize", "trace"}) {
+    const Outcome outcome = run_g3n({command, "--help"});
+    EXPECT_EQ(outcome.status, 0) << command;
+    EXPECT_THAT(outcome.out, HasSubstr("--model")) << command;
+    EXPECT_THAT(outcome.err, IsEmpty()) << command;
+  }
+}
+
+TEST(Help, VersionIsOneLine) {
+  const Outcome outcome = run_g3n({"--version"});
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_THAT(outcome.out, MatchesRegex("g3n [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}
+
+struct BadUsage {
+  Arguments arguments;
+  std::string words;
+};
+
+TEST(Usage, EveryMistakeIsOneLineAndStatusTwo) {
+  const std::string dir = demo();
+  const BadUsage cases[] = {
+      {{"--nonsense"}, "--nonsense"},
+      {{"run", "-m", dir, "--nonsense", "x"}, "--nonsense"},
+      {{"run"}, "needs a model"},
+      {{"chat"}, "needs a model"},
+      {{"run", "-m"}, "-m"},
+      {{"run", "-m", dir, "two", "words"}, "'words'"},
+      {{"run", "-m", dir, "-m", dir, "x"}, "-m"},
+      {{"run", "-m", dir, "--max-tokens", "0", "x"}, "--max-tokens"},
+      {{"run", "-m", dir, "--max-tokens", "many", "x"}, "'many'"},
+      {{"run", "-m", dir, "--max-tokens", "1.5", "x"}, "'1.5'"},
+      {{"run", "-m", dir, "--temperature", "-1", "x"}, "--temperature"},
+      {{"run", "-m", dir, "--temperature", "nan", "x"}, "--temperature"},
+      {{"run", "-m", dir, "--top-p", "2", "x"}, "--top-p"},
+      {{"run", "-m", dir, "--top-p", "0", "x"}, "top-p"},
+      {{"run", "-m", dir, "--seed", "-1", "x"}, "--seed"},
+      {{"run", "-m", dir, "--repetition-penalty", "0", "x"}, "repetition"},
+      {{"run", "-m", dir, "--stop", "", "--json", "x"}, "--stop"},
+      {{"run", "-m", dir, "--dtype", "f16", "x"}, "f32 or bf16"},
+      {{"run", "-m", dir, "--threads", "0", "x"}, "--threads"},
+      {{"run", "-m", dir, "--chunk", "0", "x"}, "--chunk"},
+      {{"run", "-m", dir, "--context", "0", "x"}, "--context"},
+      {{"run", "-m", dir, ""}, "empty"},
+      {{"run", "-m", dir, " \t\n "}, "empty"},
+      {{"run", "-m", dir, "\u00a0\u3000"}, "empty"},
+      {{"run", "-m", dir}, "empty"},
+      {{"run", "-m", dir, "--raw", "--system", "s", "x"}, "--raw"},
+      {{"run", "-m", dir, "--messages", "m.json", "x"}, "--messages"},
+      {{"tokenize", "-m", dir}, "TEXT"},
+      {{"tokenize", "-m", dir, "--raw", "--chat", "x"}, "one of"},
+      {{"tokenize", "-m", dir, "--system", "s", "x"}, "--chat"},
+      {{"tokenize", "-m", dir, "--image", "x.png", "x"}, "--image"},
+      {{"tokenize", "-m", dir, "--chat", " "}, "empty"},
+      {{"trace", "-m", dir, "--out", "/tmp/x.safetensors"}, "--ids"},
+      {{"trace", "-m", dir, "--ids", "2"}, "--out"},
+      {{"trace", "-m", dir, "--ids", "2,two", "--out", "/tmp/x.safetensors"}, "'two'"},
+      {{"trace", "-m", dir, "--ids", "2", "--prompt", "x", "--out", "/tmp/x.safetensors"}, "one of"},
+      {{"inspect", "-m", dir, "surplus"}, "'surplus'"},
+  };
+  for (const BadUsage& bad : cases) {
+    SCOPED_TRACE(::testing::PrintToString(bad.arguments));
+    expect_failure(run_g3n(bad.arguments), 2, bad.words);
+  }
+}
+
+TEST(Failure, NamesTheFileAndIsStatusOne) {
+  const TemporaryFolder folder;
+  write_text(folder.path("not_a_picture.png"), "words");
+  write_text(folder.path("empty.wav"), "");
+  const std::string dir = demo(), gone = folder.path("gone");
+  const BadUsage cases[] = {
+      {{"run", "-m", gone, "x"}, gone},
+      {{"run", "-m", folder.path(), "x"}, "config.json"},
+      {{"chat", "-m", gone}, gone},
+      {{"inspect", gone}, gone},
+      {{"run", "-m", dir, "--image", gone, "x"}, gone},
+      {{"run", "-m", dir, "--image", folder.path(), "x"}, folder.path()},
+      {{"run", "-m", dir, "--image", folder.path("not_a_picture.png"), "x"}, "not_a_picture.png"},
+      {{"run", "-m", dir, "--audio", folder.path("empty.wav"), "x"}, "empty.wav"},
+      {{"run", "-m", dir, "-f", gone}, gone},
+      {{"run", "-m", dir, "--messages", gone}, gone},
+      {{"run", "-m", dir, "--context", "8", "Hello, how are you today?"}, "8"},
+      {{"run", "-m", dir, "--context", "999999", "x"}, "999999"},
+      {{"trace", "-m", dir, "--ids", "2", "--out", gone + "/t.safetensors"}, gone},
+      {{"trace", "-m", dir, "--ids", "2", "--out", folder.path()}, "folder"},
+      {{"trace", "-m", dir, "--ids", "2", "--out", "/dev/null"}, "not a regular file"},
+      {{"trace", "-m", dir, "--ids", "2,9999999", "--out", folder.path("t.safetensors")}, "9999999"},
+      {{"trace", "-m", dir, "--ids-file", gone, "--out", folder.path("t.safetensors")}, gone},
+      {{"trace", "-m", dir, "--ids", "2", "--taps", "no.such", "--out", folder.path("t.safetensors")}, "no.such"},
+  };
+  for (const BadUsage& bad : cases) {
+    SCOPED_TRACE(::testing::PrintToString(bad.arguments));
+    const Outcome outcome = run_g3n(bad.arguments);
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_THAT(outcome.out, IsEmpty());
+    EXPECT_THAT(outcome.err, HasSubstr(bad.words));
+    EXPECT_THAT(outcome.err, MatchesRegex("(g3n: warning: [^\n]*\n)*g3n: [^\n]*\n"));
+  }
+  EXPECT_THAT(folder.names(), ::testing::UnorderedElementsAre("not_a_picture.png", "empty.wav"));
+}
+
+TEST(Failure, AnUnknownHubNameSaysHowToFetchIt) {
+  const TemporaryFolder cache;
+  ::setenv("HF_HUB_CACHE", cache.path().c_str(), 1);
+  const Outcome outcome = run_g3n({"run", "-m", "google/gemma-3n-E2B-it", "x"});
+  ::unsetenv("HF_HUB_CACHE");
+  expect_failure(outcome, 1, "download");
+  EXPECT_THAT(outcome.err, HasSubstr(cache.path()));
+}
+
+TEST(HubCache, AModelInItIsFoundByName) {
+  const TemporaryFolder home;
+  const std::filesystem::path model = home.path("hub/models--someone--demo");
+  std::filesystem::create_directories(model / "refs");
+  std::filesystem::create_directories(model / "snapshots");
+  write_text((model / "refs/main").string(), "0123abcd");
+  std::filesystem::create_directory_symlink(demo(), model / "snapshots/0123abcd");
+  ::setenv("HF_HOME", home.path().c_str(), 1);
+  const Outcome outcome = run_g3n({"tokenize", "-m", "someone/demo", "--chat", "Hello!"});
+  ::unsetenv("HF_HOME");
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  std::string ids;
+  for (const std::int64_t id : conversation("hello").ids) (ids.empty() ? ids : ids += ' ') += std::to_string(id);
+  EXPECT_EQ(outcome.out, ids + "\n");
+}
+
+TEST(Stdout, AFailedWriteIsStatusOne) {
+  expect_failure(run_g3n_into("/dev/full", {"run", "-m", demo(), "--temperature", "0", "Hello!"}), 1, "stdout");
+  expect_failure(run_g3n_into("/dev/full", {"tokenize", "-m", demo(), "Hello!"}), 1, "stdout");
+  expect_failure(run_g3n_into("/dev/full", {"--help"}), 1, "stdout");
+}
+
+TEST(Stdout, AClosedPipeEndsQuietly) {
+  for (const Arguments& arguments : {Arguments{"run", "-m", demo(), "Hello!"}, Arguments{"inspect", demo(), "--tensors"}}) {
+    const Outcome outcome = run_g3n_into_closed_pipe(arguments);
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_THAT(outcome.err, IsEmpty());
+  }
+}
+
+TEST(Interrupt, WhileWaitingForStdinIs130) {
+  for (const Arguments& arguments : {Arguments{"run", "-m", demo(), "-"}, Arguments{"tokenize", "-m", demo(), "-"}}) {
+    Running g3n(arguments);
+    ::usleep(200'000);
+    g3n.interrupt();
+    EXPECT_EQ(g3n.finish().status, 130);
+  }
+}
+
+TEST(Interrupt, InTheMiddleOfAPromptIs130AndLeavesNoFile) {
+  const TemporaryFolder folder;
+  std::string ids = "2";
+  for (int i = 0; i < 20'000; ++i) ids += " 107";
+  write_text(folder.path("ids"), ids);
+  Running g3n({"trace", "-m", demo(), "--ids-file", folder.path("ids"), "--taps", "text.norm", "--threads", "1", "--out", folder.path("t.safetensors")});
+  ::usleep(300'000);
+  g3n.interrupt();
+  const Outcome outcome = g3n.finish();
+  EXPECT_EQ(outcome.status, 130);
+  EXPECT_THAT(outcome.out, IsEmpty());
+  EXPECT_THAT(folder.names(), ::testing::ElementsAre("ids"));
+}
+
+TEST(Inspect, CountsTheParametersOfTheFile) {
+  const Outcome text = run_g3n({"inspect", demo(), "--tensors"});
+  EXPECT_EQ(text.status, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("feed-forward"));
+  EXPECT_THAT(text.out, HasSubstr("model.language_model.layers.0.self_attn.q_proj.weight"));
+  const Outcome json = run_g3n({"inspect", demo(), "--json"});
+  EXPECT_EQ(json.status, 0) << json.err;
+  // Every byte of the file but its header belongs to the model, to dead tensors, or to none of it.
+  const double listed = json_number(json.out, "total/file_bytes") + json_number(json.out, "dead/file_bytes") + json_number(json.out, "not_used/file_bytes");
+  const std::string file = read_text(demo() + "/model.safetensors");
+  std::uint64_t header = 0;
+  for (int i = 7; i >= 0; --i) header = header << 8 | static_cast<unsigned char>(file[static_cast<size_t>(i)]);
+  EXPECT_EQ(listed, static_cast<double>(file.size() - 8 - header));
+  EXPECT_GT(json_number(json.out, "dead/parameters"), 0);
+}
+
+}  // namespace
+}  // namespace g3n::testing
