@@ -87,7 +87,10 @@ void ThreadPool::work() {
 void ThreadPool::parallel_for(int64_t count, int64_t grain, RangeFunction f) {
   if (count <= 0) return;
   grain = std::max<int64_t>(grain, 1);
-  if (workers_.empty() || count <= grain) return f(0, count);
+  if (workers_.empty() || count <= grain) {
+    for (int64_t begin = 0; begin < count; begin += grain) f(begin, std::min(begin + grain, count));
+    return;
+  }
   Job job{f, count, grain};
   job_.store(&job);
   generation_.fetch_add(1);

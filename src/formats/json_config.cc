@@ -169,6 +169,13 @@ Config Config::empty(const std::string& where) { return Config(std::make_shared<
 
 bool Config::has(const std::string& key) const { return node_->at(key) != nullptr; }
 
+bool Config::is_null(const std::string& key) const {
+  if (has(key)) return false;
+  for (const std::string& name : keys())
+    if (name == key) return true;
+  return false;
+}
+
 bool Config::is_list(const std::string& key) const {
   const Node* node = node_->at(key);
   return node && std::holds_alternative<Node::List>(node->value);

@@ -19,6 +19,7 @@ class Config {
 
   const std::string& where() const { return where_; }  // "config.json: text_config", for messages
   bool has(const std::string& key) const;              // present and not null
+  bool is_null(const std::string& key) const;          // present and null
   // The sub-object; an absent or null key gives an empty object.
   Config object(const std::string& key) const;
   // A list of objects (messages, shards); absent or null: empty.

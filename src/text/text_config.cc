@@ -88,7 +88,7 @@ TextConfig TextConfig::from(const Config& top) {
   t.altup_coef_clip = c.number("altup_coef_clip", 120.0);
   t.max_position_embeddings = c.integer("max_position_embeddings", 32768, 1, int64_t{1} << 30);
   t.rms_norm_eps = static_cast<float>(c.number("rms_norm_eps", 1e-6));
-  t.final_logit_softcapping = static_cast<float>(c.number("final_logit_softcapping", c.has("final_logit_softcapping") ? 0.0 : 30.0));
+  t.final_logit_softcapping = static_cast<float>(c.number("final_logit_softcapping", c.is_null("final_logit_softcapping") ? 0.0 : 30.0));
   t.layer_types = read_layer_types(c, t.num_hidden_layers);
   t.intermediate_size = read_widths(c, t.num_hidden_layers);
   t.activation_sparsity_pattern = read_sparsity(c, t.num_hidden_layers);

@@ -136,7 +136,7 @@ void TextModel::head(Context& ctx, View<const float, 3> streams, View<float, 2> 
   matmul(ctx, x, unembed_, logits);
   if (config_.final_logit_softcapping > 0) tanh_scaled(ctx, logits, 1.0f / config_.final_logit_softcapping, config_.final_logit_softcapping, logits);
   ctx.tap("text.logits", logits);
-  ctx.tap("text.last_logits", logits[rows - 1]);
+  ctx.tap("text.last_logits", logits[rows - 1], -1);
 }
 
 }  // namespace g3n

@@ -151,7 +151,7 @@ bool GoldenSink::wants(const std::string& name) {
 
 void GoldenSink::record(const std::string& name, std::span<const int64_t> dims, const float* data, int token_axis) {
   Recorded& r = recorded_[options_.prefix + name];
-  if (r.dims.empty()) {
+  if (r.dims.empty() || token_axis < 0) {
     r.dims.assign(dims.begin(), dims.end());
     int64_t size = 1;
     for (int64_t d : dims) size *= d;
