@@ -14,10 +14,6 @@ constexpr const KernelTable* kAll[] = {
     &kReferenceKernels,
 #if defined(G3N_KERNELS_X86)
     &kAvx2Kernels,
-    &kAvx512Kernels,
-    &kAvx512Bf16Kernels,
-#elif defined(G3N_KERNELS_ARM)
-    &kNeonKernels,
 #endif
 };
 constexpr int kAllCount = sizeof(kAll) / sizeof(kAll[0]);

@@ -11,6 +11,7 @@ constexpr float kRoundMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a
 constexpr float kExp[6] = {0x1.a124e4p-13f, 0x1.6d4316p-10f, 0x1.1110e0p-7f, 0x1.5554eap-5f, 0x1.555556p-3f, 0x1.0p-1f};
 constexpr float kExpMin = -105.0f, kExpMax = 89.0f;  // exp is 0 below and infinite above
 constexpr float kSigmoidMin = -126.0f;               // 200 * exp(-126) is 0
+constexpr float kSigmoidOne = 40.0f;                 // sigmoid is 1 above
 constexpr float kSiluMin = -200.0f;
 // (tanh(sqrt(s)) / sqrt(s) - 1) / s on s <= 0.64^2, error 2.1e-9.
 constexpr float kTanh[6] = {0x1.266360p-9f, -0x1.1007acp-7f, 0x1.647206p-6f, -0x1.ba0548p-5f, 0x1.1110e0p-3f, -0x1.555556p-2f};

@@ -24,9 +24,9 @@ inline float bits_float(uint32_t bits) {
 inline float max2(float a, float b) { return a > b ? a : b; }
 inline float min2(float a, float b) { return a < b ? a : b; }
 
-// exp(x + low) = p * 2^n; x in [-200, 89].
+// exp(x + low) = (p + p_low) * 2^n; x in [-200, 89].
 struct ExpParts {
-  float p;
+  float p, p_low;
   int32_t n;
 };
 inline ExpParts exp_parts(float x, float low) {
@@ -34,7 +34,8 @@ inline ExpParts exp_parts(float x, float low) {
   const float r = std::fma(n, -kLn2Low, std::fma(n, -kLn2High, x)) + low;
   float q = kExp[0];
   for (int i = 1; i < 6; ++i) q = std::fma(q, r, kExp[i]);
-  return {1.0f + std::fma(r * r, q, r), static_cast<int32_t>(float_bits(shifted) - float_bits(kRoundMagic))};
+  const float rest = std::fma(r * r, q, r), p = 1.0f + rest;
+  return {p, (1.0f - p) + rest, static_cast<int32_t>(float_bits(shifted) - float_bits(kRoundMagic))};
 }
 
 inline float power_of_two(int32_t n) { return bits_float(static_cast<uint32_t>(n + 127) << 23); }
@@ -50,12 +51,19 @@ inline float exp1(float x) {
   return scale_by_power(e.p, e.n);
 }
 
-// numerator * sigmoid(z + low), relative precision kept down to the smallest results.
+// numerator * sigmoid(z + low), relative precision kept down to the smallest results: with e = exp(-|z|), sigmoid is 1 / (1 + e)
+// or e / (1 + e); one step of correction makes up for the roundings of numerator, denominator and quotient.
 inline float times_sigmoid(float numerator, float z, float low) {
   const bool negative = z < 0.0f;
   const ExpParts e = exp_parts(max2(kSigmoidMin, negative ? z : -z), negative ? low : -low);
-  const float quotient = numerator * (negative ? e.p : 1.0f) / (1.0f + scale_by_power(e.p, e.n));
-  return scale_by_power(quotient, negative ? e.n : 0);
+  const float factor = negative ? e.p : 1.0f, factor_low = negative ? e.p_low : 0.0f;
+  const float top = numerator * factor, top_low = std::fma(numerator, factor_low, std::fma(numerator, factor, -top));
+  const float power = scale_by_power(e.p, e.n), bottom = 1.0f + power;
+  const float bottom_low = (1.0f - bottom) + power + scale_by_power(e.p_low, e.n);
+  const float inverse = 1.0f / bottom, quotient = top * inverse;
+  const float rest = std::fma(-quotient, bottom, top) + std::fma(-quotient, bottom_low, top_low);
+  const float result = scale_by_power(std::fma(rest, inverse, quotient), negative ? e.n : 0);
+  return z > kSigmoidOne ? numerator : result;
 }
 
 inline float silu1(float x) { return times_sigmoid(max2(kSiluMin, x), x, 0.0f); }
