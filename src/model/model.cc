@@ -73,7 +73,7 @@ void Gemma3n::load_tokenizer() {
 
 // Binds everything once without reading a weight, so that one error names all that is wrong.
 void Gemma3n::check_tensors() {
-  Loader loader(source_, {.pool = *pool_, .log = log_});
+  Loader loader(source_, {.pool = *pool_, .log = log_, .check_only = true});
   TextModel text(text_.config());
   text.bind(loader);
   has_vision_ = VisionTower::present(loader);

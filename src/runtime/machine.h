@@ -17,11 +17,14 @@ class Machine {
   const KernelTable& kernels() const { return kernels_; }
   ComputeType compute() const { return compute_; }
 
+  // Receives the taps of every run from now on; null: nobody.
+  void set_taps(TapSink* taps) { taps_ = taps; }
+
   // f(Context&) with the machine to itself.
   template <typename F>
   auto run(const std::atomic<bool>* cancelled, F&& f) {
     std::lock_guard lock(mutex_);
-    Context ctx{.pool = pool_, .kernels = kernels_, .arena = arena_, .compute = compute_, .cancelled = cancelled};
+    Context ctx{.pool = pool_, .kernels = kernels_, .arena = arena_, .compute = compute_, .taps = taps_, .cancelled = cancelled};
     ArenaScope scope(arena_);
     return f(ctx);
   }
@@ -31,6 +34,7 @@ class Machine {
   const KernelTable& kernels_;
   ComputeType compute_;
   Arena arena_;
+  TapSink* taps_ = nullptr;
   std::mutex mutex_;
 };
 
