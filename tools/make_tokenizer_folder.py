@@ -77,7 +77,7 @@ def main() -> None:
     tokenizer = gemma3n(json.loads((source / "tokenizer.json").read_text(encoding="utf-8")))
     config = gemma3n_config(json.loads((source / "tokenizer_config.json").read_text(encoding="utf-8")))
     out.mkdir(parents=True, exist_ok=True)
-    (out / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8")
+    (out / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     (out / "tokenizer_config.json").write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     (out / "tokenizer.model").write_bytes(sentencepiece_model(tokenizer))
     print(f"{out}: tokenizer.json, tokenizer_config.json and tokenizer.model of {VOCAB} pieces")

@@ -6,7 +6,9 @@
 namespace g3n {
 namespace {
 
-int byte_at(const AddedToken& token, std::size_t depth) { return depth < token.text.size() ? static_cast<unsigned char>(token.text[depth]) : -1; }
+int byte_at(const AddedToken& token, std::size_t depth) {
+  return depth < token.text.size() ? static_cast<unsigned char>(token.text[depth]) : -1;
+}
 
 }  // namespace
 
@@ -18,7 +20,8 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tok
 
 const AddedToken* AddedTokens::longest_prefix(std::string_view text) const {
   const auto first = static_cast<unsigned char>(text[0]);
-  auto begin = tokens_.begin() + static_cast<std::ptrdiff_t>(first_[first]), end = tokens_.begin() + static_cast<std::ptrdiff_t>(first_[first + 1]);
+  auto begin = tokens_.begin() + static_cast<std::ptrdiff_t>(first_[first]),
+       end = tokens_.begin() + static_cast<std::ptrdiff_t>(first_[first + 1]);
   const AddedToken* longest = nullptr;
   for (std::size_t depth = 1; begin != end; ++depth) {
     if (begin->text.size() == depth) longest = &*begin++;  // the shorter text sorts first
@@ -40,7 +43,8 @@ AddedTokens::Match AddedTokens::find(std::string_view text, std::size_t from) co
 }
 
 const AddedToken* AddedTokens::token(std::string_view text) const {
-  const auto at = std::lower_bound(tokens_.begin(), tokens_.end(), text, [](const AddedToken& token, std::string_view t) { return token.text < t; });
+  const auto at =
+      std::lower_bound(tokens_.begin(), tokens_.end(), text, [](const AddedToken& token, std::string_view t) { return token.text < t; });
   return at != tokens_.end() && at->text == text ? &*at : nullptr;
 }
 

@@ -28,7 +28,7 @@ class AddedTokens {
  private:
   const AddedToken* longest_prefix(std::string_view text) const;
 
-  std::vector<AddedToken> tokens_;       // sorted by text
+  std::vector<AddedToken> tokens_;        // sorted by text
   std::array<std::size_t, 257> first_{};  // tokens that begin with byte b: first_[b] .. first_[b + 1]
 };
 

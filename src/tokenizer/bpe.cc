@@ -1,5 +1,5 @@
-// The merge loop: symbols in a linked list, possible merges in a heap. Text is first cut wherever no piece could span the cut (in Gemma's vocabulary before
-// every word), which changes no id and keeps list and heap in the cache.
+// The merge loop: symbols in a linked list, possible merges in a heap. Text is first cut wherever no piece could span the cut (in Gemma's
+// vocabulary before every word), which changes no id and keeps list and heap in the cache.
 #include "tokenizer/bpe.h"
 
 #include <algorithm>
@@ -41,8 +41,7 @@ struct Bpe::Workspace {
   std::vector<Offer> heap;
 };
 
-Bpe::Bpe(const std::vector<Piece>& pieces)
-    : table_(pieces), rank_(pieces.size()), character_(0x110000, -1), touching_(kTouchingBits / 64) {
+Bpe::Bpe(const std::vector<Piece>& pieces) : table_(pieces), rank_(pieces.size()), character_(0x110000, -1), touching_(kTouchingBits / 64) {
   std::vector<std::int32_t> mergeable;
   for (std::size_t id = 0; id < pieces.size(); ++id) {
     const Piece& piece = pieces[id];
@@ -76,7 +75,8 @@ bool Bpe::may_touch(char32_t left, char32_t right) const {
 
 void Bpe::encode(std::string_view text, std::vector<std::int32_t>& ids) const {
   if (text.size() > static_cast<std::size_t>(INT32_MAX) / kSpaceMark.size())
-    throw Error(ErrorCode::kInvalidArgument, "tokenizer: expected at most 715 MB of text at a time, found " + std::to_string(text.size()) + " bytes");
+    throw Error(ErrorCode::kInvalidArgument,
+                "tokenizer: expected at most 715 MB of text at a time, found " + std::to_string(text.size()) + " bytes");
   constexpr char32_t kMark = 0x2581;
   Workspace work;
   std::string unit;

@@ -33,12 +33,15 @@ void add_text(std::vector<Segment>& segments, std::string_view text) {
   segments.back().text += text;
 }
 
-void add_control(std::vector<Segment>& segments, const char* token, int repeat = 1) { segments.push_back({token, /*is_control=*/true, repeat}); }
+void add_control(std::vector<Segment>& segments, const char* token, int repeat = 1) {
+  segments.push_back({token, /*is_control=*/true, repeat});
+}
 
 // The system text as the first turn's prefix: only the first part counts, and it is not trimmed.
 std::string system_prefix(const Message& message) {
   const TextPart* text = message.parts.empty() ? nullptr : std::get_if<TextPart>(&message.parts[0]);
-  if (text == nullptr) refuse(name_of(0) + ": expected a system message that begins with text, found " + (message.parts.empty() ? "nothing" : "media"));
+  if (text == nullptr)
+    refuse(name_of(0) + ": expected a system message that begins with text, found " + (message.parts.empty() ? "nothing" : "media"));
   expect_utf8(text->text, name_of(0));
   return text->text + "\n\n";
 }
@@ -145,7 +148,9 @@ std::string text_of(std::span<const Segment> segments) {
 }
 
 std::optional<std::string> find_chat_template(const std::string& folder) {
-  const auto text_of_file = [](const MappedFile& file) { return std::string_view(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()); };
+  const auto text_of_file = [](const MappedFile& file) {
+    return std::string_view(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  };
   std::error_code ignored;
   const std::string jinja = folder + "/chat_template.jinja";
   if (std::filesystem::is_regular_file(jinja, ignored)) return std::string(text_of_file(MappedFile(jinja)));

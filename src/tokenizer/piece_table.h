@@ -1,4 +1,5 @@
-// From the text of a piece to its id: open addressing over texts that live elsewhere. Most questions are answered "no" by one look at a slot.
+// From the text of a piece to its id: open addressing over texts that live elsewhere. Most questions are answered "no" by one look at a
+// slot.
 #pragma once
 #include <bit>
 #include <cstdint>
@@ -13,7 +14,8 @@ namespace g3n {
 class PieceTable {
  public:
   // pieces must outlive the table and keep their texts where they are.
-  explicit PieceTable(const std::vector<Piece>& pieces) : pieces_(&pieces), slots_(std::bit_ceil(2 * pieces.size() + 2)), mask_(slots_.size() - 1) {}
+  explicit PieceTable(const std::vector<Piece>& pieces)
+      : pieces_(&pieces), slots_(std::bit_ceil(2 * pieces.size() + 2)), mask_(slots_.size() - 1) {}
 
   // A text must be inserted once only.
   void insert(std::int32_t id) {
@@ -63,7 +65,8 @@ class PieceTable {
   std::uint64_t mask_;
 };
 
-// Checks what the tokenizer relies on: UTF-8, no piece twice, finite scores, all 256 bytes. Throws kBadFile; returns the table of all pieces.
+// Checks what the tokenizer relies on: UTF-8, no piece twice, finite scores, all 256 bytes. Throws kBadFile; returns the table of all
+// pieces.
 PieceTable check_vocabulary(const Vocabulary& vocabulary);
 
 }  // namespace g3n

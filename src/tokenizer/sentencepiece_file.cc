@@ -1,4 +1,5 @@
-// Walks a ModelProto: pieces (field 1), trainer_spec (2), normalizer_spec (3). Every length is checked before it is used; what is not known is skipped.
+// Walks a ModelProto: pieces (field 1), trainer_spec (2), normalizer_spec (3). Every length is checked before it is used; what is not known
+// is skipped.
 #include "tokenizer/sentencepiece_file.h"
 
 #include <bit>
@@ -15,9 +16,9 @@ constexpr std::uint64_t kModelTypeBpe = 2;
 
 struct Field {
   std::uint64_t number = 0;
-  int wire = 0;              // 0 varint, 1 eight bytes, 2 bytes with a length, 5 four bytes
-  std::uint64_t value = 0;   // wire 0, 1, 5
-  std::string_view bytes;    // wire 2
+  int wire = 0;             // 0 varint, 1 eight bytes, 2 bytes with a length, 5 four bytes
+  std::uint64_t value = 0;  // wire 0, 1, 5
+  std::string_view bytes;   // wire 2
 };
 
 class Walker {
@@ -31,11 +32,20 @@ class Walker {
     field = {key >> 3, static_cast<int>(key & 7), 0, {}};
     if (field.number == 0) bad("a field with number 0");
     switch (field.wire) {
-      case 0: field.value = varint(); return true;
-      case 1: field.value = little_endian(8); return true;
-      case 2: field.bytes = take(varint()); return true;
-      case 5: field.value = little_endian(4); return true;
-      default: bad("wire type " + std::to_string(field.wire) + ", expected 0, 1, 2 or 5");
+      case 0:
+        field.value = varint();
+        return true;
+      case 1:
+        field.value = little_endian(8);
+        return true;
+      case 2:
+        field.bytes = take(varint());
+        return true;
+      case 5:
+        field.value = little_endian(4);
+        return true;
+      default:
+        bad("wire type " + std::to_string(field.wire) + ", expected 0, 1, 2 or 5");
     }
   }
 
@@ -44,7 +54,8 @@ class Walker {
   }
 
   void expect_wire(const Field& field, int wire) const {
-    if (field.wire != wire) bad("field " + std::to_string(field.number) + " has wire type " + std::to_string(field.wire) + ", expected " + std::to_string(wire));
+    if (field.wire != wire)
+      bad("field " + std::to_string(field.number) + " has wire type " + std::to_string(field.wire) + ", expected " + std::to_string(wire));
   }
 
  private:
@@ -106,15 +117,20 @@ void check_trainer(std::string_view bytes, const std::string& file) {
   Walker walker(bytes, file + ": trainer_spec");
   std::uint64_t model_type = 1, byte_fallback = 0, suffix = 0;
   for (Field field; walker.next(field);) {
-    std::uint64_t* const known = field.number == 3 ? &model_type : field.number == 35 ? &byte_fallback : field.number == 24 ? &suffix : nullptr;
+    std::uint64_t* const known = field.number == 3    ? &model_type
+                                 : field.number == 35 ? &byte_fallback
+                                 : field.number == 24 ? &suffix
+                                                      : nullptr;
     if (known == nullptr) continue;
     walker.expect_wire(field, 0);
     *known = field.value;
   }
   if (model_type != kModelTypeBpe)
-    throw Error(ErrorCode::kUnsupported, file + ": expected a BPE model (trainer_spec.model_type 2), found model_type " + std::to_string(model_type));
+    throw Error(ErrorCode::kUnsupported,
+                file + ": expected a BPE model (trainer_spec.model_type 2), found model_type " + std::to_string(model_type));
   if (byte_fallback == 0 || suffix != 0)
-    throw Error(ErrorCode::kUnsupported, file + ": expected byte_fallback and no treat_whitespace_as_suffix in trainer_spec, as in Gemma's files");
+    throw Error(ErrorCode::kUnsupported,
+                file + ": expected byte_fallback and no treat_whitespace_as_suffix in trainer_spec, as in Gemma's files");
 }
 
 void check_normalizer(std::string_view bytes, const std::string& file) {
@@ -123,14 +139,19 @@ void check_normalizer(std::string_view bytes, const std::string& file) {
   std::uint64_t dummy_prefix = 1, remove_spaces = 1, escape_spaces = 1;
   for (Field field; walker.next(field);) {
     if (field.number == 2) has_charsmap = !field.bytes.empty();
-    std::uint64_t* const known = field.number == 3 ? &dummy_prefix : field.number == 4 ? &remove_spaces : field.number == 5 ? &escape_spaces : nullptr;
+    std::uint64_t* const known = field.number == 3   ? &dummy_prefix
+                                 : field.number == 4 ? &remove_spaces
+                                 : field.number == 5 ? &escape_spaces
+                                                     : nullptr;
     if (known == nullptr) continue;
     walker.expect_wire(field, 0);
     *known = field.value;
   }
   if (has_charsmap || dummy_prefix || remove_spaces || !escape_spaces)
-    throw Error(ErrorCode::kUnsupported, file + ": expected a normalizer that only turns spaces into U+2581, as in Gemma's files; found a character map, "
-                                                "add_dummy_prefix, remove_extra_whitespaces, or no escape_whitespaces");
+    throw Error(ErrorCode::kUnsupported,
+                file +
+                    ": expected a normalizer that only turns spaces into U+2581, as in Gemma's files; found a character map, "
+                    "add_dummy_prefix, remove_extra_whitespaces, or no escape_whitespaces");
 }
 
 void append(Vocabulary& vocabulary, std::vector<AddedToken>& added, const ProtoPiece& piece) {
@@ -166,7 +187,8 @@ Vocabulary read_sentencepiece(std::string_view bytes, const std::string& file) {
       has_normalizer = true;
     }
   }
-  if (vocabulary.pieces.empty() || !has_trainer || !has_normalizer) walker.bad("the file ends before its pieces, trainer_spec and normalizer_spec are complete");
+  if (vocabulary.pieces.empty() || !has_trainer || !has_normalizer)
+    walker.bad("the file ends before its pieces, trainer_spec and normalizer_spec are complete");
   if (unknown != 1) walker.bad("expected one unknown piece, found " + std::to_string(unknown));
   add_tokens(vocabulary, std::move(added));
   return vocabulary;

@@ -52,7 +52,8 @@ class TextFile {
   MappedFile file_;
 };
 
-// A tokenizer.model does not say for all its control tokens that they are such (the turn tokens of Gemma's are user-defined): known names decide.
+// A tokenizer.model does not say for all its control tokens that they are such (the turn tokens of Gemma's are user-defined): known names
+// decide.
 void mark_special(Vocabulary& vocabulary) {
   for (AddedToken& token : vocabulary.added)
     for (const NamedToken& named : kNamedTokens) {
@@ -104,7 +105,11 @@ bool Tokenizer::is_in(const std::string& folder) { return is_file(folder + "/tok
 std::unique_ptr<Tokenizer> Tokenizer::load(const std::string& folder) { return std::make_unique<Tokenizer>(load_vocabulary(folder)); }
 
 Tokenizer::Tokenizer(Vocabulary vocabulary)
-    : vocabulary_(std::move(vocabulary)), table_(check_vocabulary(vocabulary_)), added_(vocabulary_.added), bpe_(vocabulary_.pieces), is_special_(vocabulary_.pieces.size()) {
+    : vocabulary_(std::move(vocabulary)),
+      table_(check_vocabulary(vocabulary_)),
+      added_(vocabulary_.added),
+      bpe_(vocabulary_.pieces),
+      is_special_(vocabulary_.pieces.size()) {
   for (const AddedToken& token : added_.all()) is_special_[token.id] = token.is_special;
   for (const NamedToken& named : kNamedTokens) {
     const auto name = vocabulary_.names.find(named.key);
@@ -183,7 +188,8 @@ std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_speci
 
 const std::string& Tokenizer::piece(std::int32_t id) const {
   if (!has_piece(id))
-    throw Error(ErrorCode::kInvalidArgument, file() + ": expected an id with a piece, below " + std::to_string(vocab_size()) + ", found " + std::to_string(id));
+    throw Error(ErrorCode::kInvalidArgument,
+                file() + ": expected an id with a piece, below " + std::to_string(vocab_size()) + ", found " + std::to_string(id));
   return vocabulary_.pieces[id].text;
 }
 

@@ -1,5 +1,5 @@
-// Text to ids and back, equal to Hugging Face's GemmaTokenizer: added tokens are matched in the raw text, then byte pair encoding with byte fallback.
-// Const after loading: any number of threads may share one Tokenizer.
+// Text to ids and back, equal to Hugging Face's GemmaTokenizer: added tokens are matched in the raw text, then byte pair encoding with byte
+// fallback. Const after loading: any number of threads may share one Tokenizer.
 #pragma once
 #include <cstdint>
 #include <memory>

@@ -14,15 +14,18 @@ namespace {
 using Json = nlohmann::json;
 
 [[noreturn]] void bad(const std::string& file, const std::string& what) { throw Error(ErrorCode::kBadFile, file + ": " + what); }
-[[noreturn]] void unsupported(const std::string& file, const std::string& what) { throw Error(ErrorCode::kUnsupported, file + ": " + what); }
+[[noreturn]] void unsupported(const std::string& file, const std::string& what) {
+  throw Error(ErrorCode::kUnsupported, file + ": " + what);
+}
 
-// Fills the fields below. Depth 1 is inside the outer object: its keys are `section_`; the keys of depth 2 are `key_`, deeper ones `inner_key_`.
+// Fills the fields below. Depth 1 is inside the outer object: its keys are `section_`; the keys of depth 2 are `key_`, deeper ones
+// `inner_key_`.
 class Reader : public nlohmann::json_sax<Json> {
  public:
   Reader(std::string file, bool added_tokens_only) : file_(std::move(file)), added_tokens_only_(added_tokens_only) {}
 
-  std::vector<Piece> pieces;           // by id, from model.vocab
-  std::vector<std::string> merges;     // model.merges, both sides joined
+  std::vector<Piece> pieces;        // by id, from model.vocab
+  std::vector<std::string> merges;  // model.merges, both sides joined
   std::vector<AddedToken> added;
   std::string model_type, normalizer, pre_tokenizer;  // the latter two: "key=value;" of every string inside
   bool has_byte_fallback = false, is_complete = false;
@@ -148,14 +151,16 @@ void score_pieces(std::vector<Piece>& pieces, const std::vector<std::string>& me
     const std::int32_t id = table.find(merges[rank]);
     if (id < 0) bad(file, "merge " + std::to_string(rank) + " makes '" + merges[rank] + "', which is not in the vocabulary");
     Piece& piece = pieces[id];
-    if (piece.type == PieceType::kByte || is_one_character(piece.text)) bad(file, "merge " + std::to_string(rank) + " makes '" + piece.text + "'");
+    if (piece.type == PieceType::kByte || is_one_character(piece.text))
+      bad(file, "merge " + std::to_string(rank) + " makes '" + piece.text + "'");
     if (piece.type == PieceType::kNormal) continue;
     piece.type = PieceType::kNormal;
     piece.score = -static_cast<float>(rank);
   }
 }
 
-// Bpe merges whenever the concatenation is a piece; that equals the merges only if they are all the cuts of the pieces, as in Gemma's files.
+// Bpe merges whenever the concatenation is a piece; that equals the merges only if they are all the cuts of the pieces, as in Gemma's
+// files.
 void expect_all_cuts(const std::vector<Piece>& pieces, std::size_t merges, const std::string& file) {
   PieceTable table(pieces);
   for (std::size_t id = 0; id < pieces.size(); ++id)
@@ -170,15 +175,16 @@ void expect_all_cuts(const std::vector<Piece>& pieces, std::size_t merges, const
     }
   }
   if (cuts != merges)
-    unsupported(file, "expected a merge for each of the " + std::to_string(cuts) + " ways to cut a piece in two, as in Gemma's files, found " + std::to_string(merges));
+    unsupported(file, "expected a merge for each of the " + std::to_string(cuts) +
+                          " ways to cut a piece in two, as in Gemma's files, found " + std::to_string(merges));
 }
 
 void check_kind(const Reader& reader, const std::string& file) {
   if (reader.model_type != "BPE") unsupported(file, "expected model.type BPE, found '" + reader.model_type + "'");
   if (!reader.has_byte_fallback) unsupported(file, "expected model.byte_fallback true");
   const std::string found = reader.normalizer;
-  if (found.find("type=Replace;") == std::string::npos || found.find("Prepend") != std::string::npos || found.find("String= ;") == std::string::npos ||
-      found.find("content=" + std::string(kSpaceMark) + ";") == std::string::npos)
+  if (found.find("type=Replace;") == std::string::npos || found.find("Prepend") != std::string::npos ||
+      found.find("String= ;") == std::string::npos || found.find("content=" + std::string(kSpaceMark) + ";") == std::string::npos)
     unsupported(file, "expected a normalizer that replaces spaces by U+2581 and does nothing else, found '" + found + "'");
   if (!reader.pre_tokenizer.empty() && reader.pre_tokenizer.find("type=Split;String= ;") == std::string::npos)
     unsupported(file, "expected no pre_tokenizer or a split at spaces, found '" + reader.pre_tokenizer + "'");
@@ -188,7 +194,8 @@ std::string_view without_bom(std::string_view bytes) { return bytes.substr(0, 3)
 
 void check_added(const std::vector<AddedToken>& added, const std::string& file) {
   for (const AddedToken& token : added)
-    if (token.id < 0 || token.text.empty()) bad(file, "an added token without id or content: id " + std::to_string(token.id) + ", content '" + token.text + "'");
+    if (token.id < 0 || token.text.empty())
+      bad(file, "an added token without id or content: id " + std::to_string(token.id) + ", content '" + token.text + "'");
 }
 
 // "<bos>" or {"content": "<bos>", ...}
@@ -231,7 +238,8 @@ TokenizerConfig read_tokenizer_config(std::string_view bytes, const std::string&
   const Json json = Json::parse(without_bom(bytes));
   if (!json.is_object()) bad(file, "expected a JSON object");
   TokenizerConfig config;
-  if (json.contains("extra_special_tokens") && json["extra_special_tokens"].is_object()) read_names(json["extra_special_tokens"], config.names);
+  if (json.contains("extra_special_tokens") && json["extra_special_tokens"].is_object())
+    read_names(json["extra_special_tokens"], config.names);
   read_names(json, config.names);
   if (json.contains("chat_template") && json["chat_template"].is_string()) config.chat_template = json["chat_template"].get<std::string>();
   if (!json.contains("added_tokens_decoder")) return config;

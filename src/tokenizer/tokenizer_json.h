@@ -1,4 +1,5 @@
-// tokenizer.json and tokenizer_config.json of a Hugging Face folder. The first may have 33 MB, so it is read event by event and never held as a tree.
+// tokenizer.json and tokenizer_config.json of a Hugging Face folder. The first may have 33 MB, so it is read event by event and never held
+// as a tree.
 #pragma once
 #include <map>
 #include <optional>

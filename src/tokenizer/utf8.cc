@@ -9,7 +9,7 @@ namespace g3n {
 namespace {
 
 struct Lead {
-  std::size_t size;                      // of the whole character; 0: no character begins so
+  std::size_t size;                       // of the whole character; 0: no character begins so
   unsigned char second_low, second_high;  // what the second byte may be
 };
 

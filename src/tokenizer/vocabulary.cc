@@ -12,7 +12,9 @@ namespace {
 
 int hex_digit(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 
-[[noreturn]] void bad(const Vocabulary& vocabulary, const std::string& what) { throw Error(ErrorCode::kBadFile, vocabulary.file + ": " + what); }
+[[noreturn]] void bad(const Vocabulary& vocabulary, const std::string& what) {
+  throw Error(ErrorCode::kBadFile, vocabulary.file + ": " + what);
+}
 
 }  // namespace
 
@@ -32,7 +34,8 @@ bool is_space_run(std::string_view text) {
 void add_tokens(Vocabulary& vocabulary, std::vector<AddedToken> added) {
   for (const AddedToken& token : added) {
     if (token.id < 0 || token.id >= kMaxPieces)
-      bad(vocabulary, "added token '" + token.text + "': expected an id below " + std::to_string(kMaxPieces) + ", found " + std::to_string(token.id));
+      bad(vocabulary,
+          "added token '" + token.text + "': expected an id below " + std::to_string(kMaxPieces) + ", found " + std::to_string(token.id));
     if (token.text.empty()) bad(vocabulary, "added token " + std::to_string(token.id) + " has no text");
     if (vocabulary.pieces.size() <= static_cast<std::size_t>(token.id)) vocabulary.pieces.resize(token.id + 1);
     Piece& piece = vocabulary.pieces[token.id];
@@ -53,7 +56,8 @@ PieceTable check_vocabulary(const Vocabulary& vocabulary) {
     if (const std::int32_t other = table.find(piece.text); other >= 0)
       bad(vocabulary, "'" + piece.text + "' stands twice, as pieces " + std::to_string(other) + " and " + std::to_string(id));
     table.insert(static_cast<std::int32_t>(id));
-    if (piece.type == PieceType::kByte && byte_of_piece(piece.text) < 0) bad(vocabulary, "'" + piece.text + "' is called a byte, expected <0x00> .. <0xFF>");
+    if (piece.type == PieceType::kByte && byte_of_piece(piece.text) < 0)
+      bad(vocabulary, "'" + piece.text + "' is called a byte, expected <0x00> .. <0xFF>");
     bytes += piece.type == PieceType::kByte;
   }
   if (bytes != 256) bad(vocabulary, "expected 256 byte pieces <0x00> .. <0xFF> (byte fallback), found " + std::to_string(bytes));

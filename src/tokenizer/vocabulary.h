@@ -10,9 +10,9 @@
 namespace g3n {
 
 enum class PieceType {
-  kNormal,   // made by merging
-  kAtom,     // in the vocabulary, never made by merging: matched whole (an added token), or a hole
-  kByte,     // <0x00> .. <0xFF>
+  kNormal,  // made by merging
+  kAtom,    // in the vocabulary, never made by merging: matched whole (an added token), or a hole
+  kByte,    // <0x00> .. <0xFF>
 };
 
 struct Piece {
@@ -35,7 +35,7 @@ struct Vocabulary {
   std::map<std::string, std::string> names;  // "bos_token": "<bos>", ... where a file says so
 };
 
-inline constexpr std::int64_t kMaxPieces = 1 << 22;          // a hostile file must not make us allocate by its ids
+inline constexpr std::int64_t kMaxPieces = 1 << 22;             // a hostile file must not make us allocate by its ids
 inline constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581, which stands for a space inside pieces
 
 // "<0x0A>" is byte 10; -1 if text is not of this form.
