@@ -21,6 +21,25 @@ void concat_rows(Context& ctx, const Map& fine, const Map& coarse, RowRange rows
   });
 }
 
+// Inputs first .. first + count of a weight in panels; first is a multiple of kBlockCols.
+WeightView inputs_of(const WeightView& weight, int64_t first, int64_t count) {
+  WeightView part = weight;
+  part.data += first * kPanelRows * dtype_bytes(weight.dtype);
+  part.cols = count;
+  return part;
+}
+
+// out += nearest upsampling of coarse, for rows of the fine map.
+void add_upsampled(Context& ctx, const Map& fine, const Map& coarse, RowRange rows, View<float, 2> out) {
+  for_rows(ctx, (rows.end - rows.begin) * fine.w, out.dim[1], [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const float* from = coarse.x.row((rows.begin + i / fine.w) * coarse.h / fine.h * coarse.w + i % fine.w * coarse.w / fine.w);
+      float* to = out.row(i);
+      for (int64_t k = 0; k < out.dim[1]; ++k) to[k] += from[k];
+    }
+  });
+}
+
 struct Neighbours {
   int64_t low, high;
   float weight;  // of high
@@ -87,14 +106,25 @@ void FusionAdapter::forward(Context& ctx, const Map& fine, const Map& coarse, Vi
   const int64_t step = strip_rows(ctx, fine.h, fine.w, shape_.mid);
   ArenaScope scope(ctx.arena);
   const Map fused = scratch_map(ctx, fine.h, fine.w, shape_.out);
-  const Map joined = scratch_map(ctx, step, fine.w, shape_.fine + shape_.coarse), mid = scratch_map(ctx, step, fine.w, shape_.mid);
+  const Map mid = scratch_map(ctx, step, fine.w, shape_.mid);
+  // pw_exp is linear: its product with the coarse map is taken before the upsampling, where it is four times smaller, if the weight
+  // can be cut there. Which way is taken depends on the widths alone.
+  const bool split = shape_.fine % kBlockCols == 0;
+  const Map joined = split ? Map{} : scratch_map(ctx, step, fine.w, shape_.fine + shape_.coarse);
+  const Map coarse_mid = split ? scratch_map(ctx, coarse.h, coarse.w, shape_.mid) : Map{};
+  if (split) matmul(ctx, coarse.x, inputs_of(pw_exp_, shape_.fine, shape_.coarse), coarse_mid.x);
   for (int64_t row = 0; row < fine.h; row += step) {
     const RowRange strip = {row, std::min(row + step, fine.h)};
-    const View<float, 2> u = joined.rows(0, strip.end - strip.begin).x;  // [strip, fine + coarse]
-    const View<float, 2> e = mid.rows(0, strip.end - strip.begin).x;     // [strip, mid]
-    const View<float, 2> y = fused.rows(strip.begin, strip.end).x;       // [strip, out]
-    concat_rows(ctx, fine, coarse, strip, u);
-    matmul(ctx, u, pw_exp_, e);
+    const View<float, 2> e = mid.rows(0, strip.end - strip.begin).x;  // [strip, mid]
+    const View<float, 2> y = fused.rows(strip.begin, strip.end).x;    // [strip, out]
+    if (split) {
+      matmul(ctx, fine.rows(strip.begin, strip.end).x, inputs_of(pw_exp_, 0, shape_.fine), e);
+      add_upsampled(ctx, fine, coarse_mid, strip, e);
+    } else {
+      const View<float, 2> u = joined.rows(0, strip.end - strip.begin).x;  // [strip, fine + coarse]
+      concat_rows(ctx, fine, coarse, strip, u);
+      matmul(ctx, u, pw_exp_, e);
+    }
     rms_norm(ctx, e, pw_exp_bn_, kTowerEps, e);
     gelu(ctx, e, e);
     matmul(ctx, e, pw_proj_, y);
