@@ -1,7 +1,7 @@
 # g3n_library(NAME sources... ) : one library per folder; its neighbours are linked by target_link_libraries beside it.
 # The public headers (include/) and src/ are visible to all; who may include whom is checked by tools/check_layers.py.
 
-set(G3N_WARNINGS -Wall -Wextra -Wno-unused-parameter -Wshadow -Wnon-virtual-dtor)
+set(G3N_WARNINGS -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wshadow -Wnon-virtual-dtor)
 if(G3N_WARNINGS_AS_ERRORS)
   list(APPEND G3N_WARNINGS -Werror)
 endif()

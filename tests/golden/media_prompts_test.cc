@@ -117,7 +117,7 @@ class DemoTaps : public ::testing::TestWithParam<std::string> {};
 TEST_P(DemoTaps, EqualTransformers) { expect_demo(GetParam(), 4096); }
 TEST_P(DemoTaps, EqualTransformersInChunks) { expect_demo(GetParam(), 64); }
 TEST_P(DemoTaps, InBF16StayBelowTransformersOwnDistance) { expect_demo(GetParam(), 4096, {.bf16 = true}); }
-INSTANTIATE_TEST_SUITE_P(Golden, DemoTaps, ::testing::ValuesIn(GoldenCase::names(GoldenCase::demo_manifest())), [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Golden, DemoTaps, ::testing::ValuesIn(GoldenCase::names(GoldenCase::demo_manifest())), [](const auto& instance) { return instance.param; });
 
 }  // namespace
 }  // namespace g3n::testing

@@ -58,7 +58,7 @@ TEST_P(TextBits, TheCutChangesNothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Text, TextBits, ::testing::Values(ComputeType::kF32, ComputeType::kBF16),
-                         [](const auto& info) { return info.param == ComputeType::kF32 ? "f32" : "bf16"; });
+                         [](const auto& instance) { return instance.param == ComputeType::kF32 ? "f32" : "bf16"; });
 
 // Counts the multiply-adds of dense products by listening to the table.
 int64_t counted = 0;

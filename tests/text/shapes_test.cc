@@ -67,7 +67,7 @@ TEST_P(TextShapes, EqualTheReference) {
   EXPECT_LT(std::sqrt(error / size), 4e-5) << "with the cut";
 }
 
-INSTANTIATE_TEST_SUITE_P(Text, TextShapes, ::testing::ValuesIn(kVariants), [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Text, TextShapes, ::testing::ValuesIn(kVariants), [](const auto& instance) { return instance.param.name; });
 
 }  // namespace
 }  // namespace g3n::testing
