@@ -15,7 +15,8 @@ struct Inputs {
 };
 
 constexpr int64_t kMaxProducts = 8;
-constexpr int64_t kInputBytes = 384 << 10;  // of x that one task goes over again for each panel: stays in L2
+constexpr int64_t kMostRows = 480;    // of one task
+constexpr int64_t kRunPanels = 16;    // panels whose chunk of inputs stays in L2 while a task goes over its rows
 
 struct Split {
   int64_t row_block, row_blocks, run, runs;  // run: panels of one task
@@ -23,18 +24,18 @@ struct Split {
 
 Split split_product(const Context& ctx, int64_t rows, int64_t cols, int64_t outputs) {
   const int64_t panels = (outputs + kPanelRows - 1) / kPanelRows;
+  const int64_t tasks_wanted = ctx.pool.threads() == 1 ? 1 : ctx.pool.threads() * 4;
   Split s;
-  s.row_block = std::clamp<int64_t>(kInputBytes / (cols * 4) / 24 * 24, 24, 240);
-  s.row_blocks = (rows + s.row_block - 1) / s.row_block;
-  if (s.row_blocks > 1) {  // equal blocks, in whole tiles
-    s.row_block = round_up((rows + s.row_blocks - 1) / s.row_blocks, 12);
-    s.row_blocks = (rows + s.row_block - 1) / s.row_block;
-  }
-  const int64_t tasks_wanted = ctx.pool.threads() == 1 ? 1 : ctx.pool.threads() * 8;
-  s.run = std::max<int64_t>(1, panels * s.row_blocks / tasks_wanted);
-  s.run = std::min(panels, round_up(s.run, 4));  // decode reads four panels at once
-  if (rows > 3 && panels * s.row_blocks < tasks_wanted * 4) s.run = std::min<int64_t>(s.run, 2);
+  s.run = rows <= 3 ? panels : std::min(panels, kRunPanels);
   s.runs = (panels + s.run - 1) / s.run;
+  s.row_blocks = std::clamp<int64_t>((tasks_wanted + s.runs - 1) / s.runs, (rows + kMostRows - 1) / kMostRows, (rows + 23) / 24);
+  s.row_block = round_up((rows + s.row_blocks - 1) / s.row_blocks, 12);
+  s.row_blocks = (rows + s.row_block - 1) / s.row_block;
+  if (s.runs * s.row_blocks < tasks_wanted) {  // thinner runs, for decode in fours: four panels are read at once
+    s.run = (panels * s.row_blocks + tasks_wanted - 1) / tasks_wanted;
+    s.run = std::min(panels, rows <= 3 ? round_up(s.run, 4) : s.run);
+    s.runs = (panels + s.run - 1) / s.run;
+  }
   return s;
 }
 
