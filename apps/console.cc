@@ -68,7 +68,15 @@ std::string one_line(std::string text) {
 // Waits until stdin has something to say, and tells the user whom we are waiting for.
 void wait_for_stdin() {
   pollfd wait{STDIN_FILENO, POLLIN, 0};
-  if (::poll(&wait, 1, 3000) == 0) write_stderr("g3n: waiting for the pipe on stdin (</dev/null if it is not part of the prompt)\n");
+  if (::poll(&wait, 1, 3000) != 0) return;
+  write_stderr("g3n: waiting for the pipe on stdin (</dev/null if it is not part of the prompt)\n");
+  ::poll(&wait, 1, -1);
+}
+
+// A process may be started without its standard streams. Their numbers are then taken by streams that fail, before another file gets them.
+void occupy_standard_streams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) ::_exit(kExitFailed);
 }
 
 }  // namespace
@@ -90,13 +98,6 @@ void warn(const std::string& message) { report("warning: " + message); }
 
 bool stdin_is_terminal() { return ::isatty(STDIN_FILENO) == 1; }
 bool stderr_is_terminal() { return ::isatty(STDERR_FILENO) == 1; }
-
-std::string emphasised(const std::string& text) {
-  const char* no_color = std::getenv("NO_COLOR");
-  const char* terminal = std::getenv("TERM");
-  const bool plain = !stderr_is_terminal() || (no_color && *no_color) || (terminal && std::strcmp(terminal, "dumb") == 0);
-  return plain ? text : "\033[1m" + text + "\033[0m";
-}
 
 void show_status(const std::string& text) {
   if (!stderr_is_terminal()) return;
@@ -172,6 +173,7 @@ bool wait_for_input() {
 }
 
 void install_signal_handlers() {
+  occupy_standard_streams();
   if (::pipe2(interrupt_pipe, O_CLOEXEC | O_NONBLOCK) != 0) throw Error(ErrorCode::kInternal, std::string("cannot make a pipe: ") + std::strerror(errno));
   struct sigaction action{};
   action.sa_handler = on_interrupt;

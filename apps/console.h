@@ -32,10 +32,8 @@ void write_stderr(std::string_view text);
 
 bool stdin_is_terminal();
 bool stderr_is_terminal();
-// Bold for a terminal on stderr, unless NO_COLOR is set; else the text itself.
-std::string emphasised(const std::string& text);
 
-// A line on a terminal's stderr that is rewritten in place; nothing elsewhere.
+// A line on a terminal's stderr that is rewritten in place; nothing elsewhere. Colors are never used (NO_COLOR asks for no more).
 void show_status(const std::string& text);
 void clear_status();
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <sstream>
 
@@ -111,7 +112,7 @@ void add_media_flags(FlagSet& flags, Options& o) {
 void add_answer_flags(FlagSet& flags, Options& o) {
   flags.text("--system", "TEXT", o.system, "system text, in front of the first turn");
   flags.number<std::int64_t>("--max-tokens", "N", o.max_tokens, 1, kMost<std::int32_t>, "end the answer after N tokens (default: when the context is full)");
-  flags.number<double>("--temperature", "X", o.sampling.temperature, 0.0, kMost<double>, "0: the likeliest token; this and the next: default from generation_config.json");
+  flags.number<double>("--temperature", "X", o.sampling.temperature, 0.0, kMost<double>, "0: the likeliest token; sampling flags that are not given: generation_config.json");
   flags.number<int>("--top-k", "N", o.sampling.top_k, 0, kMost<int>, "choose among the N likeliest; 0: all");
   flags.number<double>("--top-p", "X", o.sampling.top_p, 0.0, 1.0, "choose among the likeliest that make up X; 1: all");
   flags.number<double>("--min-p", "X", o.sampling.min_p, 0.0, 1.0, "drop tokens below X times the likeliest; 0: none");
@@ -234,7 +235,10 @@ std::vector<std::string> with_command(int argc, const char* const* argv) {
   const bool names_model = first == "-m" || first.starts_with("--model") || (first.size() > 2 && first.starts_with("-m"));
   bool is_command = false;
   for (const CommandName& entry : kCommands) is_command |= first == entry.name;
-  if (names_model || (!is_command && !first.empty() && first.front() != '-')) arguments.insert(arguments.begin(), "chat");
+  const bool is_word = !is_command && !first.empty() && first.front() != '-';
+  if (is_word && first.find('/') == std::string::npos && !std::filesystem::exists(first))
+    throw UsageError("there is no command and no folder '" + first + "': g3n --help shows the commands");
+  if (names_model || is_word) arguments.insert(arguments.begin(), "chat");
   return arguments;
 }
 

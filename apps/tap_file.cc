@@ -1,6 +1,7 @@
 // See tap_file.h.
 #include "tap_file.h"
 
+#include <algorithm>
 #include <fnmatch.h>
 #include <unistd.h>
 
@@ -43,8 +44,9 @@ void TapFile::record(const std::string& name, std::span<const int64_t> dims, con
   const auto [found, is_new] = pieces_.try_emplace(full);
   Pieces& pieces = found->second;
   if (is_new) order_.push_back(full);
-  if (is_new || name == "text.last_logits") {  // of the whole prompt, not of its chunks
-    pieces = {shape, token_axis, {}, {}};
+  if (is_new || token_axis < 0) {  // -1: of the whole prompt, not of its chunks
+    pieces = {shape, std::max(token_axis, 0), {}, {}};
+    token_axis = pieces.token_axis;
   } else {
     pieces.dims[static_cast<size_t>(token_axis)] += shape[static_cast<size_t>(token_axis)];
   }

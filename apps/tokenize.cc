@@ -20,7 +20,7 @@ int tokenize(const Options& options) {
     for (const std::int32_t id : ids) pieces.push_back(engine->piece(id));
     line = tokens_json(ids, pieces);
   } else {
-    for (const std::int32_t id : ids) line += (line.empty() ? "" : " ") + std::to_string(id);
+    for (const std::int32_t id : ids) (line.empty() ? line : line += ' ') += std::to_string(id);
   }
   write_stdout(line + "\n");
   return kExitDone;

@@ -56,6 +56,7 @@ TEST(Usage, EveryMistakeIsOneLineAndStatusTwo) {
   const std::string dir = demo();
   const BadUsage cases[] = {
       {{"--nonsense"}, "--nonsense"},
+      {{"rum"}, "'rum'"},
       {{"run", "-m", dir, "--nonsense", "x"}, "--nonsense"},
       {{"run"}, "needs a model"},
       {{"chat"}, "needs a model"},
@@ -172,6 +173,14 @@ TEST(Stdout, AClosedPipeEndsQuietly) {
     EXPECT_EQ(outcome.status, 1);
     EXPECT_THAT(outcome.err, IsEmpty());
   }
+}
+
+TEST(Stdout, ClosedStandardStreamsAreErrorsNotOtherFiles) {
+  const std::string program = G3N_PROGRAM, model = demo();
+  const auto shell = [](const std::string& command) { return run_program("/bin/sh", {"-c", command}); };
+  expect_failure(shell(program + " run -m " + model + " - <&-"), 1, "stdin");
+  expect_failure(shell(program + " tokenize -m " + model + " x >&-"), 1, "stdout");
+  EXPECT_EQ(shell(program + " tokenize -m " + model + " x 2>&-").status, 0);
 }
 
 TEST(Interrupt, WhileWaitingForStdinIs130) {
