@@ -141,6 +141,27 @@ TEST(Run, SamplingIsAFunctionOfTheSeed) {
   EXPECT_NE(ask("2"), one);
 }
 
+// Near-random tokens, so that some seed's answer is long enough to be interrupted.
+Arguments babble(int seed) { return {"run", "-m", demo(), "--temperature", "100", "--top-k", "0", "--top-p", "1", "--threads", "1", "--seed", std::to_string(seed), "Hello!"}; }
+
+TEST(Run, CtrlCInTheMiddleOfAnAnswerIs130) {
+  int seed = 0;
+  for (std::string reason; reason != "length";) {
+    ASSERT_LT(seed, 50);
+    Arguments arguments = babble(++seed);
+    arguments.insert(arguments.end(), {"--json", "--max-tokens", "1000"});
+    reason = json_text(run_g3n(arguments).out, "finish_reason");
+  }
+  Running g3n(babble(seed));
+  g3n.close_stdin();
+  ASSERT_TRUE(g3n.read_until(" "));
+  g3n.interrupt();
+  const Outcome outcome = g3n.finish();
+  EXPECT_EQ(outcome.status, 130);
+  EXPECT_THAT(outcome.out, ::testing::EndsWith("\n"));
+  EXPECT_EQ(outcome.err, "");
+}
+
 TEST(Run, StatsGoToStderr) {
   const Conversation& c = conversation("sum");
   const Outcome outcome = run_g3n({"run", "-m", demo(), "--temperature", "0", "--stats", c.prompt});
