@@ -18,7 +18,8 @@ std::vector<std::vector<int64_t>> pairs(const Config& config, const std::string&
   std::vector<std::vector<int64_t>> list = config.integer_lists(key);
   if (list.empty()) return list;
   bool good = list.size() == count;
-  for (const std::vector<int64_t>& pair : list) good = good && pair.size() == 2 && pair[0] >= 1 && pair[1] >= 1 && pair[0] <= kMost && pair[1] <= kMost;
+  for (const std::vector<int64_t>& pair : list)
+    good = good && pair.size() == 2 && pair[0] >= 1 && pair[1] >= 1 && pair[0] <= kMost && pair[1] <= kMost;
   if (!good) config.fail(key, "a list of " + std::to_string(count) + " pairs [frames, bins], each at least 1");
   return list;
 }
@@ -71,7 +72,8 @@ AudioConfig AudioConfig::from(const Config& top) {
     bins = conv.out_bins(bins);
   }
   if (const int64_t right = audio.integer("conf_attention_context_right", 0, 0); right != 0)
-    throw Error(ErrorCode::kUnsupported, audio.where() + ": conf_attention_context_right: expected 0 (no look-ahead), found " + std::to_string(right));
+    throw Error(ErrorCode::kUnsupported,
+                audio.where() + ": conf_attention_context_right: expected 0 (no look-ahead), found " + std::to_string(right));
   return c;
 }
 

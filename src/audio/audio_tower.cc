@@ -79,7 +79,8 @@ void AudioTower::conform(Context& ctx, View<float, 2> x) const {
     ctx.check_cancelled();
     // Frames between the kept ones end in the last block, unless somebody wants to see them.
     const std::string name = "audio.block." + std::to_string(i) + ".";
-    const bool whole = i + 1 < conformer_.size() || ctx.wants_tap(name + "lconv") || ctx.wants_tap(name + "ffw_end") || ctx.wants_tap(name + "out");
+    const bool whole =
+        i + 1 < conformer_.size() || ctx.wants_tap(name + "lconv") || ctx.wants_tap(name + "ffw_end") || ctx.wants_tap(name + "out");
     conformer_[i].forward(inner, pass, static_cast<int64_t>(i), x, whole ? 1 : config_.reduction_factor);
   }
 }

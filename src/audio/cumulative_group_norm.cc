@@ -31,7 +31,8 @@ double row_sum(const float* x, int64_t n, float mean) {
 
 void cumulative_group_norm_relu(Context& ctx, View<float, 2> x, View<const float, 1> weight, float eps) {
   const int64_t frames = x.dim[0], group = x.dim[1], channels = weight.dim[0];
-  if (!x.contiguous() || group % channels != 0) throw Error(ErrorCode::kInternal, "cumulative_group_norm: x must be [frames, bins*channels], contiguous");
+  if (!x.contiguous() || group % channels != 0)
+    throw Error(ErrorCode::kInternal, "cumulative_group_norm: x must be [frames, bins*channels], contiguous");
   const ArenaScope scope(ctx.arena);
   double* sum = ctx.arena.take<double>(frames);
   float* mean = ctx.arena.take<float>(frames);

@@ -35,7 +35,8 @@ void SubsampleConvProjection::forward(Context& ctx, const AudioConfig& config, V
                           .stride_w = conv.stride_bins, .pad_top = 0, .pad_left = SscpConv::kBinPadding, .out_h = frames, .out_w = bins};
     conv2d(ctx, x, shape, convs_[i].weight, View<float, 2>(y.data, {frames * bins, channels}));
     cumulative_group_norm_relu(ctx, View<float, 2>(y.data, {frames, bins * channels}), convs_[i].norm, config.group_norm_eps);
-    if (ctx.taps) ctx.tap("audio.sscp." + std::to_string(i), View<float, 3>(y.data, {channels, frames, bins}, {1, bins * channels, channels}), 1);
+    if (ctx.taps)
+      ctx.tap("audio.sscp." + std::to_string(i), View<float, 3>(y.data, {channels, frames, bins}, {1, bins * channels, channels}), 1);
     x = y;
   }
   matmul(ctx, View<const float, 2>(x.data, {x.dim[0], x.dim[1] * x.dim[2]}), input_proj_linear_, out);

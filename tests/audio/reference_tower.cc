@@ -26,7 +26,8 @@ struct Reference {
       double square = 0;
       for (int64_t i = 0; i < x.cols; ++i) square += x.at(r, i) * x.at(r, i);
       for (int64_t i = 0; i < x.cols; ++i)
-        x.at(r, i) *= (weight ? weight->values[static_cast<size_t>(i)] : 1.0) / std::sqrt(square / static_cast<double>(x.cols) + c.rms_norm_eps);
+        x.at(r, i) *=
+            (weight ? weight->values[static_cast<size_t>(i)] : 1.0) / std::sqrt(square / static_cast<double>(x.cols) + c.rms_norm_eps);
     }
     return x;
   }
@@ -103,7 +104,8 @@ struct Reference {
   }
 
   Matrix half_step(const Matrix& x, const std::string& name) const {
-    const Matrix y = linear(silu(linear(norm(x, name + ".pre_layer_norm.weight"), w(name + ".ffw_layer_1.weight"))), w(name + ".ffw_layer_2.weight"));
+    const Matrix y =
+        linear(silu(linear(norm(x, name + ".pre_layer_norm.weight"), w(name + ".ffw_layer_1.weight"))), w(name + ".ffw_layer_2.weight"));
     return add(x, norm(y, name + ".post_layer_norm.weight"), c.residual_weight);
   }
 
@@ -147,7 +149,8 @@ struct Reference {
       for (double& value : p) sum += value = value == -1e300 ? 0 : std::exp(value - largest);
       for (int64_t slot = i; slot <= i + past; ++slot)
         if (p[static_cast<size_t>(slot)] > 0)
-          for (int64_t d = head * size; d < (head + 1) * size; ++d) out.at(start + i, d) += p[static_cast<size_t>(slot)] / sum * v.at(start - past + slot, d);
+          for (int64_t d = head * size; d < (head + 1) * size; ++d)
+            out.at(start + i, d) += p[static_cast<size_t>(slot)] / sum * v.at(start - past + slot, d);
     }
   }
 
@@ -157,7 +160,8 @@ struct Reference {
     const int64_t size = c.hidden / c.heads;
     for (int64_t t = 0; t < q.rows; ++t)
       for (int64_t i = 0; i < q.cols; ++i)
-        q.at(t, i) *= std::log1p(std::exp(w(name + "per_dim_scale").values[static_cast<size_t>(i % size)])) / std::log(2.0) / std::sqrt(static_cast<double>(size));
+        q.at(t, i) *= std::log1p(std::exp(w(name + "per_dim_scale").values[static_cast<size_t>(i % size)])) / std::log(2.0) /
+                      std::sqrt(static_cast<double>(size));
     Matrix out(n.rows, n.cols);
     for (int64_t start = 0; start < n.rows; start += options.chunk)
       for (int64_t head = 0; head < c.heads; ++head) attend_chunk(q, k, v, r, padding, start, head, out);
@@ -174,7 +178,8 @@ struct Reference {
     for (int64_t t = 0; t < m.rows; ++t)
       for (int64_t i = 0; i < m.cols; ++i)
         for (int64_t j = 0; j < size; ++j)
-          if (const int64_t s = t - size + 1 + j; s >= 0) y.at(t, i) += kernel[static_cast<size_t>(i * size + j)] * u.at(s, i) * sigmoid(u.at(s, m.cols + i));
+          if (const int64_t s = t - size + 1 + j; s >= 0)
+            y.at(t, i) += kernel[static_cast<size_t>(i * size + j)] * u.at(s, i) * sigmoid(u.at(s, m.cols + i));
     return add(m, linear(silu(norm(y, name + "conv_norm.weight")), w(name + "linear_end.weight")), 1);
   }
 
@@ -193,8 +198,8 @@ struct Reference {
 
 }  // namespace
 
-ReferenceOutput reference_tower(const AudioConfig& config, const TensorMap& weights, const Matrix& log_mel, const std::vector<uint8_t>& valid,
-                                const ReferenceOptions& options) {
+ReferenceOutput reference_tower(const AudioConfig& config, const TensorMap& weights, const Matrix& log_mel,
+                                const std::vector<uint8_t>& valid, const ReferenceOptions& options) {
   const Reference ref{config, weights, options};
   Matrix x = ref.sub_sample(log_mel);
   int64_t stride = 1;

@@ -36,7 +36,7 @@ struct ReferenceOutput {
   Matrix encoded;      // [tokens, hidden]
   Matrix soft_tokens;  // [soft_tokens, text_hidden]
 };
-ReferenceOutput reference_tower(const AudioConfig& config, const TensorMap& weights, const Matrix& log_mel, const std::vector<uint8_t>& valid,
-                                const ReferenceOptions& options);
+ReferenceOutput reference_tower(const AudioConfig& config, const TensorMap& weights, const Matrix& log_mel,
+                                const std::vector<uint8_t>& valid, const ReferenceOptions& options);
 
 }  // namespace g3n::testing

@@ -176,7 +176,8 @@ TEST(AudioTower, FramesLookBackOnly) {
   const std::vector<float> after = f.run(log_mel);
   const auto row = static_cast<size_t>(c.text_hidden);
   EXPECT_TRUE(std::equal(before.begin(), before.begin() + static_cast<ptrdiff_t>(7 * row), after.begin()));
-  EXPECT_FALSE(std::equal(before.begin() + static_cast<ptrdiff_t>(7 * row), before.begin() + static_cast<ptrdiff_t>(8 * row), after.begin() + static_cast<ptrdiff_t>(7 * row)));
+  EXPECT_FALSE(std::equal(before.begin() + static_cast<ptrdiff_t>(7 * row), before.begin() + static_cast<ptrdiff_t>(8 * row),
+                          after.begin() + static_cast<ptrdiff_t>(7 * row)));
 }
 
 // The variance adds each frame's distance to its own running mean. Kernels with an offset make that mean wander.

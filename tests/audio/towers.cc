@@ -26,10 +26,15 @@ std::vector<NamedShape> listed_audio_tensors(const AudioConfig& config) {
 std::vector<float> run_tower(const AudioTower& tower, const LogMel& clip, const RunOptions& options, size_t* peak_bytes) {
   ThreadPool pool(options.threads);
   Arena arena;
-  Context ctx{.pool = pool, .kernels = options.kernels ? *options.kernels : best_kernels(), .arena = arena, .compute = options.compute, .taps = options.taps};
+  Context ctx{.pool = pool,
+              .kernels = options.kernels ? *options.kernels : best_kernels(),
+              .arena = arena,
+              .compute = options.compute,
+              .taps = options.taps};
   const AudioConfig& c = tower.config();
   std::vector<float> out(static_cast<size_t>(c.soft_tokens * c.text_hidden));
-  tower.forward(ctx, View<const float, 2>(clip.values.data(), {clip.frames, clip.mels}), clip.valid, {out.data(), {c.soft_tokens, c.text_hidden}});
+  tower.forward(ctx, View<const float, 2>(clip.values.data(), {clip.frames, clip.mels}), clip.valid,
+                {out.data(), {c.soft_tokens, c.text_hidden}});
   if (peak_bytes) *peak_bytes = arena.peak_bytes();
   return out;
 }
