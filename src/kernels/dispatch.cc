@@ -14,6 +14,8 @@ constexpr const KernelTable* kAll[] = {
     &kReferenceKernels,
 #if defined(G3N_KERNELS_X86)
     &kAvx2Kernels,
+    &kAvx512Kernels,
+    &kAvx512Bf16Kernels,
 #endif
 };
 constexpr int kAllCount = sizeof(kAll) / sizeof(kAll[0]);

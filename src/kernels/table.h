@@ -12,7 +12,7 @@ namespace g3n {
 
 // Rows of x against consecutive panels of one weight.
 struct PanelMatmul {
-  const void* x;        // [rows, cols], f32 or bf16 as the function says
+  const void* x;        // [rows, cols], f32 or bf16 as the function says; bf16 rows: 4-byte aligned, an odd one followed by a zero
   int64_t x_step;       // elements between rows of x
   int64_t rows;
   const void* weight;   // first panel

@@ -1,0 +1,27 @@
+// The AVX-512 table of CPUs with vdpbf16ps: the other one's bodies, and dense products of bf16 by bf16 two inputs at a time.
+// C-only (design.md 3.12): one external symbol.
+#include "kernels/simd/vec_avx512.h"
+
+#include "kernels/simd/kernels.inc"
+
+namespace g3n {
+namespace {
+
+// One place of x is a pair of bf16 inputs: the odd product, then the even one, denormals flushed. Sparse products do not use it.
+struct PairPanel {
+  static constexpr int kBytes = 2, kSteps = 1, kPerPlace = 2;
+  static inline Vec line(const char* panel, int64_t k, int) { return load(reinterpret_cast<const float*>(panel + k * 32)); }
+  static inline int64_t place(int64_t k, int) { return k / 2; }
+  static inline Vec join(Vec x, Vec line, Vec sum) { return {_mm512_dpbf16_ps(sum.v, (__m512bh)(x.v), (__m512bh)(line.v))}; }
+};
+
+bool runnable() {
+  return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+}  // namespace
+
+extern constexpr KernelTable kAvx512Bf16Kernels = make_table("avx512_bf16", runnable, panel_matmul<PairPanel>);
+
+}  // namespace g3n
