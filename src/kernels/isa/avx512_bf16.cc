@@ -12,7 +12,7 @@ struct PairPanel {
   static constexpr int kBytes = 2, kSteps = 1, kPerPlace = 2;
   static inline Vec line(const char* panel, int64_t k, int) { return load(reinterpret_cast<const float*>(panel + k * 32)); }
   static inline int64_t place(int64_t k, int) { return k / 2; }
-  static inline Vec join(Vec x, Vec line, Vec sum) { return {_mm512_dpbf16_ps(sum.v, (__m512bh)(x.v), (__m512bh)(line.v))}; }
+  static inline Vec join(Vec x, Vec line, Vec sum) { return {_mm512_dpbf16_ps(sum.v, __builtin_bit_cast(__m512bh, x.v), __builtin_bit_cast(__m512bh, line.v))}; }
 };
 
 bool runnable() {

@@ -1,0 +1,142 @@
+// AVX-512 intrinsics in plain loops: those that SIMDe 0.7.4 lacks, masked loads that must not touch
+// more than they are asked for, and fused operations, which it computes in two roundings.
+#pragma once
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+namespace {
+namespace emulated {
+
+template <typename To, typename From>
+inline To as(const From& from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  memcpy(&to, &from, sizeof(to));
+  return to;
+}
+template <typename T, int N>
+struct Lanes {
+  T at[N];
+};
+using F16 = Lanes<float, 16>;
+using F8 = Lanes<float, 8>;
+using I16 = Lanes<int32_t, 16>;
+using H32 = Lanes<uint16_t, 32>;
+using H16 = Lanes<uint16_t, 16>;
+
+inline float flush(float v) { return fabsf(v) < 0x1p-126f ? copysignf(0.0f, v) : v; }
+inline float widen(uint16_t half) { return as<float>(static_cast<uint32_t>(half) << 16); }
+
+inline simde__m512 fmadd(simde__m512 a, simde__m512 b, simde__m512 c) {
+  const F16 x = as<F16>(a), y = as<F16>(b);
+  F16 z = as<F16>(c);
+  for (int i = 0; i < 16; ++i) z.at[i] = fmaf(x.at[i], y.at[i], z.at[i]);
+  return as<simde__m512>(z);
+}
+inline simde__m256 fmadd256(simde__m256 a, simde__m256 b, simde__m256 c) {
+  const F8 x = as<F8>(a), y = as<F8>(b);
+  F8 z = as<F8>(c);
+  for (int i = 0; i < 8; ++i) z.at[i] = fmaf(x.at[i], y.at[i], z.at[i]);
+  return as<simde__m256>(z);
+}
+// max and min as x86 has them: the second operand if either is NaN.
+inline simde__m512 max(simde__m512 a, simde__m512 b) {
+  const F16 x = as<F16>(a);
+  F16 y = as<F16>(b);
+  for (int i = 0; i < 16; ++i) y.at[i] = x.at[i] > y.at[i] ? x.at[i] : y.at[i];
+  return as<simde__m512>(y);
+}
+inline simde__m512 min(simde__m512 a, simde__m512 b) {
+  const F16 x = as<F16>(a);
+  F16 y = as<F16>(b);
+  for (int i = 0; i < 16; ++i) y.at[i] = x.at[i] < y.at[i] ? x.at[i] : y.at[i];
+  return as<simde__m512>(y);
+}
+inline simde__m512 dpbf16(simde__m512 sum, simde__m512bh a, simde__m512bh b) {
+  F16 z = as<F16>(sum);
+  const H32 x = as<H32>(a), y = as<H32>(b);
+  for (int i = 0; i < 16; ++i)
+    for (int k : {2 * i + 1, 2 * i}) z.at[i] = flush(fmaf(flush(widen(x.at[k])), flush(widen(y.at[k])), z.at[i]));
+  return as<simde__m512>(z);
+}
+inline simde__m512 maskz_loadu_ps(uint16_t mask, const void* from) {
+  F16 v = {};
+  for (int i = 0; i < 16; ++i)
+    if (mask >> i & 1) memcpy(&v.at[i], static_cast<const float*>(from) + i, 4);
+  return as<simde__m512>(v);
+}
+// SIMDe's reads all eight.
+inline simde__m256 maskload256(const float* from, simde__m256i mask) {
+  const Lanes<int32_t, 8> m = as<Lanes<int32_t, 8>>(mask);
+  F8 v = {};
+  for (int i = 0; i < 8; ++i)
+    if (m.at[i] < 0) memcpy(&v.at[i], from + i, 4);
+  return as<simde__m256>(v);
+}
+inline void mask_storeu_ps(void* to, uint16_t mask, simde__m512 values) {
+  const F16 v = as<F16>(values);
+  for (int i = 0; i < 16; ++i)
+    if (mask >> i & 1) memcpy(static_cast<float*>(to) + i, &v.at[i], 4);
+}
+inline simde__m256i maskz_loadu_epi16(uint16_t mask, const void* from) {
+  H16 v = {};
+  for (int i = 0; i < 16; ++i)
+    if (mask >> i & 1) memcpy(&v.at[i], static_cast<const uint16_t*>(from) + i, 2);
+  return as<simde__m256i>(v);
+}
+inline void mask_storeu_epi16(void* to, uint16_t mask, simde__m256i values) {
+  const H16 v = as<H16>(values);
+  for (int i = 0; i < 16; ++i)
+    if (mask >> i & 1) memcpy(static_cast<uint16_t*>(to) + i, &v.at[i], 2);
+}
+inline simde__m512i cvtepu16_epi32(simde__m256i values) {
+  const H16 v = as<H16>(values);
+  I16 wide;
+  for (int i = 0; i < 16; ++i) wide.at[i] = v.at[i];
+  return as<simde__m512i>(wide);
+}
+inline simde__m256i cvtepi32_epi16(simde__m512i values) {
+  const I16 v = as<I16>(values);
+  H16 narrow;
+  for (int i = 0; i < 16; ++i) narrow.at[i] = static_cast<uint16_t>(v.at[i]);
+  return as<simde__m256i>(narrow);
+}
+inline simde__m512i srai_epi32(simde__m512i values, int count) {
+  I16 v = as<I16>(values);
+  for (int i = 0; i < 16; ++i) v.at[i] >>= count;
+  return as<simde__m512i>(v);
+}
+
+}  // namespace emulated
+}  // namespace
+
+typedef simde__mmask16 __mmask16;
+typedef simde__m512bh __m512bh;
+
+#undef _mm512_fmadd_ps
+#undef _mm256_fmadd_ps
+#undef _mm512_max_ps
+#undef _mm512_min_ps
+#undef _mm512_dpbf16_ps
+#undef _mm512_maskz_loadu_ps
+#undef _mm512_mask_storeu_ps
+#undef _mm256_maskz_loadu_epi16
+#undef _mm256_mask_storeu_epi16
+#undef _mm512_cvtepu16_epi32
+#undef _mm512_cvtepi32_epi16
+#undef _mm512_srai_epi32
+#undef _mm256_maskload_ps
+#define _mm256_maskload_ps(from, mask) emulated::maskload256(from, mask)
+#define _mm512_fmadd_ps(a, b, c) emulated::fmadd(a, b, c)
+#define _mm256_fmadd_ps(a, b, c) emulated::fmadd256(a, b, c)
+#define _mm512_max_ps(a, b) emulated::max(a, b)
+#define _mm512_min_ps(a, b) emulated::min(a, b)
+#define _mm512_dpbf16_ps(sum, a, b) emulated::dpbf16(sum, emulated::as<simde__m512bh>(a), emulated::as<simde__m512bh>(b))
+#define _mm512_maskz_loadu_ps(mask, from) emulated::maskz_loadu_ps(mask, from)
+#define _mm512_mask_storeu_ps(to, mask, v) emulated::mask_storeu_ps(to, mask, v)
+#define _mm256_maskz_loadu_epi16(mask, from) emulated::maskz_loadu_epi16(mask, from)
+#define _mm256_mask_storeu_epi16(to, mask, v) emulated::mask_storeu_epi16(to, mask, v)
+#define _mm512_cvtepu16_epi32(v) emulated::cvtepu16_epi32(v)
+#define _mm512_cvtepi32_epi16(v) emulated::cvtepi32_epi16(v)
+#define _mm512_srai_epi32(v, count) emulated::srai_epi32(v, count)
