@@ -1,0 +1,180 @@
+// matmul, sparse_feed_forward and gather_rows: against doubles, on several threads, a row alone and among others, and their errors.
+#include "g3n/error.h"
+#include "kernels/ops_cases.h"
+
+namespace g3n::test {
+namespace {
+
+TEST(Matmul, IsTheSameOnAnyNumberOfThreads) {
+  for (int64_t rows : {1, 2, 3, 5, 40, 300})
+    for (int64_t outputs : {4, 64, 333})
+      for (ComputeType compute : {ComputeType::kF32, ComputeType::kBF16}) {
+        const int64_t cols = 520;
+        const PackedWeight w(DType::kBF16, Layout::kPanels, outputs, cols, 1);
+        const std::vector<float> x = normal(static_cast<size_t>(rows * cols), 2);
+        const std::vector<float> out = same_on_all_threads(static_cast<size_t>(rows * outputs), [&](Context& ctx, std::vector<float>& o) {
+          matmul(ctx, matrix(x, rows, cols), w.view, matrix(o, rows, outputs));
+        }, compute);
+        for (int64_t i = 0; i < rows * outputs; i += 17) {
+          double want = 0;
+          for (int64_t k = 0; k < cols; ++k) {
+            const float v = x[i / outputs * cols + k];
+            want += double{compute == ComputeType::kBF16 ? bf16_to_f32(f32_to_bf16(v)) : v} * weight_value(w.view, i % outputs, k);
+          }
+          ASSERT_NEAR(out[i], want, 2e-4) << rows << " rows, output " << i;
+        }
+      }
+}
+
+TEST(Matmul, ARowIsTheSameAloneAndAmongOthers) {
+  const int64_t cols = 600, outputs = 200;
+  for (DType dtype : {DType::kF32, DType::kBF16})
+    for (ComputeType compute : {ComputeType::kF32, ComputeType::kBF16}) {
+      const PackedWeight w(dtype, Layout::kPanels, outputs, cols, 3);
+      const std::vector<float> x = normal(512 * cols, 4);
+      TestContext context(2, best_kernels(), compute);
+      std::vector<float> all(512 * outputs);
+      matmul(context, matrix(x, 512, cols), w.view, matrix(all, 512, outputs));
+      for (int64_t rows : {1, 5, 16}) {
+        std::vector<float> out(static_cast<size_t>(rows * outputs));
+        matmul(context, matrix(x, rows, cols), w.view, matrix(out, rows, outputs));
+        EXPECT_THAT(out, SameBits(std::vector<float>(all.begin(), all.begin() + rows * outputs))) << rows << " rows";
+      }
+    }
+}
+
+TEST(Matmul, SeveralProductsEqualSingleOnes) {
+  const int64_t rows = 7, cols = 130;
+  const PackedWeight a(DType::kBF16, Layout::kPanels, 48, cols, 5), b(DType::kF32, Layout::kPanels, 20, cols, 6);
+  const std::vector<float> x = normal(rows * cols, 7);
+  for (ComputeType compute : {ComputeType::kF32, ComputeType::kBF16}) {
+    TestContext context(2, best_kernels(), compute);
+    std::vector<float> a1(rows * 48), b1(rows * 20), a2 = a1, b2 = b1;
+    matmul(context, matrix(x, rows, cols), {{a.view, matrix(a1, rows, 48)}, {b.view, matrix(b1, rows, 20)}});
+    matmul(context, matrix(x, rows, cols), a.view, matrix(a2, rows, 48));
+    matmul(context, matrix(x, rows, cols), b.view, matrix(b2, rows, 20));
+    EXPECT_THAT(a1, SameBits(a2));
+    EXPECT_THAT(b1, SameBits(b2));
+  }
+}
+
+// A table with bf16 dot products gets x in bf16 memory; within rounding it is the same as f32 products of rounded values.
+TEST(Matmul, BF16DotProductsAreProductsOfRoundedValues) {
+  const int64_t rows = 9, cols = 75, outputs = 40;
+  ASSERT_TRUE(kReferenceKernels.bf16_dot);
+  const PackedWeight w(DType::kBF16, Layout::kPanels, outputs, cols, 14);
+  const std::vector<float> x = normal(rows * cols, 15);
+  TestContext pairs(2, kReferenceKernels, ComputeType::kBF16), singles(2, kReferenceKernels);
+  std::vector<float> rounded(x.size()), got(rows * outputs), want(rows * outputs);
+  kReferenceKernels.round_bf16(x.data(), rounded.data(), rows * cols);
+  matmul(pairs, matrix(x, rows, cols), w.view, matrix(got, rows, outputs));
+  matmul(singles, matrix(rounded, rows, cols), w.view, matrix(want, rows, outputs));
+  EXPECT_THAT(got, AllNear(want, Tolerance{.rel = 1e-5f, .abs = 1e-5f}));
+
+  const ConvShape shape{3, 3, 1, 1, 1, 1, 5, 5};  // conv2d gathers into bf16 memory, too
+  const PackedWeight filter(DType::kBF16, Layout::kPanels, 20, 27, 16);
+  const std::vector<float> map(rounded.begin(), rounded.begin() + 75);
+  std::vector<float> a(25 * 20), b = a;
+  conv2d(pairs, cube(map, 5, 5, 3), shape, filter.view, matrix(a, 25, 20));
+  conv2d(singles, cube(map, 5, 5, 3), shape, filter.view, matrix(b, 25, 20));
+  EXPECT_THAT(a, AllNear(b, Tolerance{.rel = 1e-5f, .abs = 1e-5f}));
+}
+
+TEST(Matmul, KeepsF32WhereItIsAskedTo) {
+  const int64_t rows = 3, cols = 64, outputs = 16;
+  const PackedWeight w(DType::kBF16, Layout::kPanels, outputs, cols, 8);
+  const std::vector<float> x = normal(rows * cols, 9);
+  TestContext bf16(1, best_kernels(), ComputeType::kBF16), f32(1);
+  std::vector<float> a(rows * outputs), b = a, c = a;
+  matmul_f32(bf16, matrix(x, rows, cols), w.view, matrix(a, rows, outputs));
+  matmul(f32, matrix(x, rows, cols), w.view, matrix(b, rows, outputs));
+  matmul(bf16, matrix(x, rows, cols), w.view, matrix(c, rows, outputs));
+  EXPECT_THAT(a, SameBits(b));
+  EXPECT_NE(a, c);
+}
+
+TEST(Matmul, ErrorsNameWhatWasWanted) {
+  const PackedWeight panels(DType::kF32, Layout::kPanels, 16, 32, 1), rows(DType::kF32, Layout::kRows, 16, 32, 1);
+  std::vector<float> x(32), out(16), short_out(15);
+  TestContext context(1);
+  EXPECT_THROW(matmul(context, matrix(x, 1, 32), rows.view, matrix(out, 1, 16)), Error);
+  EXPECT_THROW(matmul(context, matrix(x, 1, 32), WeightView{}, matrix(out, 1, 16)), Error);
+  EXPECT_THROW(matmul(context, matrix(x, 1, 31), panels.view, matrix(out, 1, 16)), Error);
+  EXPECT_THROW(matmul(context, matrix(x, 1, 32), panels.view, matrix(short_out, 1, 15)), Error);
+}
+
+struct Sparse {
+  int64_t rows, hidden, ffn;
+  PackedWeight up, down;
+  std::vector<float> x, gate;
+  Sparse(DType dtype, int64_t r, int64_t h, int64_t f, float density)
+      : rows(r), hidden(h), ffn(f), up(dtype, Layout::kRows, f, h, 1), down(dtype, Layout::kNeurons, h, f, 2),
+        x(normal(static_cast<size_t>(r * h), 3)), gate(normal(static_cast<size_t>(r * f), 4)) {
+    const std::vector<float> dice = normal(gate.size(), 5);
+    for (size_t i = 0; i < gate.size(); ++i) gate[i] = std::fabs(dice[i]) < density * 3 ? std::fabs(gate[i]) : 0.0f;
+  }
+  void run(Context& ctx, int64_t first, int64_t count, std::vector<float>& out) const {
+    sparse_feed_forward(ctx, matrix(x, rows, hidden).slice(first, count), matrix(gate, rows, ffn).slice(first, count), up.view, down.view,
+                        matrix(out, count, hidden));
+  }
+};
+
+TEST(SparseFeedForward, IsTheFormulaOnAnyNumberOfThreads) {
+  for (DType dtype : {DType::kF32, DType::kBF16})
+    for (ComputeType compute : {ComputeType::kF32, ComputeType::kBF16})
+      for (float density : {0.0f, 0.05f, 1.0f})
+        for (int64_t rows : {1, 2, 5, 30}) {
+          const Sparse s(dtype, rows, 100, 300, density);
+          const std::vector<float> out = same_on_all_threads(static_cast<size_t>(rows * s.hidden), [&](Context& ctx, std::vector<float>& o) { s.run(ctx, 0, rows, o); }, compute);
+          const bool bf16 = compute == ComputeType::kBF16;
+          const auto rounded = [&](float v) { return bf16 ? bf16_to_f32(f32_to_bf16(v)) : v; };
+          for (int64_t r = 0; r < rows; ++r) {
+            std::vector<double> want(static_cast<size_t>(s.hidden));
+            for (int64_t n = 0; n < s.ffn; ++n) {
+              const double g = s.gate[r * s.ffn + n];
+              if (g == 0) continue;
+              double dot = 0;
+              for (int64_t k = 0; k < s.hidden; ++k) dot += double{rounded(s.x[r * s.hidden + k])} * weight_value(s.up.view, n, k);
+              const double value = rounded(static_cast<float>(g / (1 + std::exp(-1.5957691216057308 * (g + 0.044715 * g * g * g))) * dot));
+              for (int64_t c = 0; c < s.hidden; ++c) want[c] += value * weight_value(s.down.view, c, n);
+            }
+            for (int64_t c = 0; c < s.hidden; ++c) ASSERT_NEAR(out[r * s.hidden + c], want[c], bf16 ? 0.06 : 3e-3) << "row " << r << " column " << c;
+          }
+        }
+}
+
+// Many rows go by neuron group, few by row: the same bits.
+TEST(SparseFeedForward, ARowIsTheSameAloneAndAmongOthers) {
+  const Sparse s(DType::kBF16, 40, 96, 500, 0.1f);
+  TestContext context(2);
+  std::vector<float> all(40 * 96);
+  s.run(context, 0, 40, all);
+  for (int64_t r = 0; r < 40; ++r) {
+    std::vector<float> one(96);
+    s.run(context, r, 1, one);
+    EXPECT_THAT(one, SameBits(std::vector<float>(all.begin() + r * 96, all.begin() + (r + 1) * 96)));
+  }
+}
+
+TEST(GatherRows, ReadsEveryType) {
+  const std::vector<float> values = normal(50, 6);
+  std::vector<bf16_t> bf16(50);
+  for (size_t i = 0; i < 50; ++i) bf16[i] = f32_to_bf16(values[i]);
+  const std::vector<uint16_t> f16 = {0x3c00, 0x4000, 0xc200, 0x0001};  // 1, 2, -3, 2^-24
+  TestContext context(2);
+  std::vector<float> out(6);
+  const int32_t ids[] = {4, 0};
+  gather_rows(context, {DType::kF32, 5, 10, reinterpret_cast<const std::byte*>(values.data())}, ids, 3, 2.0f, matrix(out, 2, 3));
+  EXPECT_THAT(out, testing::ElementsAre(values[43] * 2, values[44] * 2, values[45] * 2, values[3] * 2, values[4] * 2, values[5] * 2));
+  gather_rows(context, {DType::kBF16, 5, 10, reinterpret_cast<const std::byte*>(bf16.data())}, ids, 3, 1.0f, matrix(out, 2, 3));
+  EXPECT_EQ(out[5], bf16_to_f32(bf16[5]));
+  std::vector<float> halves(4);
+  const int32_t zero[] = {0};
+  gather_rows(context, {DType::kF16, 1, 4, reinterpret_cast<const std::byte*>(f16.data())}, zero, 0, 1.0f, matrix(halves, 1, 4));
+  EXPECT_THAT(halves, testing::ElementsAre(1.0f, 2.0f, -3.0f, 0x1p-24f));
+  const int32_t beyond[] = {5};
+  EXPECT_THROW(gather_rows(context, {DType::kF32, 5, 10, reinterpret_cast<const std::byte*>(values.data())}, beyond, 0, 1.0f, matrix(out, 1, 3)), Error);
+}
+
+}  // namespace
+}  // namespace g3n::test
