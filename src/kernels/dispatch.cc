@@ -16,6 +16,8 @@ constexpr const KernelTable* kAll[] = {
     &kAvx2Kernels,
     &kAvx512Kernels,
     &kAvx512Bf16Kernels,
+#elif defined(G3N_KERNELS_ARM)
+    &kNeonKernels,
 #endif
 };
 constexpr int kAllCount = sizeof(kAll) / sizeof(kAll[0]);

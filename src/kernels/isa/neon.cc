@@ -1,0 +1,15 @@
+// The NEON table: every AArch64 CPU has what it needs. C-only (design.md 3.12): one external symbol.
+#include "kernels/simd/vec_neon.h"
+
+#include "kernels/simd/kernels.inc"
+
+namespace g3n {
+namespace {
+
+bool runnable() { return true; }
+
+}  // namespace
+
+extern constexpr KernelTable kNeonKernels = make_table("neon", runnable, nullptr);
+
+}  // namespace g3n
