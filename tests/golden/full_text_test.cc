@@ -9,6 +9,7 @@
 #include "kernels/table.h"
 #include "model/model.h"
 #include "runtime/machine.h"
+#include "runtime/prompt_builder.h"
 #include "support/inputs.h"
 
 namespace g3n::testing {
@@ -47,36 +48,41 @@ class FullText : public ::testing::TestWithParam<std::string> {
     if (!std::filesystem::exists(checkpoint_folder(GetParam()))) GTEST_SKIP() << checkpoint_folder(GetParam()) << " is not there: tools/test_full.sh makes it";
   }
 
-  // Soft tokens of the case's media, compared; rows of ids that stand for them.
-  std::vector<float> encode_media(Rig& rig, FullTextCase& golden, std::vector<int32_t>& soft_row) {
-    SoftTokens image, audio;
-    rig.machine.run(nullptr, [&](Context& ctx) { image = rig.model->encode_image(ctx, {Pixels{256, 256, golden_image(256, 1)}}); });
-    rig.machine.run(nullptr, [&](Context& ctx) { audio = rig.model->encode_audio(ctx, {Samples{golden_samples(48000, 1)}}); });
-    EXPECT_EQ(golden.compare_medium("vision.soft_tokens", image.values), "");
-    EXPECT_EQ(golden.compare_medium("audio.soft_tokens", audio.values), "");
-    std::vector<float> soft = image.values;
-    soft.insert(soft.end(), audio.values.begin(), audio.values.end());
-    int32_t next = 0;
-    for (const bool images : {true, false})
-      for (size_t i = 0; i < golden.ids().size(); ++i)
-        if (golden.ids()[i] == (images ? rig.model->media_ids().image : rig.model->media_ids().audio)) soft_row[i] = next++;
-    EXPECT_EQ(next, image.rows + audio.rows);
-    return soft;
+  // The prompt as the runtime prepares it, its soft tokens compared: what the encoders and the side vocabularies put in the places of ids.
+  PreparedPrompt prepare(Rig& rig, FullTextCase& golden) {
+    IdsPrompt prompt{golden.ids(), {}, {}};
+    if (golden.has_media()) {
+      SoftTokens image, audio;
+      rig.machine.run(nullptr, [&](Context& ctx) { image = rig.model->encode_image(ctx, {Pixels{256, 256, golden_image(256, 1)}}); });
+      rig.machine.run(nullptr, [&](Context& ctx) { audio = rig.model->encode_audio(ctx, {Samples{golden_samples(48000, 1)}}); });
+      EXPECT_EQ(golden.compare_medium("vision.soft_tokens", image.values), "");
+      EXPECT_EQ(golden.compare_medium("audio.soft_tokens", audio.values), "");
+      prompt.images = {{image}};
+      prompt.audios = {{audio}};
+    }
+    return PromptBuilder(*rig.model, rig.machine).prepare(prompt, nullptr);
   }
 
   // Prefill in chunks, then the recorded tokens one by one; every step compared.
   void expect_case(const std::string& name, Wanted wanted, int64_t chunk) {
     Rig& rig = Rig::of(GetParam());
     FullTextCase golden(GetParam(), name);
-    std::vector<int32_t> ids = golden.ids(), soft_row(ids.size(), -1);
-    std::vector<float> soft;
-    if (golden.has_media()) soft = encode_media(rig, golden, soft_row);
+    const PreparedPrompt prompt = prepare(rig, golden);
     const TextModel& text = rig.model->text();
-    const int64_t vocab = text.vocab_size(), hidden = text.config().hidden_size, context = static_cast<int64_t>(ids.size()) + golden.steps();
+    const int64_t vocab = text.vocab_size(), hidden = text.config().hidden_size;
+    std::vector<int32_t> ids = prompt.ids, soft_row(ids.size(), -1);
+    ASSERT_EQ(ids, golden.ids());
+    std::vector<float> soft;
+    for (const SoftSpan& span : prompt.soft) {
+      for (int64_t i = 0; i < span.tokens->rows; ++i) soft_row[static_cast<size_t>(span.first + i)] = static_cast<int32_t>(static_cast<int64_t>(soft.size()) / hidden + i);
+      soft.insert(soft.end(), span.tokens->values.begin(), span.tokens->values.end());
+    }
+    const int64_t context = static_cast<int64_t>(ids.size()) + golden.steps();
     const auto cache = text.make_cache(context, chunk, ComputeType::kF32);
     SequenceCache* const caches[] = {cache.get()};
     FullTextSink sink;
     rig.machine.set_taps(&sink);
+    const std::unique_ptr<Machine, void (*)(Machine*)> no_taps_afterwards(&rig.machine, [](Machine* machine) { machine->set_taps(nullptr); });
     std::vector<float> logits;
     for (int64_t step = 0; step < golden.steps(); ++step) {
       if (step > 0) ids = {golden.greedy_ids()[static_cast<size_t>(step - 1)]}, soft_row = {-1};
@@ -98,7 +104,6 @@ class FullText : public ::testing::TestWithParam<std::string> {
       const bool whole = wanted == Wanted::kAll || step > 0;
       ASSERT_EQ(golden.compare(step, sink, {logits.end() - vocab, logits.end()}, name == "text_12" && step == 0 && whole, whole), "");
     }
-    rig.machine.set_taps(nullptr);
     std::printf("%s/%s, %s, chunks of %d: %d steps, %s\n", GetParam().c_str(), name.c_str(), wanted == Wanted::kAll ? "every row wanted" : "last row wanted",
                 static_cast<int>(chunk), static_cast<int>(golden.steps()), golden.worst().c_str());
   }
