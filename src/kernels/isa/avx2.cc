@@ -10,6 +10,6 @@ bool runnable() { return __builtin_cpu_supports("avx2") && __builtin_cpu_support
 
 }  // namespace
 
-extern constexpr KernelTable kAvx2Kernels = make_table("avx2", runnable, nullptr);
+extern constexpr KernelTable kAvx2Kernels = make_table("avx2", runnable);
 
 }  // namespace g3n

@@ -13,6 +13,6 @@ bool runnable() {
 
 }  // namespace
 
-extern constexpr KernelTable kAvx512Kernels = make_table("avx512", runnable, nullptr);
+extern constexpr KernelTable kAvx512Kernels = make_table("avx512", runnable);
 
 }  // namespace g3n

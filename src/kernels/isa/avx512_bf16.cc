@@ -20,8 +20,14 @@ bool runnable() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
+constexpr KernelTable with_bf16_dot(KernelTable t) {
+  t.bf16_dot = true;
+  t.matmul_bf16_bf16 = panel_matmul<PairPanel>;
+  return t;
+}
+
 }  // namespace
 
-extern constexpr KernelTable kAvx512Bf16Kernels = make_table("avx512_bf16", runnable, panel_matmul<PairPanel>);
+extern constexpr KernelTable kAvx512Bf16Kernels = with_bf16_dot(make_table("avx512_bf16", runnable));
 
 }  // namespace g3n

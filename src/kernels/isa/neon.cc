@@ -10,6 +10,6 @@ bool runnable() { return true; }
 
 }  // namespace
 
-extern constexpr KernelTable kNeonKernels = make_table("neon", runnable, nullptr);
+extern constexpr KernelTable kNeonKernels = make_table("neon", runnable);
 
 }  // namespace g3n
