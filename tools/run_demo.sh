@@ -8,13 +8,13 @@ ask() {  # ask "what is shown" arguments...
   local about=$1
   shift
   printf '\n> %s\n' "$about"
-  "$g3n" run -m "$demo" --temperature 0 "$@"
+  "$g3n" run -m "$demo" --temperature 0 "$@" </dev/null
 }
 
 echo "The demo checkpoint is a real Gemma 3n, trained on shapes and a few spoken words; it is 500 times smaller than Google's."
 ask "[star-and-square.png] What color is the star?" --image $demo/media/star-and-square.png "What color is the star?"
 ask "[ring-over-cross.png] List the shapes as JSON." --image $demo/media/ring-over-cross.png "List the shapes as JSON."
-ask "[colors.wav] Transcribe the audio." --audio $demo/media/colors.wav "Transcribe the audio."
+ask "[colors.wav] What do you hear?" --audio $demo/media/colors.wav "What do you hear?"
 ask "[star-and-square.png] [what-color-is-the-star.wav]" --image $demo/media/star-and-square.png --audio $demo/media/what-color-is-the-star.wav ""
 ask "What is the capital of Norway?" "What is the capital of Norway?"
 cat <<END
