@@ -11,7 +11,9 @@ int tokenize(const Options& options) {
   const bool is_prompt = options.raw || options.chat_template || options.messages;
   const std::string text = options.messages ? "" : tokenize_text(options);
   const Prompt prompt = is_prompt ? make_prompt(options, text) : Prompt{};
-  const std::shared_ptr<Engine> engine = open_engine(options);
+  Options tokens_only = options;
+  tokens_only.engine.load_weights = false;
+  const std::shared_ptr<Engine> engine = open_engine(tokens_only);
   const std::vector<std::int32_t> ids = is_prompt ? engine->tokenize(prompt) : engine->encode(text);
 
   std::string line;

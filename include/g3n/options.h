@@ -20,6 +20,7 @@ struct EngineOptions {
   std::vector<std::string> hub_caches;  // folders searched for "org/name", in order; nothing is ever downloaded
   std::int64_t context = 0;     // positions per conversation; 0: the checkpoint's max_position_embeddings
   int image_size = 0;           // pixels a side of images for the encoder; 0: the checkpoint's own
+  bool load_weights = true;     // false: prompts, templates and tokens only, ready at once; answers and media are refused
   // ---- how ----
   Compute compute = Compute::kF32;
   int threads = 0;              // 0: one per usable core

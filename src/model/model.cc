@@ -55,6 +55,7 @@ std::unique_ptr<Gemma3n> Gemma3n::load(const std::string& folder, ThreadPool& po
   model->source_ = open_safetensors_folder(folder);
   model->load_tokenizer();
   model->check_tensors();
+  if (!options.weights) return model;
 
   Loader loader(model->source_, {.pool = pool, .progress = options.on_progress, .components = {"model.language_model."}});
   model->text_.bind(loader);

@@ -31,6 +31,7 @@ struct MediaIds {
 };
 
 struct ModelLoadOptions {
+  bool weights = true;  // false: configs and tokenizer only
   Log log;
   std::function<void(int64_t needed_bytes, int64_t free_bytes)> on_memory;
   std::function<void(int64_t done_bytes, int64_t total_bytes)> on_progress;

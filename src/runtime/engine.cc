@@ -37,9 +37,9 @@ std::string find_model(const EngineOptions& options) {
 }  // namespace
 
 Engine::Impl::Impl(const EngineOptions& options)
-    : machine(options.threads, best_kernels(), options.compute == Compute::kBF16 ? ComputeType::kBF16 : ComputeType::kF32), chunk(options.chunk) {
+    : machine(options.threads, best_kernels(), options.compute == Compute::kBF16 ? ComputeType::kBF16 : ComputeType::kF32), chunk(options.chunk), has_weights(options.load_weights) {
   const auto start = std::chrono::steady_clock::now();
-  ModelLoadOptions load{.log = Log(options.on_warning), .on_memory = options.on_memory, .on_progress = options.on_progress};
+  ModelLoadOptions load{.weights = options.load_weights, .log = Log(options.on_warning), .on_memory = options.on_memory, .on_progress = options.on_progress};
   const std::string folder = find_model(options);
   model = Gemma3n::load(folder, machine.pool(), load);
   if (options.image_size) model->set_image_size(options.image_size);
@@ -83,7 +83,10 @@ std::string Engine::piece(std::int32_t id) const { return impl_->model->tokenize
 
 std::string Engine::render(const ChatPrompt& prompt) const { return impl_->builder->render(prompt); }
 std::vector<std::int32_t> Engine::tokenize(const Prompt& prompt) const { return impl_->builder->tokenize(prompt); }
-PreparedPrompt Engine::prepare(const Prompt& prompt, const std::atomic<bool>* cancelled) { return impl_->builder->prepare(prompt, cancelled); }
+PreparedPrompt Engine::prepare(const Prompt& prompt, const std::atomic<bool>* cancelled) {
+  impl_->expect_weights();
+  return impl_->builder->prepare(prompt, cancelled);
+}
 
 Answer Engine::generate(const Request& request, EventSink* sink) {
   check_sampling(request.sampling);

@@ -90,6 +90,7 @@ struct Session::Impl {
 
 Session::Session(std::shared_ptr<Engine> engine) : impl_(std::make_unique<Impl>()) {
   impl_->engine = std::move(engine);
+  impl_->core().expect_weights();
   impl_->core().model->tokenizer();  // throws without one: a conversation is text
   impl_->cache = impl_->core().make_cache();
 }

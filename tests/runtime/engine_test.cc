@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -121,6 +122,16 @@ TEST(Engine, ConfigAndWeightsAloneLoadAndAnswerOnIds) {
   EXPECT_EQ(answer.text, "");
   EXPECT_THAT(error_of([&] { engine->encode("x"); }), AllOf(HasSubstr("tokenizer.model"), HasSubstr(folder.path())));
   EXPECT_THAT(error_of([&] { engine->generate({.prompt = ChatPrompt{{Message::text("user", "x")}}}); }), HasSubstr("tokenizer"));
+}
+
+TEST(Engine, WithoutWeightsItMakesTokensAndRefusesAnswers) {
+  EngineOptions options;
+  options.model = demo_folder();
+  options.load_weights = false;
+  const auto engine = Engine::open(options);
+  EXPECT_EQ(engine->info().weight_bytes, 0);
+  EXPECT_EQ(engine->tokenize(ChatPrompt{conversation("json").messages}), conversation("json").ids);
+  EXPECT_THAT(error_of([&] { engine->generate({.prompt = ChatPrompt{conversation("sum").messages}}); }), HasSubstr("without weights"));
 }
 
 TEST(Engine, EitherTokenizerFileSuffices) {
