@@ -1,6 +1,8 @@
-"""Hugging Face transformers, measured on demand with the commands of model_bench (bench/README.md); bfloat16 on the CPU, eager modules.
+"""Hugging Face transformers, measured on demand with the commands of model_bench (bench/README.md), on the CPU.
 
-    python transformers_bench.py FOLDER [--threads N]
+    python transformers_bench.py FOLDER [--type bf16|f32] [--threads N]
+
+f32: everything but the table of per-layer embeddings, which is only looked up and would not fit into memory (8 GB in float32).
 """
 import argparse
 import json
@@ -22,10 +24,19 @@ def status_bytes(key: str) -> int:
 
 
 class Bench:
-    def __init__(self, folder: str):
+    def __init__(self, folder: str, kind: str):
         start = time.monotonic()
         self.model = Gemma3nForConditionalGeneration.from_pretrained(folder, dtype=torch.bfloat16, low_cpu_mem_usage=True).eval()
+        self.kind, self.dtype = kind, {"bf16": torch.bfloat16, "f32": torch.float32}[kind]
+        if kind == "f32":
+            self.to_float32()
         self.load_seconds = time.monotonic() - start
+
+    def to_float32(self) -> None:
+        table = self.model.model.language_model.embed_tokens_per_layer
+        for module in self.model.modules():
+            if module is not table:
+                module._apply(lambda tensor: tensor.float() if tensor.dtype == torch.bfloat16 else tensor, recurse=False)
 
     def loaded(self) -> dict:
         return {"load_seconds": self.load_seconds, "torch": torch.__version__, "transformers": transformers.__version__, "threads": torch.get_num_threads(),
@@ -49,17 +60,17 @@ class Bench:
         for _ in range(steps):
             start = time.monotonic()
             feed = out.logits[:, -1, :262144].argmax(-1, keepdim=True)
-            out = self.model(input_ids=feed, past_key_values=out.past_key_values, use_cache=True, logits_to_keep=1)
+            out = self.model(input_ids=feed, cache=out.cache, use_cache=True, logits_to_keep=1)
             seconds.append(time.monotonic() - start)
         return {"seconds": seconds}
 
     def image(self, size: int) -> dict:
-        pixels = torch.rand(1, 3, size, size, dtype=torch.bfloat16)
+        pixels = torch.rand(1, 3, size, size, dtype=self.dtype)
         return self.timed(lambda: self.model.model.get_image_features(pixels))
 
     def audio(self, seconds: float) -> dict:
         frames = round(seconds * 100) - 3
-        mel = torch.randn(1, frames, 128, dtype=torch.bfloat16)
+        mel = torch.randn(1, frames, 128, dtype=self.dtype)
         none_masked = torch.zeros(1, frames, dtype=torch.bool)
         return self.timed(lambda: self.model.model.get_audio_features(mel, none_masked))
 
@@ -67,8 +78,8 @@ class Bench:
         command, *words = line.split()
         if command == "memory":
             return self.memory()
-        if words[0] != "bf16":
-            raise SystemExit(f"transformers_bench: {line}: bf16 only")
+        if words[0] != self.kind:
+            raise SystemExit(f"transformers_bench: {line}: loaded as {self.kind}")
         numbers = [float(word) if command == "audio" else int(word) for word in words[1:]]
         with torch.inference_mode():
             return getattr(self, command)(*numbers)
@@ -77,13 +88,14 @@ class Bench:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
+    parser.add_argument("--type", choices=["bf16", "f32"], default="bf16")
     parser.add_argument("--threads", type=int, default=0)
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
     answers = sys.stdout
     sys.stdout = sys.stderr  # libraries print
-    bench = Bench(args.folder)
+    bench = Bench(args.folder, args.type)
     print(json.dumps(bench.loaded()), file=answers, flush=True)
     for line in sys.stdin:
         if line.strip():
