@@ -1,6 +1,7 @@
 // One loaded model that measures itself on demand: bench/run.py writes commands to its stdin and reads one JSON object per line.
 //   model_bench FOLDER [--threads N]
 //   machine                        bandwidth and peaks of this machine
+//   bandwidth                      the first of these alone
 //   prefill f32|bf16 TOKENS        seconds until the logits of the last token (chunks of 512)
 //   decode f32|bf16 CONTEXT STEPS  seconds of each of STEPS greedy steps behind CONTEXT tokens
 //   image f32|bf16 SIZE            seconds from pixels to soft tokens (no resizing); the first call loads the tower and is not timed
@@ -104,6 +105,7 @@ class Bench {
     words >> command >> type >> first >> second;
     Machine& machine_of_type = type == "bf16" ? bf16_ : f32_;
     if (command == "machine") return machine();
+    if (command == "bandwidth") return {{"read_gb_per_s", read_gigabytes_per_second(f32_.pool())}};
     if (command == "memory") return memory();
     if (command == "prefill") return prefill(machine_of_type, static_cast<int64_t>(first));
     if (command == "decode") return decode(machine_of_type, static_cast<int64_t>(first), static_cast<int64_t>(second));
