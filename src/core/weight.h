@@ -12,18 +12,27 @@ inline constexpr int64_t kPanelRows = 16;   // outputs of one panel
 inline constexpr int64_t kBlockCols = 32;   // inputs of one block: sums are taken block by block
 
 enum class Layout : uint8_t {
-  kPanels,   // [out, in] in panels of 16 outputs; f32 line: 16 rows x 1 input, bf16 line: 16 rows x 2 inputs (pairs adjacent)
+  kPanels,   // [out, in] in panels of 16 outputs
   kRows,     // [out, in] row by row: single outputs can be picked (`up` of sparse layers)
   kNeurons,  // [out, in] transposed, stored [in][out]: single inputs can be picked (`down` of sparse layers)
+  kBlocks,   // [out, in] in the blocks of a GGUF file, as they are: decoded tile by tile, slow but for any type
 };
+// kPanels, by type (a line is 64 bytes):
+//   f32: a line is 16 rows x 1 input. bf16: 16 rows x 2 inputs, pairs adjacent.
+//   q8, q4: per pair of blocks (64 inputs) one line of scales f16[16] | f16[16], then the code lines of the first block, then of the second.
+//     q8: 8 lines a block, line j: byte 4 * row + k = code of input 4j + k, plus 128 (unsigned).
+//     q4: 4 lines a block, line m: byte 4 * row + k = code of input 8m + k in the low nibble, of input 8m + 4 + k in the high nibble; unsigned, value - 8.
+// kRows: q8: int8 codes of a row, then its scales f16[blocks]. q4: byte k of each group of 32 bytes: code (unsigned, value - 8) of input 64p + k in the low
+//   nibble, of input 64p + 32 + k in the high nibble; then the scales f16[blocks].
+// kNeurons of q8 and q4: groups of 32 neurons (inputs): a plane of scales f16[outputs], then the codes of each neuron, arranged as in kRows.
 
 struct WeightView {
   DType dtype = DType::kF32;
   Layout layout = Layout::kPanels;
   int64_t rows = 0;  // outputs, logical
   int64_t cols = 0;  // inputs, logical
-  // Bytes from one panel (kPanels), row (kRows) or neuron (kNeurons) to the next; a multiple of 64. Padding is zero: rows to 16,
-  // cols to 32, in kNeurons outputs to 32.
+  // Bytes from one panel (kPanels), row (kRows, kBlocks), neuron (kNeurons), or group of 32 neurons (kNeurons of q8 and q4) to the next; a multiple
+  // of 64 but in kBlocks. Padding is zero: outputs to 16 in panels, inputs to 32 (q8 and q4: 64); in kNeurons outputs to 32 (128).
   int64_t step_bytes = 0;
   const std::byte* data = nullptr;
 
@@ -32,16 +41,33 @@ struct WeightView {
 
 // Bytes that a weight takes when packed.
 constexpr int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+// q8 and q4: half bytes of a code.
+constexpr bool is_quantized(DType dtype) { return dtype == DType::kQ8_0 || dtype == DType::kQ4_0; }
+constexpr int64_t code_bytes(DType dtype, int64_t codes) { return dtype == DType::kQ4_0 ? codes / 2 : codes; }
+inline constexpr int64_t kPairCols = 64;          // inputs that share a line of scales
+inline constexpr int64_t kNeuronOutputs = 128;    // outputs of quantised neuron layouts are padded to this
+
 constexpr int64_t packed_step_bytes(DType dtype, Layout layout, int64_t rows, int64_t cols) {
+  if (layout == Layout::kBlocks) return dtype_bytes(dtype, cols);
+  if (is_quantized(dtype)) {
+    const int64_t inputs = round_up(cols, kPairCols), outputs = round_up(rows, kNeuronOutputs);
+    switch (layout) {
+      case Layout::kPanels: return inputs / kPairCols * (64 + code_bytes(dtype, kPairCols * kPanelRows));
+      case Layout::kRows: return round_up(code_bytes(dtype, inputs) + inputs / kBlockCols * 2, 64);
+      default: return outputs * 2 + kBlockCols * code_bytes(dtype, outputs);
+    }
+  }
   switch (layout) {
     case Layout::kPanels: return kPanelRows * round_up(cols, kBlockCols) * dtype_bytes(dtype);
     case Layout::kRows: return round_up(cols, kBlockCols) * dtype_bytes(dtype);
-    case Layout::kNeurons: return round_up(rows, kBlockCols) * dtype_bytes(dtype);
+    default: return round_up(rows, kBlockCols) * dtype_bytes(dtype);
   }
-  return 0;
 }
 constexpr int64_t packed_bytes(DType dtype, Layout layout, int64_t rows, int64_t cols) {
-  const int64_t steps = layout == Layout::kPanels ? round_up(rows, kPanelRows) / kPanelRows : layout == Layout::kRows ? rows : cols;
+  const int64_t steps = layout == Layout::kPanels    ? round_up(rows, kPanelRows) / kPanelRows
+                        : layout != Layout::kNeurons ? rows
+                        : is_quantized(dtype)        ? round_up(cols, kBlockCols) / kBlockCols
+                                                     : cols;
   return steps * packed_step_bytes(dtype, layout, rows, cols);
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "g3n/error.h"
+#include "kernels/pack_quantized.h"
 
 namespace g3n {
 namespace {
@@ -35,7 +36,7 @@ int64_t packed_offset(const WeightView& view, int64_t row, int64_t col) {
   switch (view.layout) {
     case Layout::kRows: return row * view.step_bytes + col * size;
     case Layout::kNeurons: return col * view.step_bytes + row * size;
-    case Layout::kPanels: break;
+    default: break;
   }
   const int64_t panel = row / kPanelRows * view.step_bytes, lane = row % kPanelRows;
   return panel + (view.dtype == DType::kBF16 ? (col / 2 * 32 + lane * 2 + col % 2) * 2 : (col * kPanelRows + lane) * 4);
@@ -90,6 +91,7 @@ void pack_same_type(ThreadPool& pool, const std::byte* source, const WeightView&
       return pool.parallel_for(view.cols, round_up(grain, kTile), [&](int64_t begin, int64_t end) {
         view.dtype == DType::kBF16 ? move_neurons<2>(source, view, begin, end, out) : move_neurons<4>(source, view, begin, end, out);
       });
+    default: throw Error(ErrorCode::kInternal, "pack_weight: blocks are not packed");
   }
 }
 
@@ -107,6 +109,7 @@ bool write_value(DType dtype, float value, std::byte* out) {
 }  // namespace
 
 void pack_weight(ThreadPool& pool, const PackSource& source, const WeightView& view, std::byte* out) {
+  if (is_quantized(view.dtype)) return pack_quantized(pool, source, view, out);
   const bool known_source = source.dtype == DType::kF32 || source.dtype == DType::kBF16 || source.dtype == DType::kF16;
   if (!known_source || (view.dtype != DType::kF32 && view.dtype != DType::kBF16))
     throw Error(ErrorCode::kInternal, std::string("pack_weight: cannot pack ") + dtype_name(source.dtype) + " as " + dtype_name(view.dtype));
@@ -137,6 +140,7 @@ void pack_weight(ThreadPool& pool, const PackSource& source, const WeightView& v
 }
 
 float weight_value(const WeightView& view, int64_t row, int64_t col) {
+  if (is_quantized(view.dtype)) return quantized_value(view, row, col);
   const std::byte* at = view.data + packed_offset(view, row, col);
   return source_value({view.dtype, at}, 0);
 }

@@ -23,6 +23,27 @@ struct PanelMatmul {
   int64_t outputs;      // logical outputs, counted from the first panel: lanes beyond are not stored
 };
 
+inline constexpr float kLeastMagnitude = 0x1p-100f;  // a block of activations with less counts as zero
+
+// Activations for q8 and q4 weights: int8 per block of 32 inputs. scale = largest magnitude / 127, code = x * (127 / largest) to the nearest, ties to even.
+struct QuantizedRows {
+  const int8_t* codes;    // [rows, code_step]: cols rounded up to 64, zero beyond cols
+  int64_t code_step;      // a multiple of 64
+  const float* scales;    // [rows, code_step / 32]; NaN for a block with a value that is not finite
+  const int16_t* sums;    // [rows, code_step / 16]: sums of 16 codes
+};
+// Rows of x against consecutive panels of one q8 or q4 weight. Block by block: total = fma(scale of x * scale of w, float(sum of code products), total).
+struct QuantMatmul {
+  QuantizedRows x;
+  int64_t rows;
+  const void* weight;   // first panel
+  int64_t panel_step;   // bytes between panels
+  int64_t cols;         // inputs, rounded up to 64
+  float* out;           // [rows, outputs]
+  int64_t out_step;     // elements between rows of out
+  int64_t outputs;      // logical outputs, counted from the first panel: lanes beyond are not stored
+};
+
 // Neurons picked one by one. Weights row-major [neurons, width], bf16 or f32.
 struct NeuronDot {      // out[i] = dot(x, weight row neurons[i]), 16 lanes and the tree
   const float* x;       // [width]
@@ -79,6 +100,10 @@ struct KernelTable {
   void (*round_bf16)(const float* x, float* out, int64_t n);        // f32 values rounded to bf16, kept in f32; out may alias x
   void (*to_bf16)(const float* x, bf16_t* out, int64_t n);
   void (*from_bf16)(const bf16_t* x, float scale, float* out, int64_t n);  // out = f32(x) * scale
+  // One row of `cols` values: codes [round_up(cols, 64)], scales and sums to match.
+  void (*quantize_row)(const float* x, int64_t cols, int8_t* codes, float* scales, int16_t* sums);
+  void (*matmul_q8)(const QuantMatmul&);
+  void (*matmul_q4)(const QuantMatmul&);
 
   // Sparse products.
   void (*neuron_dot_f32)(const NeuronDot&);

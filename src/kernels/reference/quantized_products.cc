@@ -1,0 +1,70 @@
+// Products of the reference table with q8 and q4 weights.
+#include <algorithm>
+#include <cmath>
+
+#include "core/weight.h"
+#include "kernels/reference/reference.h"
+
+namespace g3n::reference {
+namespace {
+
+// Weight code (signed) of block input i, output lane; `block` is the first code line of a block.
+struct Q8Panel {
+  static constexpr int64_t kBlockBytes = 512;
+  static int code(const std::byte* block, int i, int lane) { return static_cast<int>(block[i / 4 * 64 + lane * 4 + i % 4]) - 128; }
+};
+struct Q4Panel {
+  static constexpr int64_t kBlockBytes = 256;
+  static int code(const std::byte* block, int i, int lane) {
+    const int both = static_cast<int>(block[i / 8 * 64 + lane * 4 + i % 4]);
+    return (i % 8 < 4 ? both & 15 : both >> 4) - 8;
+  }
+};
+
+template <typename Panel>
+void quantized_matmul(const QuantMatmul& m) {
+  const int64_t blocks = m.cols / 32, pair_bytes = 64 + 2 * Panel::kBlockBytes;
+  for (int64_t row = 0; row < m.rows; ++row) {
+    const int8_t* x = m.x.codes + row * m.x.code_step;
+    const float* scales = m.x.scales + row * (m.x.code_step / 32);
+    for (int64_t o = 0; o < m.outputs; ++o) {
+      const std::byte* panel = static_cast<const std::byte*>(m.weight) + o / 16 * m.panel_step;
+      const int lane = static_cast<int>(o % 16);
+      float total = 0.0f;
+      for (int64_t b = 0; b < blocks; ++b) {
+        const std::byte* pair = panel + b / 2 * pair_bytes;
+        const std::byte* codes = pair + 64 + b % 2 * Panel::kBlockBytes;
+        int sum = 0;
+        for (int i = 0; i < 32; ++i) sum += x[b * 32 + i] * Panel::code(codes, i, lane);
+        const float scale = f16_to_f32(reinterpret_cast<const uint16_t*>(pair)[b % 2 * 16 + lane]);
+        total = std::fma(scales[b] * scale, static_cast<float>(sum), total);
+      }
+      m.out[row * m.out_step + o] = total;
+    }
+  }
+}
+
+}  // namespace
+
+void quantize_row(const float* x, int64_t cols, int8_t* codes, float* scales, int16_t* sums) {
+  for (int64_t b = 0; b < round_up(cols, kPairCols) / 32; ++b) {
+    const int64_t begin = b * 32, end = std::min(cols, begin + 32);
+    float most = 0.0f;
+    bool finite = true;
+    for (int64_t i = begin; i < end; ++i) most = std::max(most, std::fabs(x[i])), finite = finite && std::isfinite(x[i]);
+    const bool zero = !finite || most < kLeastMagnitude;
+    scales[b] = !finite ? NAN : zero ? 0.0f : most / 127.0f;
+    const float inverse = 127.0f / most;
+    for (int64_t i = begin; i < begin + 32; ++i) codes[i] = zero || i >= cols ? int8_t{0} : static_cast<int8_t>(std::nearbyint(x[i] * inverse));
+    for (int half = 0; half < 2; ++half) {
+      int sum = 0;
+      for (int i = 0; i < 16; ++i) sum += codes[begin + half * 16 + i];
+      sums[b * 2 + half] = static_cast<int16_t>(sum);
+    }
+  }
+}
+
+void matmul_q8(const QuantMatmul& m) { quantized_matmul<Q8Panel>(m); }
+void matmul_q4(const QuantMatmul& m) { quantized_matmul<Q4Panel>(m); }
+
+}  // namespace g3n::reference
