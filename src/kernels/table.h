@@ -30,7 +30,7 @@ struct QuantizedRows {
   const int8_t* codes;    // [rows, code_step]: cols rounded up to 64, zero beyond cols
   int64_t code_step;      // a multiple of 64
   const float* scales;    // [rows, code_step / 32]; NaN for a block with a value that is not finite
-  const int16_t* sums;    // [rows, code_step / 16]: sums of 16 codes
+  const int32_t* starts;  // [rows, code_step / 32]: -8 * sum of a block's codes: where the integer sums of unsigned q4 codes start
 };
 // Rows of x against consecutive panels of one q8 or q4 weight. Block by block: total = fma(scale of x * scale of w, float(sum of code products), total).
 struct QuantMatmul {
@@ -100,8 +100,8 @@ struct KernelTable {
   void (*round_bf16)(const float* x, float* out, int64_t n);        // f32 values rounded to bf16, kept in f32; out may alias x
   void (*to_bf16)(const float* x, bf16_t* out, int64_t n);
   void (*from_bf16)(const bf16_t* x, float scale, float* out, int64_t n);  // out = f32(x) * scale
-  // One row of `cols` values: codes [round_up(cols, 64)], scales and sums to match.
-  void (*quantize_row)(const float* x, int64_t cols, int8_t* codes, float* scales, int16_t* sums);
+  // One row of `cols` values: codes [round_up(cols, 64)], scales and starts to match.
+  void (*quantize_row)(const float* x, int64_t cols, int8_t* codes, float* scales, int32_t* starts);
   void (*matmul_q8)(const QuantMatmul&);
   void (*matmul_q4)(const QuantMatmul&);
 

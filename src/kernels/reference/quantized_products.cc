@@ -46,7 +46,7 @@ void quantized_matmul(const QuantMatmul& m) {
 
 }  // namespace
 
-void quantize_row(const float* x, int64_t cols, int8_t* codes, float* scales, int16_t* sums) {
+void quantize_row(const float* x, int64_t cols, int8_t* codes, float* scales, int32_t* starts) {
   for (int64_t b = 0; b < round_up(cols, kPairCols) / 32; ++b) {
     const int64_t begin = b * 32, end = std::min(cols, begin + 32);
     float most = 0.0f;
@@ -56,11 +56,8 @@ void quantize_row(const float* x, int64_t cols, int8_t* codes, float* scales, in
     scales[b] = !finite ? NAN : zero ? 0.0f : most / 127.0f;
     const float inverse = 127.0f / most;
     for (int64_t i = begin; i < begin + 32; ++i) codes[i] = zero || i >= cols ? int8_t{0} : static_cast<int8_t>(std::nearbyint(x[i] * inverse));
-    for (int half = 0; half < 2; ++half) {
-      int sum = 0;
-      for (int i = 0; i < 16; ++i) sum += codes[begin + half * 16 + i];
-      sums[b * 2 + half] = static_cast<int16_t>(sum);
-    }
+    starts[b] = 0;
+    for (int64_t i = begin; i < begin + 32; ++i) starts[b] -= 8 * codes[i];
   }
 }
 

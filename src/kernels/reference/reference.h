@@ -22,7 +22,7 @@ void matmul_bf16_bf16(const PanelMatmul& m);
 void round_bf16(const float* x, float* out, int64_t n);
 void to_bf16(const float* x, bf16_t* out, int64_t n);
 void from_bf16(const bf16_t* x, float scale, float* out, int64_t n);
-void quantize_row(const float* x, int64_t cols, int8_t* codes, float* scales, int16_t* sums);
+void quantize_row(const float* x, int64_t cols, int8_t* codes, float* scales, int32_t* starts);
 void matmul_q8(const QuantMatmul& m);
 void matmul_q4(const QuantMatmul& m);
 void neuron_dot_f32(const NeuronDot& d);
