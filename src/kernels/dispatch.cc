@@ -15,9 +15,11 @@ constexpr const KernelTable* kAll[] = {
 #if defined(G3N_KERNELS_X86)
     &kAvx2Kernels,
     &kAvx512Kernels,
+    &kAvx512VnniKernels,
     &kAvx512Bf16Kernels,
 #elif defined(G3N_KERNELS_ARM)
     &kNeonKernels,
+    &kNeonDotKernels,
 #endif
 };
 constexpr int kAllCount = sizeof(kAll) / sizeof(kAll[0]);

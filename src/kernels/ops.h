@@ -19,9 +19,9 @@ struct Product {
   View<float, 2> out;        // [rows, out]
 };
 
-// out = x * weight^T. Under ComputeType::kBF16 x is rounded to bf16 first. x must not alias out.
+// out = x * weight^T. Under ComputeType::kBF16 x is rounded to bf16 first; for q8 and q4 weights x goes to int8, whatever the compute type. x must not alias out.
 void matmul(Context& ctx, View<const float, 2> x, const WeightView& weight, View<float, 2> out);
-// Several weights on the same x: it is rounded once, and the threads see one loop.
+// Several weights on the same x: it is rounded or quantised once, and the threads see one loop.
 void matmul(Context& ctx, View<const float, 2> x, std::initializer_list<Product> products);
 // The same in f32 whatever the compute type: routers and AltUp coefficients.
 void matmul_f32(Context& ctx, View<const float, 2> x, const WeightView& weight, View<float, 2> out);

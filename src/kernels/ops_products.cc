@@ -12,6 +12,7 @@ struct Inputs {
   View<const float, 2> f32;    // as it is, or rounded to bf16 values
   const bf16_t* bf16 = nullptr;  // [rows, bf16_step], zero beyond cols; only for tables with bf16_dot
   int64_t bf16_step = 0;
+  QuantizedRows coded{};       // for q8 and q4 weights
 };
 
 constexpr int64_t kMaxProducts = 8;
@@ -39,11 +40,27 @@ Split split_product(const Context& ctx, int64_t rows, int64_t cols, int64_t outp
   return s;
 }
 
+// Rows of a quantised task against a run of panels.
+void run_quantized_task(const Context& ctx, const QuantizedRows& x, const WeightView& w, int64_t row, int64_t rows, int64_t panel, int64_t panels, View<float, 2> out) {
+  const int64_t blocks = x.code_step / kBlockCols;
+  const QuantMatmul m{.x = {x.codes + row * x.code_step, x.code_step, x.scales + row * blocks, x.starts + row * blocks},
+                      .rows = rows,
+                      .weight = w.data + panel * w.step_bytes,
+                      .panel_step = w.step_bytes,
+                      .cols = round_up(w.cols, kPairCols),
+                      .out = out.row(row) + panel * kPanelRows,
+                      .out_step = out.step[0],
+                      .outputs = std::min(panels * kPanelRows, w.rows - panel * kPanelRows)};
+  w.dtype == DType::kQ4_0 ? ctx.kernels.matmul_q4(m) : ctx.kernels.matmul_q8(m);
+}
+
 void run_task(const Context& ctx, const Inputs& x, const Product& product, const Split& split, int64_t task) {
   const WeightView& w = product.weight;
   const int64_t row = task % split.row_blocks * split.row_block, panel = task / split.row_blocks * split.run;
+  const int64_t rows = std::min(split.row_block, x.f32.dim[0] - row);
+  if (is_quantized(w.dtype)) return run_quantized_task(ctx, x.coded, w, row, rows, panel, split.run, product.out);
   PanelMatmul m;
-  m.rows = std::min(split.row_block, x.f32.dim[0] - row);
+  m.rows = rows;
   m.cols = w.cols;
   m.weight = w.data + panel * w.step_bytes;
   m.panel_step = w.step_bytes;
@@ -60,11 +77,24 @@ void run_task(const Context& ctx, const Inputs& x, const Product& product, const
   w.dtype == DType::kBF16 ? ctx.kernels.matmul_bf16(m) : ctx.kernels.matmul_f32(m);
 }
 
+QuantizedRows quantize_rows(Context& ctx, View<const float, 2> x) {
+  const int64_t rows = x.dim[0], cols = x.dim[1];
+  const int64_t step = round_up(cols, kPairCols) + kPairCols, blocks = step / kBlockCols;  // a line more: rows of 2^n bytes would share sets of L1
+  int8_t* codes = ctx.arena.take<int8_t>(rows * step);
+  float* scales = ctx.arena.take<float>(rows * blocks);
+  int32_t* starts = ctx.arena.take<int32_t>(rows * blocks);
+  for_rows(ctx, rows, cols, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) ctx.kernels.quantize_row(x.row(r), cols, codes + r * step, scales + r * blocks, starts + r * blocks);
+  });
+  return {codes, step, scales, starts};
+}
+
 Inputs prepare_inputs(Context& ctx, View<const float, 2> x, std::span<const Product> products, ComputeType compute) {
   Inputs inputs{.f32 = x};
+  bool f32_weights = false, bf16_weights = false, quantized_weights = false;
+  for (const Product& p : products) (is_quantized(p.weight.dtype) ? quantized_weights : p.weight.dtype == DType::kBF16 ? bf16_weights : f32_weights) = true;
+  if (quantized_weights) inputs.coded = quantize_rows(ctx, x);
   if (compute == ComputeType::kF32) return inputs;
-  bool f32_weights = false, bf16_weights = false;
-  for (const Product& p : products) (p.weight.dtype == DType::kBF16 ? bf16_weights : f32_weights) = true;
   const int64_t rows = x.dim[0], cols = x.dim[1];
   if (bf16_weights && ctx.kernels.bf16_dot) {
     const int64_t step = round_up(cols, kBlockCols);
@@ -77,7 +107,7 @@ Inputs prepare_inputs(Context& ctx, View<const float, 2> x, std::span<const Prod
     });
     inputs.bf16 = out, inputs.bf16_step = step;
   }
-  if (f32_weights || !ctx.kernels.bf16_dot) inputs.f32 = rounded_input(ctx, x);
+  if (f32_weights || (bf16_weights && !ctx.kernels.bf16_dot)) inputs.f32 = rounded_input(ctx, x);
   return inputs;
 }
 
@@ -117,8 +147,8 @@ void expect(bool condition, const char* message) {
 void expect_weight(const WeightView& weight, Layout layout, const char* op) {
   if (!weight) throw Error(ErrorCode::kInternal, std::string(op) + ": the weight is null");
   if (weight.layout != layout) throw Error(ErrorCode::kInternal, std::string(op) + ": the weight has the wrong layout");
-  if (weight.dtype != DType::kF32 && weight.dtype != DType::kBF16)
-    throw Error(ErrorCode::kInternal, std::string(op) + ": weights are F32 or BF16, this one is " + dtype_name(weight.dtype));
+  if (weight.dtype != DType::kF32 && weight.dtype != DType::kBF16 && !is_quantized(weight.dtype))
+    throw Error(ErrorCode::kInternal, std::string(op) + ": weights are F32, BF16, Q8_0 or Q4_0, this one is " + dtype_name(weight.dtype));
 }
 
 void for_rows(Context& ctx, int64_t rows, int64_t cost, RangeFunction f) {

@@ -1,5 +1,5 @@
 // The AVX-512 table: needs F, BW, DQ and VL. C-only (design.md 3.12): one external symbol.
-#include "kernels/simd/vec_avx512.h"
+#include "kernels/simd/codes_avx512.h"
 
 #include "kernels/simd/kernels.inc"
 

@@ -1,6 +1,6 @@
-// The AVX-512 table of CPUs with vdpbf16ps: the other one's bodies, and dense products of bf16 by bf16 two inputs at a time.
+// The AVX-512 table of CPUs with vdpbf16ps (they have VNNI, too): the other one's bodies, and dense products of bf16 by bf16 two inputs at a time.
 // C-only (design.md 3.12): one external symbol.
-#include "kernels/simd/vec_avx512.h"
+#include "kernels/simd/codes_vnni.h"
 
 #include "kernels/simd/kernels.inc"
 
@@ -16,7 +16,7 @@ struct PairPanel {
 };
 
 bool runnable() {
-  return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+  return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 

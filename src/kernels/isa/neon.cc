@@ -1,5 +1,5 @@
 // The NEON table: every AArch64 CPU has what it needs. C-only (design.md 3.12): one external symbol.
-#include "kernels/simd/vec_neon.h"
+#include "kernels/simd/codes_neon.h"
 
 #include "kernels/simd/kernels.inc"
 

@@ -6,7 +6,9 @@ namespace g3n {
 
 extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvx512Kernels;
+extern const KernelTable kAvx512VnniKernels;
 extern const KernelTable kAvx512Bf16Kernels;
 extern const KernelTable kNeonKernels;
+extern const KernelTable kNeonDotKernels;
 
 }  // namespace g3n

@@ -1,0 +1,19 @@
+// The NEON table of CPUs with the dot product extension (sdot; Armv8.2 and later). C-only (design.md 3.12): one external symbol.
+#include <sys/auxv.h>
+
+#include "kernels/simd/codes_neon.h"
+
+#include "kernels/simd/kernels.inc"
+
+namespace g3n {
+namespace {
+
+constexpr unsigned long kHasDotProducts = 1ul << 20;  // HWCAP_ASIMDDP
+
+bool runnable() { return getauxval(AT_HWCAP) & kHasDotProducts; }
+
+}  // namespace
+
+extern constexpr KernelTable kNeonDotKernels = make_table("neon_dot", runnable);
+
+}  // namespace g3n

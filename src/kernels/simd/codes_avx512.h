@@ -1,0 +1,45 @@
+// Integer codes of q8 and q4 weights on AVX-512 without VNNI: codes_avx2.h at twice the width. C-only (design.md 3.12).
+#pragma once
+#include "kernels/simd/codes_avx512_common.h"
+
+namespace g3n {
+namespace {
+
+// Unsigned codes: the 16-bit sums of one block fit.
+struct Q4Codes {
+  static constexpr int kBlockBytes = 256;
+  using Line = ZmmLine;
+  using Sums = ZmmSums;
+  static inline void unpack(const char* block, int m, Line& a, Line& b) { unpack_nibbles(block, m, a, b); }
+  static inline void put(char* p, Line w) { _mm512_storeu_si512(p, w.v); }
+  static inline Line get(const char* p) { return {load_codes(p)}; }
+  static inline Sums begin(const int32_t*) { return {_mm512_setzero_si512()}; }
+  static inline Sums join(Four x, Line w, Sums s) { return {_mm512_add_epi16(s.v, _mm512_maddubs_epi16(w.v, x))}; }
+  static inline Vec end(Sums s, const int32_t* start) {
+    return {_mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_madd_epi16(s.v, _mm512_set1_epi16(1)), _mm512_set1_epi32(*start)))};
+  }
+};
+
+// Signed codes; there is no 512-bit sign instruction: x is negated under the mask of negative w.
+struct Q8Codes {
+  static constexpr int kBlockBytes = 512;
+  using Line = ZmmLine;
+  using Sums = ZmmSums;
+  static inline void unpack(const char* block, int m, Line& a, Line& b) {
+    const __m512i sign = _mm512_set1_epi8(-128);
+    a = {_mm512_xor_si512(load_codes(block + m * 128), sign)};
+    b = {_mm512_xor_si512(load_codes(block + m * 128 + 64), sign)};
+  }
+  static inline void put(char* p, Line w) { _mm512_storeu_si512(p, w.v); }
+  static inline Line get(const char* p) { return {load_codes(p)}; }
+  static inline Sums begin(const int32_t*) { return {_mm512_setzero_si512()}; }
+  static inline Sums join(Four x, Line w, Sums s) {
+    const __m512i signed_x = _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(w.v), _mm512_setzero_si512(), x);
+    const __m512i pairs = _mm512_maddubs_epi16(_mm512_abs_epi8(w.v), signed_x);
+    return {_mm512_add_epi32(s.v, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
+  }
+  static inline Vec end(Sums s, const int32_t*) { return {_mm512_cvtepi32_ps(s.v)}; }
+};
+
+}  // namespace
+}  // namespace g3n

@@ -1,0 +1,42 @@
+// What codes_avx512.h and codes_vnni.h share. C-only (design.md 3.12).
+#pragma once
+#include "kernels/simd/vec_avx512.h"
+
+namespace g3n {
+namespace {
+
+constexpr int kCodeRows = 8, kCodePanels = 2;  // of a tile: 16 of 32 registers hold sums
+
+using Four = __m512i;
+inline Four four(const int8_t* x) {
+  int32_t bits;
+  __builtin_memcpy(&bits, x, 4);
+  return _mm512_set1_epi32(bits);
+}
+
+inline Vec load_f16(const uint16_t* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}; }
+
+struct ZmmLine {
+  __m512i v;
+};
+struct ZmmSums {
+  __m512i v;
+};
+inline __m512i load_codes(const char* p) { return _mm512_loadu_si512(p); }
+inline void unpack_nibbles(const char* block, int m, ZmmLine& a, ZmmLine& b) {
+  const __m512i nibble = _mm512_set1_epi8(15), both = load_codes(block + m * 64);
+  a = {_mm512_and_si512(both, nibble)};
+  b = {_mm512_and_si512(_mm512_srli_epi16(both, 4), nibble)};
+}
+
+// 32 values to codes: nearest, ties to even; |x * inverse| <= 127. Returns the sum of the codes.
+inline int32_t put_codes(const float* x, float inverse, int8_t* codes) {
+  const __m512 factor = _mm512_set1_ps(inverse);
+  const __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), factor)), b = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + 16), factor));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), _mm512_cvtsepi32_epi8(a));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + 16), _mm512_cvtsepi32_epi8(b));
+  return _mm512_reduce_add_epi32(_mm512_add_epi32(a, b));
+}
+
+}  // namespace
+}  // namespace g3n
