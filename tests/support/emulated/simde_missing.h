@@ -1,4 +1,4 @@
-// AVX-512 intrinsics in plain loops: those that SIMDe 0.7.4 lacks, masked loads that must not touch
+// AVX-512 and F16C intrinsics in plain loops: those that SIMDe 0.7.4 lacks or has wrong, masked loads that must not touch
 // more than they are asked for, and fused operations, which it computes in two roundings.
 #pragma once
 #include <math.h>
@@ -108,6 +108,78 @@ inline simde__m512i srai_epi32(simde__m512i values, int count) {
   return as<simde__m512i>(v);
 }
 
+// f16 to f32, exact.
+inline float from_half(uint16_t half) {
+  const float sign = half & 0x8000 ? -1.0f : 1.0f;
+  const int exponent = half >> 10 & 31, mantissa = half & 1023;
+  if (exponent == 31) return mantissa ? NAN : sign * INFINITY;
+  return sign * (exponent ? ldexpf(static_cast<float>(mantissa + 1024), exponent - 25) : ldexpf(static_cast<float>(mantissa), -24));
+}
+inline simde__m256 cvtph256(simde__m128i values) {
+  const Lanes<uint16_t, 8> v = as<Lanes<uint16_t, 8>>(values);
+  F8 wide;
+  for (int i = 0; i < 8; ++i) wide.at[i] = from_half(v.at[i]);
+  return as<simde__m256>(wide);
+}
+inline simde__m512 cvtph512(simde__m256i values) {
+  const H16 v = as<H16>(values);
+  F16 wide;
+  for (int i = 0; i < 16; ++i) wide.at[i] = from_half(v.at[i]);
+  return as<simde__m512>(wide);
+}
+inline simde__m512i cvtps_epi32(simde__m512 values) {
+  const F16 v = as<F16>(values);
+  I16 out;
+  for (int i = 0; i < 16; ++i) out.at[i] = static_cast<int32_t>(nearbyintf(v.at[i]));
+  return as<simde__m512i>(out);
+}
+inline simde__m512 cvtepi32_ps(simde__m512i values) {
+  const I16 v = as<I16>(values);
+  F16 out;
+  for (int i = 0; i < 16; ++i) out.at[i] = static_cast<float>(v.at[i]);
+  return as<simde__m512>(out);
+}
+inline int32_t reduce_add_epi32(simde__m512i values) {
+  const I16 v = as<I16>(values);
+  int32_t sum = 0;
+  for (int i = 0; i < 16; ++i) sum += v.at[i];
+  return sum;
+}
+inline simde__m512i madd_epi16(simde__m512i a, simde__m512i b) {
+  const Lanes<int16_t, 32> x = as<Lanes<int16_t, 32>>(a), y = as<Lanes<int16_t, 32>>(b);
+  I16 out;
+  for (int i = 0; i < 16; ++i) out.at[i] = x.at[2 * i] * y.at[2 * i] + x.at[2 * i + 1] * y.at[2 * i + 1];
+  return as<simde__m512i>(out);
+}
+inline simde__m512i maddubs_epi16(simde__m512i a, simde__m512i b) {
+  const Lanes<uint8_t, 64> x = as<Lanes<uint8_t, 64>>(a);
+  const Lanes<int8_t, 64> y = as<Lanes<int8_t, 64>>(b);
+  Lanes<int16_t, 32> out;
+  for (int i = 0; i < 32; ++i) {
+    const int sum = x.at[2 * i] * y.at[2 * i] + x.at[2 * i + 1] * y.at[2 * i + 1];
+    out.at[i] = static_cast<int16_t>(sum > 32767 ? 32767 : sum < -32768 ? -32768 : sum);
+  }
+  return as<simde__m512i>(out);
+}
+inline simde__m512i dpbusd(simde__m512i sum, simde__m512i a, simde__m512i b) {
+  I16 out = as<I16>(sum);
+  const Lanes<uint8_t, 64> x = as<Lanes<uint8_t, 64>>(a);
+  const Lanes<int8_t, 64> y = as<Lanes<int8_t, 64>>(b);
+  for (int i = 0; i < 64; ++i) out.at[i / 4] += x.at[i] * y.at[i];
+  return as<simde__m512i>(out);
+}
+inline simde__m128i cvtsepi32_epi8(simde__m512i values) {
+  const I16 v = as<I16>(values);
+  Lanes<int8_t, 16> out;
+  for (int i = 0; i < 16; ++i) out.at[i] = static_cast<int8_t>(v.at[i] > 127 ? 127 : v.at[i] < -128 ? -128 : v.at[i]);
+  return as<simde__m128i>(out);
+}
+inline simde__m512i srli_epi16(simde__m512i values, int count) {
+  H32 v = as<H32>(values);
+  for (int i = 0; i < 32; ++i) v.at[i] = static_cast<uint16_t>(v.at[i] >> count);
+  return as<simde__m512i>(v);
+}
+
 }  // namespace emulated
 }  // namespace
 
@@ -127,6 +199,16 @@ typedef simde__m512bh __m512bh;
 #undef _mm512_cvtepi32_epi16
 #undef _mm512_srai_epi32
 #undef _mm256_maskload_ps
+#undef _mm256_cvtph_ps
+#undef _mm512_cvtph_ps
+#undef _mm512_cvtps_epi32
+#undef _mm512_cvtepi32_ps
+#undef _mm512_reduce_add_epi32
+#undef _mm512_madd_epi16
+#undef _mm512_maddubs_epi16
+#undef _mm512_dpbusd_epi32
+#undef _mm512_cvtsepi32_epi8
+#undef _mm512_srli_epi16
 #define _mm256_maskload_ps(from, mask) emulated::maskload256(from, mask)
 #define _mm512_fmadd_ps(a, b, c) emulated::fmadd(a, b, c)
 #define _mm256_fmadd_ps(a, b, c) emulated::fmadd256(a, b, c)
@@ -140,3 +222,13 @@ typedef simde__m512bh __m512bh;
 #define _mm512_cvtepu16_epi32(v) emulated::cvtepu16_epi32(v)
 #define _mm512_cvtepi32_epi16(v) emulated::cvtepi32_epi16(v)
 #define _mm512_srai_epi32(v, count) emulated::srai_epi32(v, count)
+#define _mm256_cvtph_ps(v) emulated::cvtph256(v)
+#define _mm512_cvtph_ps(v) emulated::cvtph512(v)
+#define _mm512_cvtps_epi32(v) emulated::cvtps_epi32(v)
+#define _mm512_cvtepi32_ps(v) emulated::cvtepi32_ps(v)
+#define _mm512_reduce_add_epi32(v) emulated::reduce_add_epi32(v)
+#define _mm512_madd_epi16(a, b) emulated::madd_epi16(a, b)
+#define _mm512_maddubs_epi16(a, b) emulated::maddubs_epi16(a, b)
+#define _mm512_dpbusd_epi32(sum, a, b) emulated::dpbusd(sum, a, b)
+#define _mm512_cvtsepi32_epi8(v) emulated::cvtsepi32_epi8(v)
+#define _mm512_srli_epi16(v, count) emulated::srli_epi16(v, count)
