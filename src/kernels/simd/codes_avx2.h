@@ -20,6 +20,13 @@ inline Vec load_f16(const uint16_t* p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))), _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};
 }
 
+// g++ 12 would load a line again for every row.
+inline void keep_in_registers(__m256i& a, __m256i& b) {
+#if defined(__GNUC__) && defined(__AVX2__)
+  __asm__("" : "+x"(a), "+x"(b));
+#endif
+}
+
 // Unsigned codes: the 16-bit sums of one block fit (8 lines x 2 x 15 x 127).
 struct Q4Codes {
   static constexpr int kBlockBytes = 256;
@@ -42,7 +49,9 @@ struct Q4Codes {
     _mm256_store_si256(reinterpret_cast<__m256i*>(p + 32), w.high);
   }
   static inline Line get(const char* p) {
-    return {_mm256_load_si256(reinterpret_cast<const __m256i*>(p)), _mm256_load_si256(reinterpret_cast<const __m256i*>(p + 32))};
+    Line w{_mm256_load_si256(reinterpret_cast<const __m256i*>(p)), _mm256_load_si256(reinterpret_cast<const __m256i*>(p + 32))};
+    keep_in_registers(w.low, w.high);
+    return w;
   }
   static inline Sums begin(const int32_t*) { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
   static inline Sums join(Four x, Line w, Sums s) {
