@@ -1,5 +1,5 @@
-// SafetensorsWriter: writes one .safetensors file beside its final name (NAME.tmp-PID) and renames it only when complete, so that nobody
-// ever sees half a file. Two ways: all tensors declared at once and streamed in any order (big files), or added one by one (traces).
+// SafetensorsWriter: writes one .safetensors file, atomically (atomic_file.h). Two ways: all tensors declared at once and streamed in any
+// order (big files), or added one by one (traces).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/dtype.h"
+#include "formats/atomic_file.h"
 
 namespace g3n {
 
@@ -26,10 +27,6 @@ class SafetensorsWriter {
   explicit SafetensorsWriter(const std::string& path, const Metadata& metadata = {});
   // The same with all tensors declared: fill them with write().
   SafetensorsWriter(const std::string& path, const std::vector<TensorDeclaration>& tensors, const Metadata& metadata = {});
-  // Removes the temporary file unless finish() was reached.
-  ~SafetensorsWriter();
-  SafetensorsWriter(const SafetensorsWriter&) = delete;
-  SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;
 
   // Appends a tensor; its bytes go to disk now. Not for a writer of declared tensors. Error{kInvalidArgument} on a name given twice or
   // bytes that do not fit the shape, kBadFile when the disk refuses.
@@ -48,17 +45,15 @@ class SafetensorsWriter {
   std::string header() const;
   void append_data_behind_header();
 
-  std::string path_, temporary_;
+  const std::string& path() const { return file_.path(); }
+
+  AtomicFile file_;
   Metadata metadata_;
   std::vector<Entry> entries_;
   std::map<std::string, size_t> names_;
-  int fd_ = -1;
   int64_t data_start_ = 0;  // 0: tensors are added, the header is not known yet
   int64_t data_bytes_ = 0;
-  bool declared_ = false;
+  bool declared_ = false, finished_ = false;
 };
-
-// Writes a small text file the same way: beside, then renamed.
-void write_file_atomically(const std::string& path, const std::string& text);
 
 }  // namespace g3n
