@@ -76,7 +76,7 @@ void copy(Context& ctx, View<const float, 2> a, View<float, 2> out);
 
 // ---- AltUp: streams [streams, tokens, hidden] ---------------------------------------------------------------------------------------
 
-// out_i = h_i + sum_j coefs[t][i * streams + j] * h_j (j ascending, fma). out must not alias h.
+// out_i = h_i + sum_j coefs[t][i * streams + j] * h_j (j ascending, fma). At most 64 streams; out may alias h.
 void altup_predict(Context& ctx, View<const float, 3> h, View<const float, 2> coefs, View<float, 3> out);
 // out_i = p_i + (coefs[t][i] + 1) * (activated - p_active). out may alias p.
 void altup_correct(Context& ctx, View<const float, 3> p, View<const float, 2> coefs, View<const float, 2> activated, int64_t active, View<float, 3> out);

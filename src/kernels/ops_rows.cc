@@ -150,11 +150,13 @@ void altup_predict(Context& ctx, View<const float, 3> h, View<const float, 2> co
   const int64_t streams = h.dim[0], tokens = h.dim[1], hidden = h.dim[2];
   expect_shape(coefs, {tokens, streams * streams}, "altup_predict coefs");
   expect_shape(out, h.dim, "altup_predict out");
-  for_pieces(ctx, tokens, hidden, [&](int64_t t, int64_t c, int64_t n) {
-    for (int64_t i = 0; i < streams; ++i) {
-      const float* so_far = h[i].row(t) + c;
-      float* o = out[i].row(t) + c;
-      for (int64_t j = 0; j < streams; ++j, so_far = o) ctx.kernels.add_scaled(so_far, h[j].row(t) + c, coefs.row(t)[i * streams + j], o, n);
+  expect(streams <= 64, "altup_predict: more than 64 streams");
+  for_rows(ctx, tokens, hidden * streams, [&](int64_t begin, int64_t end) {
+    const float* from[64];
+    float* to[64];
+    for (int64_t t = begin; t < end; ++t) {
+      for (int64_t i = 0; i < streams; ++i) from[i] = h[i].row(t), to[i] = out[i].row(t);
+      ctx.kernels.mix_streams(from, streams, coefs.row(t), to, hidden);
     }
   });
 }

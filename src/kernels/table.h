@@ -128,6 +128,8 @@ struct KernelTable {
   void (*add)(const float* a, const float* b, float* out, int64_t n);
   void (*add3_scaled)(const float* a, const float* b, const float* c, float divisor, float* out, int64_t n);  // (a + b + c) / divisor
   void (*add_scaled)(const float* a, const float* b, float scale, float* out, int64_t n);                     // fma(b, scale, a)
+  // out_i = h_i + sum_j coefs[i * streams + j] * h_j, j ascending, fma; streams at most 64; out_i may be h_i.
+  void (*mix_streams)(const float* const* h, int64_t streams, const float* coefs, float* const* out, int64_t n);
   void (*mul)(const float* a, const float* b, float* out, int64_t n);
   void (*mul_add)(const float* a, const float* b, const float* c, float* out, int64_t n);                     // fma(a, b, c); c may be null (0)
   void (*scale)(const float* a, float factor, float* out, int64_t n);

@@ -15,7 +15,7 @@ struct AltUp {
   View<const float, 1> correct_output_scale;  // [hidden]
 
   void bind(Binder& bind, const TextConfig& config);
-  void predict(Context& ctx, View<const float, 3> h, View<float, 3> out) const;  // [streams, tokens, hidden]; no aliasing
+  void predict(Context& ctx, View<const float, 3> h, View<float, 3> out) const;  // [streams, tokens, hidden]; out may alias h
   // streams: predictions in, corrected streams out.
   void correct(Context& ctx, View<const float, 2> activated, View<float, 3> streams) const;
 

@@ -23,19 +23,19 @@ void DecoderLayer::bind(Binder& bind, const TextConfig& config, int64_t layer) {
   feed_forward.bind(bind, config, layer);
 }
 
-void DecoderLayer::forward(Context& ctx, const RowSet& rows, View<const float, 3> h, View<const float, 2> per_layer_input,
-                           bool kv_is_written, View<float, 3> out) const {
+void DecoderLayer::forward(Context& ctx, const RowSet& rows, View<const float, 2> per_layer_input, bool kv_is_written,
+                           View<float, 3> streams) const {
   ArenaScope scope(ctx.arena);
-  const int64_t tokens = h.dim[1], hidden = h.dim[2];
-  altup.predict(ctx, h, out);
-  ctx.tap("altup_predict", layer_, out, 1);
+  const int64_t tokens = streams.dim[1], hidden = streams.dim[2];
+  altup.predict(ctx, streams, streams);
+  ctx.tap("altup_predict", layer_, streams, 1);
   View<float, 2> attended = ctx.scratch(tokens, hidden), activated = ctx.scratch(tokens, hidden);
-  attend(ctx, rows, out[active_], kv_is_written, attended);
+  attend(ctx, rows, streams[active_], kv_is_written, attended);
   feed(ctx, attended, activated);
-  altup.correct(ctx, activated, out);
-  ctx.tap("altup_correct", layer_, out, 1);
-  add_per_layer_input(ctx, per_layer_input, out);
-  ctx.tap("out", layer_, out, 1);
+  altup.correct(ctx, activated, streams);
+  ctx.tap("altup_correct", layer_, streams, 1);
+  add_per_layer_input(ctx, per_layer_input, streams);
+  ctx.tap("out", layer_, streams, 1);
 }
 
 // (x + post_norm(attention(n)) + laurel(n)) / sqrt(2), n = norm(x)

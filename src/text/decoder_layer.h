@@ -24,10 +24,9 @@ struct DecoderLayer {
 
   void bind(Binder& bind, const TextConfig& config, int64_t layer);
 
-  // h, out: [streams, rows, hidden], no aliasing; per_layer_input: [rows, ple].
+  // streams: [streams, rows, hidden], in place; per_layer_input: [rows, ple].
   // kv_is_written: this layer's K and V of these rows were appended before (the cut).
-  void forward(Context& ctx, const RowSet& rows, View<const float, 3> h, View<const float, 2> per_layer_input, bool kv_is_written,
-               View<float, 3> out) const;
+  void forward(Context& ctx, const RowSet& rows, View<const float, 2> per_layer_input, bool kv_is_written, View<float, 3> streams) const;
   // K and V of all rows, nothing else: all that later rows need of rows nobody wants.
   void append_kv(Context& ctx, const RowSet& rows, View<const float, 3> h) const;
 

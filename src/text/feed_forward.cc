@@ -1,8 +1,13 @@
 #include "text/feed_forward.h"
 
+#include <algorithm>
+
 #include "kernels/ops.h"
 
 namespace g3n {
+namespace {
+constexpr int64_t kRowsAtOnce = 256;
+}
 
 void FeedForward::bind(Binder& bind, const TextConfig& config, int64_t layer) {
   layer_ = layer;
@@ -15,8 +20,17 @@ void FeedForward::bind(Binder& bind, const TextConfig& config, int64_t layer) {
   bind.matrix("mlp.down_proj.weight", down_proj, {hidden, ffn}, sparse_ ? Layout::kNeurons : Layout::kPanels);
 }
 
-// Dense: down * (gelu(gate * x) . (up * x)). Sparse: gate = max(0, gate - (mean + z * std)) first, and zero neurons do no work.
+// Row by row in blocks, so that what lies between the projections stays small.
 void FeedForward::forward(Context& ctx, View<const float, 2> x, View<float, 2> out) const {
+  const int64_t rows = x.dim[0], block = ctx.taps ? rows : kRowsAtOnce;  // a tap wants all rows together
+  for (int64_t first = 0; first < rows; first += block) {
+    const int64_t count = std::min(block, rows - first);
+    forward_block(ctx, x.slice(first, count), out.slice(first, count));
+  }
+}
+
+// Dense: down * (gelu(gate * x) . (up * x)). Sparse: gate = max(0, gate - (mean + z * std)) first, and zero neurons do no work.
+void FeedForward::forward_block(Context& ctx, View<const float, 2> x, View<float, 2> out) const {
   ArenaScope scope(ctx.arena);
   View<float, 2> gate = ctx.scratch(x.dim[0], gate_proj.rows);  // [tokens, ffn]
   if (sparse_) {

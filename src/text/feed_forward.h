@@ -15,6 +15,8 @@ struct FeedForward {
   void forward(Context& ctx, View<const float, 2> x, View<float, 2> out) const;  // [tokens, hidden], no aliasing
 
  private:
+  void forward_block(Context& ctx, View<const float, 2> x, View<float, 2> out) const;
+
   int64_t layer_ = 0;
   bool sparse_ = false;
   float cutoff_ = 0;  // standard deviations above the mean; a smaller gate is exactly zero

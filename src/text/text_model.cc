@@ -61,7 +61,7 @@ void TextModel::forward(Context& base, const Batch& batch, View<float, 2> logits
   View<float, 2> early = ctx.scratch(rows, early_layers * ple);  // per-layer inputs of all rows
   if (early_layers) per_layer_embedding_.forward(ctx, ids, merged, 0, early);
   if (whole) ctx.tap("text.per_layer_inputs", View<const float, 3>{early.data, {rows, layers, ple}, {early.step[0], ple, 1}});
-  View<float, 3> h = ctx.scratch(streams, rows, hidden), next = ctx.scratch(streams, rows, hidden);
+  View<float, 3> h = ctx.scratch(streams, rows, hidden);
   expand(ctx, merged, h);
   ctx.tap("text.altup_expand", h, 1);
 
@@ -70,13 +70,12 @@ void TextModel::forward(Context& base, const Batch& batch, View<float, 2> logits
   };
   for (int64_t i = 0; i < early_layers; ++i) {
     ctx.check_cancelled();
-    layers_[i].forward(ctx, plan.all, h, layer_input(early, i), false, next);
-    std::swap(h, next);
+    layers_[i].forward(ctx, plan.all, layer_input(early, i), false, h);
   }
   if (!whole) {
     layers_[cut].append_kv(ctx, plan.all, h);
     if (wanted > 0) {
-      View<float, 3> some = ctx.scratch(streams, wanted, hidden), some_next = ctx.scratch(streams, wanted, hidden);
+      View<float, 3> some = ctx.scratch(streams, wanted, hidden);
       gather_streams(h, plan.wanted_rows, some);
       View<float, 2> some_merged = ctx.scratch(wanted, hidden), late = ctx.scratch(wanted, (layers - cut) * ple);
       std::vector<int32_t> some_ids(wanted);
@@ -87,8 +86,7 @@ void TextModel::forward(Context& base, const Batch& batch, View<float, 2> logits
       per_layer_embedding_.forward(ctx, some_ids, some_merged, cut, late);
       for (int64_t i = cut; i < layers; ++i) {
         ctx.check_cancelled();
-        layers_[i].forward(ctx, plan.wanted, some, layer_input(late, i - cut), i == cut, some_next);
-        std::swap(some, some_next);
+        layers_[i].forward(ctx, plan.wanted, layer_input(late, i - cut), i == cut, some);
       }
       h = some;
     }

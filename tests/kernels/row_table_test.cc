@@ -26,6 +26,18 @@ TEST_P(Rows, ElementByElementMatchesTheReference) {
     using T = const KernelTable&;
     compare(nan, [&](T t, float* out) { t.add(a.data(), b.data(), out, n); }, "add");
     compare(nan, [&](T t, float* out) { t.add3_scaled(a.data(), b.data(), c.data(), 1.7f, out, n); }, "add3_scaled");
+    for (int64_t streams : {1, 3, 4, 5}) {  // in place
+      const std::vector<float> coefs = normal(static_cast<size_t>(streams * streams), 21);
+      for (int64_t which = 0; which < streams; ++which)
+        compare(nan, [&](T t, float* out) {
+          std::vector<std::vector<float>> h;
+          for (int64_t s = 0; s < streams; ++s) h.push_back(normal(static_cast<size_t>(n), static_cast<uint32_t>(30 + s)));
+          std::vector<float*> rows;
+          for (auto& stream : h) rows.push_back(stream.data());
+          t.mix_streams(rows.data(), streams, coefs.data(), rows.data(), n);
+          std::copy_n(rows[static_cast<size_t>(which)], n, out);
+        }, "mix_streams");
+    }
     compare(nan, [&](T t, float* out) { t.add_scaled(a.data(), b.data(), 0.3f, out, n); }, "add_scaled");
     compare(nan, [&](T t, float* out) { t.mul(a.data(), b.data(), out, n); }, "mul");
     compare(nan, [&](T t, float* out) { t.mul_add(a.data(), b.data(), c.data(), out, n); }, "mul_add");

@@ -16,6 +16,17 @@ void add3_scaled(const float* a, const float* b, const float* c, float divisor, 
 void add_scaled(const float* a, const float* b, float scale, float* out, int64_t n) {
   for (int64_t i = 0; i < n; ++i) out[i] = std::fma(b[i], scale, a[i]);
 }
+void mix_streams(const float* const* h, int64_t streams, const float* coefs, float* const* out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    float before[64];
+    for (int64_t s = 0; s < streams; ++s) before[s] = h[s][i];
+    for (int64_t s = 0; s < streams; ++s) {
+      float sum = before[s];
+      for (int64_t j = 0; j < streams; ++j) sum = std::fma(before[j], coefs[s * streams + j], sum);
+      out[s][i] = sum;
+    }
+  }
+}
 void mul(const float* a, const float* b, float* out, int64_t n) {
   for (int64_t i = 0; i < n; ++i) out[i] = a[i] * b[i];
 }
@@ -80,6 +91,7 @@ const KernelTable kReferenceKernels = {
     .add = reference::add,
     .add3_scaled = reference::add3_scaled,
     .add_scaled = reference::add_scaled,
+    .mix_streams = reference::mix_streams,
     .mul = reference::mul,
     .mul_add = reference::mul_add,
     .scale = reference::scale,

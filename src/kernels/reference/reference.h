@@ -43,6 +43,7 @@ float dot(const float* a, const float* b, int64_t n);
 void add(const float* a, const float* b, float* out, int64_t n);
 void add3_scaled(const float* a, const float* b, const float* c, float divisor, float* out, int64_t n);
 void add_scaled(const float* a, const float* b, float scale, float* out, int64_t n);
+void mix_streams(const float* const* h, int64_t streams, const float* coefs, float* const* out, int64_t n);
 void mul(const float* a, const float* b, float* out, int64_t n);
 void mul_add(const float* a, const float* b, const float* c, float* out, int64_t n);
 void scale(const float* a, float factor, float* out, int64_t n);
