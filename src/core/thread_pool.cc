@@ -80,7 +80,7 @@ void ThreadPool::work() {
     if (stop_.load()) return;
     inside_.fetch_add(1);
     if (Job* job = job_.load()) run(*job);
-    inside_.fetch_sub(1);
+    if (inside_.fetch_sub(1) == 1) inside_.notify_one();
   }
 }
 
@@ -97,10 +97,10 @@ void ThreadPool::parallel_for(int64_t count, int64_t grain, RangeFunction f) {
   generation_.notify_all();
   run(job);
   job_.store(nullptr);
-  for (int spins = 0; inside_.load() != 0; ++spins) {
-    if (spins < kSpins) pause_cpu();
-    else std::this_thread::yield();  // a worker was descheduled inside its last run
-  }
+  int inside = inside_.load();
+  for (int spins = 0; inside != 0 && spins < kSpins; ++spins) pause_cpu(), inside = inside_.load();
+  // A worker was descheduled inside its last run: this core goes idle, so that the system may move it here.
+  for (; inside != 0; inside = inside_.load()) inside_.wait(inside);
 }
 
 }  // namespace g3n
