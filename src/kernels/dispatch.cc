@@ -14,6 +14,7 @@ constexpr const KernelTable* kAll[] = {
     &kReferenceKernels,
 #if defined(G3N_KERNELS_X86)
     &kAvx2Kernels,
+    &kAvx2VnniKernels,
     &kAvx512Kernels,
     &kAvx512VnniKernels,
     &kAvx512Bf16Kernels,

@@ -5,6 +5,7 @@
 namespace g3n {
 
 extern const KernelTable kAvx2Kernels;
+extern const KernelTable kAvx2VnniKernels;
 extern const KernelTable kAvx512Kernels;
 extern const KernelTable kAvx512VnniKernels;
 extern const KernelTable kAvx512Bf16Kernels;

@@ -1,58 +1,21 @@
-// Integer codes of q8 and q4 weights on AVX2 without VNNI. The same interface as codes_avx512.h, codes_vnni.h and codes_neon.h:
+// Integer codes of q8 and q4 weights on AVX2 without VNNI. The same interface as codes_avxvnni.h, codes_avx512.h, codes_vnni.h and codes_neon.h:
 // Line: 16 outputs x 4 inputs, as the products take it; Sums: of 16 outputs within a block; Four: four activations, repeated.
 // C-only (design.md 3.12).
 #pragma once
-#include "kernels/simd/vec_avx2.h"
+#include "kernels/simd/codes_avx2_common.h"
 
 namespace g3n {
 namespace {
 
-constexpr int kCodeRows = 4, kCodePanels = 1;  // of a tile: 8 of 16 registers hold sums
-
-using Four = __m256i;
-inline Four four(const int8_t* x) {
-  int32_t bits;
-  __builtin_memcpy(&bits, x, 4);
-  return _mm256_set1_epi32(bits);
-}
-
-inline Vec load_f16(const uint16_t* p) {
-  return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))), _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};
-}
-
-// g++ 12 would load a line again for every row.
-inline void keep_in_registers(__m256i& a, __m256i& b) {
-#if defined(__GNUC__) && defined(__AVX2__)
-  __asm__("" : "+x"(a), "+x"(b));
-#endif
-}
-
 // Unsigned codes: the 16-bit sums of one block fit (8 lines x 2 x 15 x 127).
 struct Q4Codes {
   static constexpr int kBlockBytes = 256;
-  struct Line {
-    __m256i low, high;
-  };
-  struct Sums {
-    __m256i low, high;
-  };
+  using Line = YmmLine;
+  using Sums = YmmSums;
   // Lines 2m and 2m + 1 of a block, from the panel.
-  static inline void unpack(const char* block, int m, Line& a, Line& b) {
-    const __m256i nibble = _mm256_set1_epi8(15);
-    const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block + m * 64));
-    const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block + m * 64 + 32));
-    a = {_mm256_and_si256(low, nibble), _mm256_and_si256(high, nibble)};
-    b = {_mm256_and_si256(_mm256_srli_epi16(low, 4), nibble), _mm256_and_si256(_mm256_srli_epi16(high, 4), nibble)};
-  }
-  static inline void put(char* p, Line w) {
-    _mm256_store_si256(reinterpret_cast<__m256i*>(p), w.low);
-    _mm256_store_si256(reinterpret_cast<__m256i*>(p + 32), w.high);
-  }
-  static inline Line get(const char* p) {
-    Line w{_mm256_load_si256(reinterpret_cast<const __m256i*>(p)), _mm256_load_si256(reinterpret_cast<const __m256i*>(p + 32))};
-    keep_in_registers(w.low, w.high);
-    return w;
-  }
+  static inline void unpack(const char* block, int m, Line& a, Line& b) { unpack_nibbles(block, m, a, b); }
+  static inline void put(char* p, Line w) { put_line(p, w); }
+  static inline Line get(const char* p) { return get_line(p); }
   static inline Sums begin(const int32_t*) { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
   static inline Sums join(Four x, Line w, Sums s) {
     return {_mm256_add_epi16(s.low, _mm256_maddubs_epi16(w.low, x)), _mm256_add_epi16(s.high, _mm256_maddubs_epi16(w.high, x))};
@@ -67,25 +30,16 @@ struct Q4Codes {
 // Signed codes: |w| times x with the sign of w; never the other way round, w may be -128.
 struct Q8Codes {
   static constexpr int kBlockBytes = 512;
-  struct Line {
-    __m256i low, high;
-  };
-  struct Sums {
-    __m256i low, high;
-  };
+  using Line = YmmLine;
+  using Sums = YmmSums;
   static inline void unpack(const char* block, int m, Line& a, Line& b) {
     const __m256i sign = _mm256_set1_epi8(-128);
     const __m256i* p = reinterpret_cast<const __m256i*>(block + m * 128);
     a = {_mm256_xor_si256(_mm256_loadu_si256(p), sign), _mm256_xor_si256(_mm256_loadu_si256(p + 1), sign)};
     b = {_mm256_xor_si256(_mm256_loadu_si256(p + 2), sign), _mm256_xor_si256(_mm256_loadu_si256(p + 3), sign)};
   }
-  static inline void put(char* p, Line w) {
-    _mm256_store_si256(reinterpret_cast<__m256i*>(p), w.low);
-    _mm256_store_si256(reinterpret_cast<__m256i*>(p + 32), w.high);
-  }
-  static inline Line get(const char* p) {
-    return {_mm256_load_si256(reinterpret_cast<const __m256i*>(p)), _mm256_load_si256(reinterpret_cast<const __m256i*>(p + 32))};
-  }
+  static inline void put(char* p, Line w) { put_line(p, w); }
+  static inline Line get(const char* p) { return get_line(p); }
   static inline Sums begin(const int32_t*) { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
   static inline __m256i product(__m256i x, __m256i w) {
     return _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)), _mm256_set1_epi16(1));
@@ -95,19 +49,6 @@ struct Q8Codes {
   }
   static inline Vec end(Sums s, const int32_t*) { return {_mm256_cvtepi32_ps(s.low), _mm256_cvtepi32_ps(s.high)}; }
 };
-
-// 32 values to codes: nearest, ties to even; |x * inverse| <= 127. Returns the sum of the codes.
-inline __m256i code_eight(const float* x, __m256 inverse) { return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), inverse)); }
-inline int32_t put_codes(const float* x, float inverse, int8_t* codes) {
-  const __m256 factor = _mm256_set1_ps(inverse);
-  const __m256i a = code_eight(x, factor), b = code_eight(x + 8, factor), c = code_eight(x + 16, factor), d = code_eight(x + 24, factor);
-  const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes), _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
-  const __m256i sum = _mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d));
-  __m128i s = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
-  return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
-}
 
 }  // namespace
 }  // namespace g3n

@@ -168,6 +168,13 @@ inline simde__m512i dpbusd(simde__m512i sum, simde__m512i a, simde__m512i b) {
   for (int i = 0; i < 64; ++i) out.at[i / 4] += x.at[i] * y.at[i];
   return as<simde__m512i>(out);
 }
+inline simde__m256i dpbusd256(simde__m256i sum, simde__m256i a, simde__m256i b) {
+  Lanes<int32_t, 8> out = as<Lanes<int32_t, 8>>(sum);
+  const Lanes<uint8_t, 32> x = as<Lanes<uint8_t, 32>>(a);
+  const Lanes<int8_t, 32> y = as<Lanes<int8_t, 32>>(b);
+  for (int i = 0; i < 32; ++i) out.at[i / 4] += x.at[i] * y.at[i];
+  return as<simde__m256i>(out);
+}
 inline simde__m128i cvtsepi32_epi8(simde__m512i values) {
   const I16 v = as<I16>(values);
   Lanes<int8_t, 16> out;
@@ -232,3 +239,4 @@ typedef simde__m512bh __m512bh;
 #define _mm512_dpbusd_epi32(sum, a, b) emulated::dpbusd(sum, a, b)
 #define _mm512_cvtsepi32_epi8(v) emulated::cvtsepi32_epi8(v)
 #define _mm512_srli_epi16(v, count) emulated::srli_epi16(v, count)
+#define _mm256_dpbusd_avx_epi32(sum, a, b) emulated::dpbusd256(sum, a, b)

@@ -6,6 +6,7 @@
 namespace g3n {
 
 extern const KernelTable kEmulatedAvx2Kernels;
+extern const KernelTable kEmulatedAvx2VnniKernels;
 extern const KernelTable kEmulatedAvx512Kernels;
 extern const KernelTable kEmulatedAvx512VnniKernels;
 extern const KernelTable kEmulatedAvx512Bf16Kernels;

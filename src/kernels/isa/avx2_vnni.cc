@@ -1,0 +1,21 @@
+// The AVX2 table of CPUs with AVX-VNNI and without AVX-512. C-only (design.md 3.12): one external symbol.
+#include <cpuid.h>
+
+#include "kernels/simd/codes_avxvnni.h"
+
+#include "kernels/simd/kernels.inc"
+
+namespace g3n {
+namespace {
+
+bool runnable() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  const bool vnni = __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+  return vnni && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+
+}  // namespace
+
+extern constexpr KernelTable kAvx2VnniKernels = make_table("avx2_vnni", runnable);
+
+}  // namespace g3n
