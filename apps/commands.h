@@ -9,5 +9,7 @@ int chat(const Options& options);
 int tokenize(const Options& options);
 int inspect(const Options& options);
 int trace(const Options& options);
+int bench(const Options& options);
+int eval(const Options& options);
 
 }  // namespace g3n::cli

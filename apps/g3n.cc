@@ -17,6 +17,8 @@ int dispatch(const Options& options) {
     case Command::kInspect: return inspect(options);
     case Command::kTokenize: return tokenize(options);
     case Command::kTrace: return trace(options);
+    case Command::kBench: return bench(options);
+    case Command::kEval: return eval(options);
   }
   return kExitUsage;
 }

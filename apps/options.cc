@@ -35,6 +35,8 @@ constexpr CommandName kCommands[] = {
     {"inspect", Command::kInspect, "config, tensors, parameters and memory of a checkpoint"},
     {"tokenize", Command::kTokenize, "print the token ids of a text or prompt"},
     {"trace", Command::kTrace, "write the intermediate values of a run to a .safetensors file"},
+    {"bench", Command::kBench, "measure speed and memory of a model on this machine"},
+    {"eval", Command::kEval, "kld: compare next tokens of two recipes or models over a text; media: their soft tokens"},
 };
 
 template <typename T>
@@ -54,6 +56,18 @@ T parse_number(const std::string& flag, const std::string& text, T low, T high) 
     want += " and at most " + most.str();
   }
   throw UsageError(flag + ": expected " + want + ", found '" + text + "'");
+}
+
+// Numbers separated by commas, at least one.
+template <typename T>
+std::vector<T> parse_numbers(const std::string& flag, const std::string& text, T low, T high) {
+  std::vector<T> numbers;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    numbers.push_back(parse_number(flag, text.substr(begin, end - begin), low, high));
+    begin = end + 1;
+  }
+  return numbers;
 }
 
 // Adds flags to one CLI11 command, all in the same manner: one value each, given once (or several times: list).
@@ -80,6 +94,10 @@ class FlagSet {
   template <typename T, typename Target>
   void number(const std::string& name, const std::string& type, Target& target, T low, T high, const std::string& about) {
     value(name, type, about, [name, &target, low, high](const std::string& given) { target = parse_number<T>(name, given, low, high); });
+  }
+  template <typename T>
+  void numbers(const std::string& name, const std::string& type, std::vector<T>& target, T low, T high, const std::string& about) {
+    value(name, type, about, [name, &target, low, high](const std::string& given) { target = parse_numbers(name, given, low, high); });
   }
 
  private:
@@ -154,6 +172,25 @@ void add_command_flags(FlagSet& flags, Options& o, Command command) {
       flags.flag("--cut", o.cut, "want only the last row's logits, so that the others stop early");
       flags.text("--out", "FILE", o.out, "the .safetensors file to write");
       return;
+    case Command::kBench:
+      flags.numbers<std::int64_t>("--prefill", "N,N,...", o.bench.prefill, 1, kMost<std::int32_t>, "prompts of N tokens");
+      flags.numbers<std::int64_t>("--decode-at", "N,N,...", o.bench.decode_at, 0, kMost<std::int32_t>, "decoding behind N positions");
+      flags.number<std::int64_t>("--decode-tokens", "N", o.bench.decode_tokens, 1, 1'000'000,
+                                 "tokens of one decode measurement (default " + std::to_string(BenchFlags{}.decode_tokens) + ")");
+      flags.numbers<std::int64_t>("--image", "N,N,...", o.bench.images, 1, 4096, "pictures of N pixels a side");
+      flags.numbers<double>("--audio", "S,S,...", o.bench.audios, 0.1, 30.0, "clips of S seconds");
+      flags.number<std::int64_t>("--repeat", "N", o.bench.repeat, 1, 1'000'000, "measurements of each (default " + std::to_string(BenchFlags{}.repeat) + ")");
+      flags.flag("--json", o.json, "one JSON object: machine, model, results, peak memory");
+      return;
+    case Command::kEval:
+      flags.text("--reference", "SIDE", o.eval.reference, "a recipe for -m (bf16, q8, q4, FILE), or a model: folder, .g3n, .gguf (default bf16)");
+      flags.text("--candidate", "SIDE", o.eval.candidate, "what is compared with it");
+      flags.text("-f,--file", "FILE", o.file, "kld: the text");
+      flags.number<std::int64_t>("--window", "N", o.eval.window, 2, 32768, "positions that share a context (default " + std::to_string(EvalFlags{}.window) + ")");
+      flags.number<std::int64_t>("--tokens", "N", o.eval.tokens, 1, kMost<std::int32_t>, "only the first N tokens of the text");
+      add_media_flags(flags, o);
+      flags.flag("--json", o.json, "one JSON object");
+      return;
     case Command::kInspect:
       flags.flag("--tensors", o.tensors, "list every tensor: type, shape, bytes, file");
       flags.flag("--json", o.json, "one JSON object");
@@ -172,6 +209,11 @@ bool takes_text(Command command) { return command == Command::kRun || command ==
 // The first argument is the model when -m is absent.
 void place_positionals(Options& o, std::vector<std::string> given) {
   const std::string command = name_of(o.command);
+  if (o.command == Command::kEval) {
+    if (!given.empty()) o.eval.what = given.front(), given.erase(given.begin());
+    if (!given.empty()) throw UsageError("eval: unexpected argument '" + given.front() + "'");
+    return;
+  }
   if (o.engine.model.empty()) {
     if (given.empty() || given.front().empty())
       throw UsageError(command + " needs a model: -m DIR, a Hugging Face folder or org/name in the local hub cache");
@@ -208,6 +250,13 @@ void check_trace(const Options& o) {
   if (o.out.empty()) throw UsageError("trace needs --out FILE.safetensors");
 }
 
+void check_eval(const Options& o) {
+  if (o.eval.what != "kld" && o.eval.what != "media") throw UsageError("eval: expected kld or media, found '" + o.eval.what + "'");
+  if (o.eval.candidate.empty()) throw UsageError("eval needs --candidate: a recipe (q8, q4, FILE) or a model");
+  if (o.eval.what == "kld" && !o.file) throw UsageError("eval kld needs a text: -f FILE");
+  if (o.eval.what == "media" && o.images.empty() && o.audios.empty()) throw UsageError("eval media needs --image or --audio");
+}
+
 void check(const Options& o) {
   for (const std::string& text : o.stop)
     if (text.empty()) throw UsageError("--stop: expected a text, found an empty one");
@@ -219,6 +268,7 @@ void check(const Options& o) {
   if (o.command == Command::kRun) check_run(o);
   if (o.command == Command::kTokenize) check_tokenize(o);
   if (o.command == Command::kTrace) check_trace(o);
+  if (o.command == Command::kEval) check_eval(o);
 }
 
 std::string one_line(std::string text) {

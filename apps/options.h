@@ -18,7 +18,7 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-enum class Command { kRun, kChat, kInspect, kTokenize, kTrace };
+enum class Command { kRun, kChat, kInspect, kTokenize, kTrace, kBench, kEval };
 
 // Only flags that were given override what generation_config.json says.
 struct SamplingFlags {
@@ -27,6 +27,22 @@ struct SamplingFlags {
   std::optional<std::uint64_t> seed;
 
   Sampling over(Sampling defaults) const;
+};
+
+// What bench measures; empty lists: nothing of that kind.
+struct BenchFlags {
+  std::vector<std::int64_t> prefill, decode_at, images;  // tokens, positions before, pixels a side
+  std::vector<double> audios;                            // seconds
+  std::int64_t decode_tokens = 32, repeat = 3;
+
+  bool asks_for_nothing() const { return prefill.empty() && decode_at.empty() && images.empty() && audios.empty(); }
+};
+
+// What eval compares.
+struct EvalFlags {
+  std::string what;                        // "kld" or "media"
+  std::string reference = "bf16", candidate;
+  std::int64_t window = 256, tokens = 0;   // positions with one context; 0: the whole text
 };
 
 struct Options {
@@ -58,6 +74,12 @@ struct Options {
 
   // ---- inspect ----
   bool tensors = false;
+
+  // ---- bench ----
+  BenchFlags bench;
+
+  // ---- eval ----
+  EvalFlags eval;
 };
 
 // What main does: run a command, or print a text (help, version) and leave.

@@ -2,7 +2,9 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -89,6 +91,11 @@ class Engine {
 
   // Waits for the answer. Throws kContextFull (both numbers), kCancelled (before the first token), kInvalidArgument, kBadFile (media).
   Answer generate(const Request& request, EventSink* sink = nullptr);
+
+  // Logits that follow the prompt's positions first, first + 1, ...: on_logits(position, [vocab_size]), ascending; the values are valid during
+  // the call. Throws as generate does, and kInvalidArgument if `first` is no position.
+  void logits(const PreparedPrompt& prompt, std::int64_t first, const std::function<void(std::int64_t, std::span<const float>)>& on_logits,
+              const std::atomic<bool>* cancelled = nullptr);
 
  private:
   friend class Session;

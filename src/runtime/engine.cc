@@ -99,4 +99,18 @@ Answer Engine::generate(const Request& request, EventSink* sink) {
                          sink);
 }
 
+void Engine::logits(const PreparedPrompt& prompt, std::int64_t first, const std::function<void(std::int64_t, std::span<const float>)>& on_logits,
+                    const std::atomic<bool>* cancelled) {
+  impl_->expect_weights();
+  const std::int64_t tokens = static_cast<std::int64_t>(prompt.ids.size());
+  if (first < 0 || first >= tokens)
+    throw Error(ErrorCode::kInvalidArgument, "logits: expected a position of the prompt (0 to " + std::to_string(tokens - 1) + "), got " + std::to_string(first));
+  constexpr std::int64_t kRowsAtOnce = 64;  // a row of logits is a megabyte
+  auto cache = impl_->make_cache();
+  prompt_logits(impl_->machine, impl_->model->text(), *cache, prompt, first, std::min(impl_->chunk, kRowsAtOnce), cancelled,
+                [&](int64_t position, View<const float, 2> rows) {
+                  for (int64_t i = 0; i < rows.dim[0]; ++i) on_logits(position + i, {rows.row(i), static_cast<size_t>(rows.dim[1])});
+                });
+}
+
 }  // namespace g3n

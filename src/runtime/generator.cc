@@ -68,6 +68,30 @@ void prefill(Machine& machine, const LanguageModel& model, SequenceCache& cache,
   }
 }
 
+}  // namespace
+
+void prompt_logits(Machine& machine, const LanguageModel& model, SequenceCache& cache, const PreparedPrompt& prompt, int64_t first, int64_t chunk,
+                   const std::atomic<bool>* cancelled, const std::function<void(int64_t, View<const float, 2>)>& on_rows) {
+  check_room(prompt, cache);
+  const int64_t tokens = static_cast<int64_t>(prompt.ids.size()), vocab = model.vocab_size();
+  SequenceCache* const caches[] = {&cache};
+  std::vector<float> logits;
+  for (int64_t begin = cache.length(); begin < tokens; begin += chunk) {
+    const int64_t count = std::min(chunk, tokens - begin), wanted = std::clamp<int64_t>(begin + count - first, 0, count);
+    Chunk part(prompt, begin, count);
+    for (int64_t i = count - wanted; i < count; ++i) part.rows[static_cast<size_t>(i)].wants_logits = true;
+    logits.resize(static_cast<size_t>(wanted * vocab));
+    const View<float, 2> out{logits.data(), {wanted, vocab}};
+    machine.run(cancelled, [&](Context& ctx) {
+      ctx.check_cancelled();
+      model.forward(ctx, Batch{part.rows, caches, part.soft_view()}, out);
+    });
+    if (wanted > 0) on_rows(begin + count - wanted, out);
+  }
+}
+
+namespace {
+
 void decode_step(Machine& machine, const LanguageModel& model, SequenceCache& cache, int32_t id, const std::atomic<bool>* cancelled,
                  View<float, 2> logits) {
   const Row row{.sequence = 0, .position = static_cast<int32_t>(cache.length()), .id = id, .wants_logits = true};

@@ -1,5 +1,7 @@
 // The decode loop: prompt chunks through the model, then token after token until something ends the answer.
 #pragma once
+#include <functional>
+
 #include "g3n/engine.h"
 #include "runtime/machine.h"
 #include "text/batch.h"
@@ -22,5 +24,9 @@ struct GenerationRequest {
 // Afterwards the cache holds the prompt and all generated ids but the last.
 Answer generate_answer(Machine& machine, const LanguageModel& model, const Tokenizer* tokenizer, SequenceCache& cache,
                        const GenerationRequest& request, EventSink* sink);
+
+// Logits of the prompt's positions from `first` on, in order, rows of a chunk together: on_rows(position of the first, [rows, vocab]).
+void prompt_logits(Machine& machine, const LanguageModel& model, SequenceCache& cache, const PreparedPrompt& prompt, int64_t first, int64_t chunk,
+                   const std::atomic<bool>* cancelled, const std::function<void(int64_t, View<const float, 2>)>& on_rows);
 
 }  // namespace g3n
