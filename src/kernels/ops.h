@@ -88,16 +88,21 @@ void mean_planes(Context& ctx, View<const float, 3> planes, View<float, 2> out);
 inline constexpr int64_t kKeyBlock = 32;      // keys; blocks lie at absolute multiples
 inline constexpr int64_t kKeySegment = 1024;  // keys of one online softmax
 
-// K and V of one layer and one sequence. A page holds, per KV head, K of page_positions keys in panels of 16, then V row by row.
+// K and V of one layer and one sequence. A page holds, per KV head, K of page_positions keys in blocks of 32 (two panels of 16), then V in blocks of 32
+// rows (table.h: AttentionSegment). What is kept of a position depends on that position alone.
 struct KeyValues {
-  DType dtype = DType::kF32;             // f32 or bf16
-  int64_t kv_heads = 0, head_dim = 0;    // head_dim even
+  DType dtype = DType::kF32;             // f32, bf16 or q8 (kQ8_0)
+  int64_t kv_heads = 0, head_dim = 0;    // head_dim even; q8 pads it to a multiple of 32
   std::span<std::byte* const> pages;
   int64_t page_positions = 0;            // a multiple of 32
   int64_t ring_positions = 0;            // 0: position p is at slot p; else at slot p % ring_positions (a multiple of 32, one page)
 };
+// K or V of 32 positions of one KV head; in q8 a byte per dim and an f16 scale per 32.
+constexpr int64_t kv_block_bytes(DType dtype, int64_t head_dim) {
+  return kKeyBlock * (dtype == DType::kQ8_0 ? round_up(head_dim, 32) / 32 * 34 : head_dim * dtype_bytes(dtype));
+}
 constexpr int64_t kv_page_bytes(DType dtype, int64_t kv_heads, int64_t head_dim, int64_t page_positions) {
-  return 2 * kv_heads * head_dim * page_positions * dtype_bytes(dtype);
+  return 2 * kv_heads * page_positions / kKeyBlock * kv_block_bytes(dtype, head_dim);
 }
 // Writes K and V of positions first .. first + k.dim[0]; k, v: [tokens, kv_heads*head_dim].
 void kv_append(Context& ctx, const KeyValues& kv, int64_t first_position, View<const float, 2> k, View<const float, 2> v);

@@ -12,13 +12,13 @@ constexpr int64_t kStateBytes = 8 << 20;             // of partial states alive 
 
 // Where K and V of one KV head and position lie.
 struct Place {
-  std::byte *keys, *values;  // first K panel pair of the block, first V row of the block
+  std::byte *keys, *values;  // of the block
 };
 Place block_place(const KeyValues& kv, int64_t block, int64_t head) {
   const int64_t position = block * kKeyBlock, slot = kv.ring_positions ? position % kv.ring_positions : position;
-  const int64_t size = dtype_bytes(kv.dtype), plane = kv.page_positions * kv.head_dim * size;
+  const int64_t bytes = kv_block_bytes(kv.dtype, kv.head_dim), plane = kv.page_positions / kKeyBlock * bytes;
   std::byte* page = kv.pages[static_cast<size_t>(slot / kv.page_positions)] + head * 2 * plane;
-  const int64_t offset = slot % kv.page_positions * kv.head_dim * size;
+  const int64_t offset = slot % kv.page_positions / kKeyBlock * bytes;
   return {page + offset, page + plane + offset};
 }
 
@@ -26,7 +26,7 @@ Place block_place(const KeyValues& kv, int64_t block, int64_t head) {
 int64_t capacity(const KeyValues& kv) { return kv.ring_positions ? INT64_MAX : static_cast<int64_t>(kv.pages.size()) * kv.page_positions; }
 
 void check_cache(const KeyValues& kv) {
-  expect(kv.dtype == DType::kF32 || kv.dtype == DType::kBF16, "attention: K and V are F32 or BF16");
+  expect(kv.dtype == DType::kF32 || kv.dtype == DType::kBF16 || kv.dtype == DType::kQ8_0, "attention: K and V are F32, BF16 or Q8_0");
   expect(kv.kv_heads > 0 && kv.head_dim > 0 && kv.head_dim % 2 == 0, "attention: head_dim must be even and heads at least one");
   expect(kv.page_positions > 0 && kv.page_positions % kKeyBlock == 0, "attention: pages hold a multiple of 32 positions");
   expect(kv.ring_positions % kKeyBlock == 0 && (!kv.ring_positions || (kv.pages.size() == 1 && kv.ring_positions <= kv.page_positions)),
@@ -41,8 +41,16 @@ struct Run {
   float* states;                     // [kv_heads][tokens * group][segments][state_step]
 };
 
+// q in the form that the kernel takes.
+struct Queries {
+  View<const float, 2> f32;
+  const bf16_t* bf16 = nullptr;  // the same shape
+  QuantizedRows coded{};         // [rows * heads] of head_dim
+};
+
 struct Plan {
-  View<const float, 2> q;
+  Queries q;
+  void (*kernel)(const AttentionSegment&);
   View<float, 2> out;
   int64_t heads, head_dim, kv_heads, group, state_step;
 };
@@ -51,6 +59,16 @@ int64_t run_floats(const Plan& p, const Run& run) { return p.heads * run.tokens 
 
 float* state_of(const Plan& p, const Run& run, int64_t kv_head, int64_t row, int64_t segment) {
   return run.states + ((kv_head * run.tokens * p.group + row) * run.segments + segment) * p.state_step;
+}
+
+AttentionRow make_row(const Plan& p, int64_t row, int64_t head, const KeyRange& visible, float* state) {
+  if (p.q.coded.codes) {
+    const int64_t i = row * p.heads + head, blocks = p.q.coded.code_step / kBlockCols;
+    return {p.q.coded.codes + i * p.q.coded.code_step, visible.begin, visible.end, state, p.q.coded.scales + i * blocks, p.q.coded.starts + i * blocks};
+  }
+  const int64_t first = head * p.head_dim;
+  if (p.q.bf16) return {p.q.bf16 + row * p.heads * p.head_dim + first, visible.begin, visible.end, state};
+  return {p.q.f32.row(row) + first, visible.begin, visible.end, state};
 }
 
 // One KV head and one segment of a run.
@@ -74,10 +92,9 @@ void attend(const Context& ctx, const Plan& p, const Run& run, int64_t kv_head, 
   const int64_t row_count = run.tokens * p.group;
   for (int64_t r = 0; r < row_count; ++r) {
     const int64_t token = r / p.group, head = kv_head * p.group + r % p.group;
-    rows[a.row_count++] = {p.q.row(run.sequence->first_row + run.first + token) + head * p.head_dim, visible[token].begin, visible[token].end,
-                           state_of(p, run, kv_head, r, segment)};
+    rows[a.row_count++] = make_row(p, run.sequence->first_row + run.first + token, head, visible[token], state_of(p, run, kv_head, r, segment));
     if (a.row_count < kRunRows && r + 1 < row_count) continue;
-    kv.dtype == DType::kBF16 ? ctx.kernels.attention_bf16(a) : ctx.kernels.attention_f32(a);
+    p.kernel(a);
     a.row_count = 0;
   }
 }
@@ -134,6 +151,56 @@ void write_key(T value, std::byte* keys, int64_t key, int64_t d, int64_t head_di
   else panel[d * kPanelRows + key % kPanelRows] = value;
 }
 
+// Codes of one position's K or V of one head, 64 dims at a time: put(first dim, codes, scales in f16), block by block.
+template <typename Put>
+void encode_position(const Context& ctx, const float* from, int64_t head_dim, const Put& put) {
+  int8_t codes[kPairCols];
+  float scales[kPairCols / kBlockCols];
+  int32_t starts[kPairCols / kBlockCols];
+  for (int64_t d = 0; d < head_dim; d += kPairCols) {
+    ctx.kernels.quantize_row(from + d, std::min(kPairCols, head_dim - d), codes, scales, starts);
+    for (int64_t i = 0; i < kPairCols && d + i < head_dim; i += kBlockCols) put(d + i, codes + i, f32_to_f16(scales[i / kBlockCols]));
+  }
+}
+
+void append_coded(const Context& ctx, const Place& place, int64_t key, int64_t head_dim, const float* k, const float* v) {
+  const int64_t width = round_up(head_dim, kBlockCols);
+  const auto scale_of = [&](std::byte* block, int64_t d) -> uint16_t& { return reinterpret_cast<uint16_t*>(block + kKeyBlock * width)[d + key]; };  // d / 32 * 32 keys
+  encode_position(ctx, k, head_dim, [&](int64_t d, const int8_t* codes, uint16_t scale) {
+    auto* column = reinterpret_cast<uint8_t*>(place.keys) + key / kPanelRows * kPanelRows * width + d * kPanelRows + key % kPanelRows * 4;
+    for (int64_t i = 0; i < kBlockCols; ++i) column[i / 4 * 64 + i % 4] = static_cast<uint8_t>(codes[i] + 128);
+    scale_of(place.keys, d) = scale;
+  });
+  encode_position(ctx, v, head_dim, [&](int64_t d, const int8_t* codes, uint16_t scale) {
+    std::memcpy(place.values + key * width + d, codes, kBlockCols);
+    scale_of(place.values, d) = scale;
+  });
+}
+
+// The scratch lives in the caller's scope.
+Queries prepare_queries(Context& ctx, View<const float, 2> q, int64_t heads, int64_t head_dim, DType cache) {
+  Queries queries{.f32 = q};
+  const int64_t rows = q.dim[0];
+  if (cache == DType::kBF16 && ctx.compute == ComputeType::kBF16 && ctx.kernels.attention_bf16_bf16) {
+    bf16_t* out = ctx.arena.take<bf16_t>(rows * q.dim[1]);
+    for_rows(ctx, rows, q.dim[1], [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) ctx.kernels.to_bf16(q.row(r), out + r * q.dim[1], q.dim[1]);
+    });
+    queries.bf16 = out;
+  } else if (cache == DType::kQ8_0) {
+    const int64_t step = round_up(head_dim, kPairCols), blocks = step / kBlockCols;
+    int8_t* codes = ctx.arena.take<int8_t>(rows * heads * step);
+    float* scales = ctx.arena.take<float>(rows * heads * blocks);
+    int32_t* starts = ctx.arena.take<int32_t>(rows * heads * blocks);
+    for_rows(ctx, rows * heads, head_dim, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        ctx.kernels.quantize_row(q.row(i / heads) + i % heads * head_dim, head_dim, codes + i * step, scales + i * blocks, starts + i * blocks);
+    });
+    queries.coded = {codes, step, scales, starts};
+  }
+  return queries;
+}
+
 }  // namespace
 
 void kv_append(Context& ctx, const KeyValues& kv, int64_t first_position, View<const float, 2> k, View<const float, 2> v) {
@@ -148,7 +215,9 @@ void kv_append(Context& ctx, const KeyValues& kv, int64_t first_position, View<c
         const int64_t position = first_position + t, key = position % kKeyBlock;
         const Place place = block_place(kv, position / kKeyBlock, head);
         const float *from_k = k.row(t) + head * head_dim, *from_v = v.row(t) + head * head_dim;
-        if (kv.dtype == DType::kBF16) {
+        if (kv.dtype == DType::kQ8_0) {
+          append_coded(ctx, place, key, head_dim, from_k, from_v);
+        } else if (kv.dtype == DType::kBF16) {
           for (int64_t d = 0; d < head_dim; ++d) write_key(f32_to_bf16(from_k[d]), place.keys, key, d, head_dim);
           ctx.kernels.to_bf16(from_v, reinterpret_cast<bf16_t*>(place.values) + key * head_dim, head_dim);
         } else {
@@ -162,7 +231,8 @@ void kv_append(Context& ctx, const KeyValues& kv, int64_t first_position, View<c
 void attention(Context& ctx, View<const float, 2> q, int64_t heads, std::span<const AttentionSequence> sequences, View<float, 2> out) {
   expect_shape(out, q.dim, "attention out");
   if (sequences.empty()) return;
-  Plan p{q, out, heads, sequences[0].kv.head_dim, sequences[0].kv.kv_heads, 0, 0};
+  const DType cache = sequences[0].kv.dtype;
+  Plan p{{}, nullptr, out, heads, sequences[0].kv.head_dim, sequences[0].kv.kv_heads, 0, 0};
   expect(p.kv_heads > 0 && heads % p.kv_heads == 0, "attention: heads are not a multiple of KV heads");
   expect(q.dim[1] == heads * p.head_dim, "attention: q is not heads * head_dim wide");
   p.group = heads / p.kv_heads;
@@ -171,12 +241,17 @@ void attention(Context& ctx, View<const float, 2> q, int64_t heads, std::span<co
   int64_t run_count = 0;
   for (const AttentionSequence& s : sequences) {
     check_cache(s.kv);
-    expect(s.kv.head_dim == p.head_dim && s.kv.kv_heads == p.kv_heads, "attention: sequences differ in their heads");
+    expect(s.kv.head_dim == p.head_dim && s.kv.kv_heads == p.kv_heads && s.kv.dtype == cache, "attention: sequences differ in their heads or types");
     expect(s.first_row >= 0 && s.first_row + static_cast<int64_t>(s.visible.size()) <= q.dim[0], "attention: rows outside q");
     for (const KeyRange& v : s.visible) expect(v.begin >= 0 && v.begin < v.end && v.end <= capacity(s.kv), "attention: an empty or impossible range of keys");
     run_count += (static_cast<int64_t>(s.visible.size()) + tokens_per_run - 1) / tokens_per_run;
   }
   const ArenaScope scope(ctx.arena);
+  p.q = prepare_queries(ctx, q, heads, p.head_dim, cache);
+  p.kernel = cache == DType::kF32 ? ctx.kernels.attention_f32
+             : p.q.bf16           ? ctx.kernels.attention_bf16_bf16
+             : p.q.coded.codes    ? ctx.kernels.attention_q8
+                                  : ctx.kernels.attention_bf16;
   Run* runs = ctx.arena.take<Run>(run_count);
   int64_t n = 0;
   for (const AttentionSequence& s : sequences)

@@ -64,19 +64,23 @@ struct NeuronSum {      // out += sum over live neurons, ascending, in groups of
   float* out;              // [width], column `first` at out[0]
 };
 
-// Attention of some query rows of one KV head over one block of 32 keys after the other, within one segment.
+// Attention of some query rows of one KV head over one block of 32 keys after the other, within one segment. A block in q8, its dims padded to 32 with zeros:
+// K: codes + 128 as unsigned [2 panels][dims / 32][8][16 keys][4 dims], then f16 scales [dims / 32][32 keys];
+// V: codes [32 keys][dims], then f16 scales [dims / 32][32 keys]. A score is a sum as in QuantMatmul; V joins as fma(weight * scale, code, sum).
 struct AttentionRow {
-  const float* q;       // [head_dim]
+  const void* q;        // [head_dim] f32; attention_bf16_bf16: bf16, 4-byte aligned; attention_q8: int8 codes, zero up to a multiple of 64
   int64_t begin, end;   // visible absolute keys; may reach beyond the segment or be empty within it
   float* state;         // [head_dim + 2]: weighted sum of V, then running maximum, then sum of weights; set by the kernel (not read)
+  const float* q_scales = nullptr;    // attention_q8: per 32 dims, as in QuantizedRows
+  const int32_t* q_starts = nullptr;
 };
 struct AttentionSegment {
   const AttentionRow* rows;
   int64_t row_count;
   int64_t head_dim;
   int64_t first_block, block_count;      // absolute blocks of 32 keys
-  const void* const* keys;               // [block_count] K of a block: two panels of 16 keys, f32: [head_dim][16], bf16: [head_dim / 2][16][2]
-  const void* const* values;             // [block_count] V of a block: 32 rows of [head_dim]
+  const void* const* keys;               // [block_count] K of a block: two panels of 16 keys, f32: [head_dim][16], bf16: [head_dim / 2][16][2]; q8: above
+  const void* const* values;             // [block_count] V of a block: 32 rows of [head_dim]; q8: above
 };
 
 struct DepthwiseConv {  // one output row of a channels-last map; taps outside the map are skipped
@@ -112,8 +116,10 @@ struct KernelTable {
   void (*neuron_sum_bf16)(const NeuronSum&);
 
   // Attention.
-  void (*attention_f32)(const AttentionSegment&);
-  void (*attention_bf16)(const AttentionSegment&);
+  void (*attention_f32)(const AttentionSegment&);        // K and V in f32
+  void (*attention_bf16)(const AttentionSegment&);       // K and V in bf16, q in f32
+  void (*attention_bf16_bf16)(const AttentionSegment&);  // scores from bf16 q, two dims at a time; null unless bf16_dot
+  void (*attention_q8)(const AttentionSegment&);
   // out[head_dim] from `segments` states (step floats apart) of one row, ascending; a state with weight sum 0 is skipped.
   void (*attention_merge)(const float* states, int64_t step, int64_t segments, int64_t head_dim, float* out);
 

@@ -1,4 +1,4 @@
-// The AVX-512 table of CPUs with vdpbf16ps (they have VNNI, too): the other one's bodies, and dense products of bf16 by bf16 two inputs at a time.
+// The AVX-512 table of CPUs with vdpbf16ps (they have VNNI, too): the other one's bodies, and dense products and attention scores of bf16 by bf16 two inputs at a time.
 // C-only (design.md 3.12): one external symbol.
 #include "kernels/simd/codes_vnni.h"
 
@@ -23,6 +23,7 @@ bool runnable() {
 constexpr KernelTable with_bf16_dot(KernelTable t) {
   t.bf16_dot = true;
   t.matmul_bf16_bf16 = panel_matmul<PairPanel>;
+  t.attention_bf16_bf16 = attention<FloatBlocks<PairPanel, BF16Values>>;
   return t;
 }
 

@@ -8,15 +8,22 @@
 namespace g3n::reference {
 namespace {
 
+float flush(float v) { return std::fabs(v) < 0x1p-126f ? std::copysign(0.0f, v) : v; }
+
+}  // namespace
+
+float join_pair_product(float sum, bf16_t a, bf16_t b) { return flush(std::fma(flush(bf16_to_f32(a)), flush(bf16_to_f32(b)), sum)); }
+
+namespace {
+
 // Value of input k, output lane of a panel; row-major element k.
 struct F32Weight {
   static float panel(const void* panel, int64_t k, int lane) { return static_cast<const float*>(panel)[k * 16 + lane]; }
   static float element(const std::byte* row, int64_t k) { return reinterpret_cast<const float*>(row)[k]; }
 };
 struct BF16Weight {
-  static float panel(const void* panel, int64_t k, int lane) {
-    return bf16_to_f32(static_cast<const bf16_t*>(panel)[k / 2 * 32 + lane * 2 + k % 2]);
-  }
+  static bf16_t bits(const void* panel, int64_t k, int lane) { return static_cast<const bf16_t*>(panel)[k / 2 * 32 + lane * 2 + k % 2]; }
+  static float panel(const void* panel, int64_t k, int lane) { return bf16_to_f32(bits(panel, k, lane)); }
   static float element(const std::byte* row, int64_t k) { return bf16_to_f32(reinterpret_cast<const bf16_t*>(row)[k]); }
 };
 
@@ -30,16 +37,14 @@ struct FloatSteps {
   }
 };
 
-float flush(float v) { return std::fabs(v) < 0x1p-126f ? std::copysign(0.0f, v) : v; }
-
-// vdpbf16ps: per pair the odd product, then the even one; denormals are zero coming in and going out.
+// As vdpbf16ps.
 struct PairSteps {
   using X = bf16_t;
   template <typename W>
   static float block(const bf16_t* x, const void* panel, int lane, int64_t begin, int64_t end) {
     float sum = 0.0f;
     for (int64_t k = begin; k < end; k += 2)
-      for (int64_t i : {k + 1, k}) sum = flush(std::fma(flush(bf16_to_f32(x[i])), flush(W::panel(panel, i, lane)), sum));
+      for (int64_t i : {k + 1, k}) sum = join_pair_product(sum, x[i], W::bits(panel, i, lane));
     return sum;
   }
 };

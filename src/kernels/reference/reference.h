@@ -16,6 +16,9 @@ struct Lanes {
   }
 };
 
+// One step of vdpbf16ps: denormals are zero coming in and going out. A pair adds its odd product, then its even one.
+float join_pair_product(float sum, bf16_t a, bf16_t b);
+
 void matmul_f32(const PanelMatmul& m);
 void matmul_bf16(const PanelMatmul& m);
 void matmul_bf16_bf16(const PanelMatmul& m);
@@ -32,6 +35,8 @@ void neuron_sum_bf16(const NeuronSum& s);
 
 void attention_f32(const AttentionSegment& a);
 void attention_bf16(const AttentionSegment& a);
+void attention_bf16_bf16(const AttentionSegment& a);
+void attention_q8(const AttentionSegment& a);
 void attention_merge(const float* states, int64_t step, int64_t segments, int64_t head_dim, float* out);
 
 void rms_norm(const float* x, const float* weight, float* out, int64_t rows, int64_t cols, float eps);

@@ -16,6 +16,9 @@ inline Four four(const int8_t* x) {
 
 inline Vec load_f16(const uint16_t* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}; }
 
+// 16 signed codes as floats.
+inline Vec load_codes_f32(const int8_t* p) { return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))}; }
+
 struct ZmmLine {
   __m512i v;
 };

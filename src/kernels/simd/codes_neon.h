@@ -20,6 +20,14 @@ inline Vec load_f16(const uint16_t* p) {
   return {{vcvt_f32_f16(vget_low_f16(low)), vcvt_high_f32_f16(low), vcvt_f32_f16(vget_low_f16(high)), vcvt_high_f32_f16(high)}};
 }
 
+// 16 signed codes as floats.
+inline Vec load_codes_f32(const int8_t* p) {
+  const int8x16_t codes = vld1q_s8(p);
+  const int16x8_t low = vmovl_s8(vget_low_s8(codes)), high = vmovl_high_s8(codes);
+  return {{vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_high_s16(low)), vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))),
+           vcvtq_f32_s32(vmovl_high_s16(high))}};
+}
+
 // sum + the four products of each lane; |w * x| <= 128 * 127.
 inline int32x4_t dot_four(int32x4_t sum, int8x16_t w, int8x16_t x) {
 #if defined(__ARM_FEATURE_DOTPROD)
