@@ -14,6 +14,8 @@
 #include <immintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace g3n::bench {
@@ -71,10 +73,49 @@ __attribute__((target("avx512f,avx512bf16"))) float dot_loop_avx512() {
   for (const __m512& s : sum) out += _mm512_cvtss_f32(s);
   return out;
 }
+__attribute__((target("avx512f,avx512vnni"))) float int8_loop_avx512() {
+  __m512i sum[kChains];
+  for (__m512i& s : sum) s = _mm512_setzero_si512();
+  const __m512i x = _mm512_set1_epi8(1);
+  for (int64_t i = 0; i < kLoops; ++i)
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) sum[c] = _mm512_dpbusd_epi32(sum[c], x, x);
+  int out = 0;
+  for (const __m512i& s : sum) out += _mm512_cvtsi512_si32(s);
+  return static_cast<float>(out);
+}
+__attribute__((target("avx2,avxvnni"))) float int8_loop_avxvnni() {
+  __m256i sum[kChains];
+  for (__m256i& s : sum) s = _mm256_setzero_si256();
+  const __m256i x = _mm256_set1_epi8(1);
+  for (int64_t i = 0; i < kLoops; ++i)
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) sum[c] = _mm256_dpbusd_avx_epi32(sum[c], x, x);
+  int out = 0;
+  for (const __m256i& s : sum) out += _mm256_cvtsi256_si32(s);
+  return static_cast<float>(out);
+}
+__attribute__((target("avx2"))) float int8_loop_avx2() {
+  __m256i sum[kChains];
+  for (__m256i& s : sum) s = _mm256_setzero_si256();
+  const __m256i x = _mm256_set1_epi8(1);
+  for (int64_t i = 0; i < kLoops; ++i)
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) sum[c] = _mm256_add_epi16(_mm256_maddubs_epi16(sum[c], x), x);  // on the sum itself, or the product leaves the loop
+  int out = 0;
+  for (const __m256i& s : sum) out += _mm256_cvtsi256_si32(s);
+  return static_cast<float>(out);
+}
 struct Loop {
   float (*run)();
-  int flops;  // per FMA instruction
+  int flops;  // per multiply-add instruction
 };
+Loop int8_loop() {
+  if (__builtin_cpu_supports("avx512vnni")) return {int8_loop_avx512, 128};
+  if (__builtin_cpu_supports("avxvnni")) return {int8_loop_avxvnni, 64};
+  if (__builtin_cpu_supports("avx2")) return {int8_loop_avx2, 64};
+  return {nullptr, 0};
+}
 Loop fma_loop() {
   if (__builtin_cpu_supports("avx512f")) return {fma_loop_avx512, 32};
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return {fma_loop_avx2, 16};
@@ -102,6 +143,18 @@ struct Loop {
 };
 Loop fma_loop() { return {fma_loop_neon, 8}; }
 Loop dot_loop() { return {nullptr, 0}; }
+__attribute__((target("+dotprod"))) float int8_loop_neon() {
+  int32x4_t sum[kChains];
+  for (int32x4_t& s : sum) s = vdupq_n_s32(0);
+  const int8x16_t x = vdupq_n_s8(1);
+  for (int64_t i = 0; i < kLoops; ++i)
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) sum[c] = vdotq_s32(sum[c], x, x);
+  int out = 0;
+  for (const int32x4_t& s : sum) out += vgetq_lane_s32(s, 0);
+  return static_cast<float>(out);
+}
+Loop int8_loop() { return ::getauxval(AT_HWCAP) & HWCAP_ASIMDDP ? Loop{int8_loop_neon, 32} : Loop{nullptr, 0}; }
 #endif
 
 double peak(ThreadPool& pool, const Loop& loop) {
@@ -145,6 +198,7 @@ double read_gigabytes_per_second(ThreadPool& pool) {
 
 double fma_f32_gigaflops(ThreadPool& pool) { return peak(pool, fma_loop()); }
 double dot_bf16_gigaflops(ThreadPool& pool) { return peak(pool, dot_loop()); }
+double dot_int8_gigaops(ThreadPool& pool) { return peak(pool, int8_loop()); }
 
 Memory memory_of_this_process() {
   Memory m;
