@@ -173,7 +173,7 @@ class Bench {
   std::unique_ptr<SequenceCache> cache_for(int64_t positions) const {
     const int64_t most = model_->text().config().max_position_embeddings;
     if (positions > most) throw Error(ErrorCode::kContextFull, "bench: " + std::to_string(positions) + " positions asked for, the model has " + std::to_string(most));
-    return model_->text().make_cache(positions, std::min(positions, options_.engine.chunk), ctx_.compute);
+    return model_->text().make_cache(positions, std::min(positions, options_.engine.chunk), cache_dtype(options_.engine));
   }
 
   // Rows of the next positions; the last one's logits are wanted if `wants`.

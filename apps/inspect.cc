@@ -191,7 +191,7 @@ class Report {
  public:
   Report(const Checkpoint& checkpoint, const Options& options) : c_(checkpoint), components_(checkpoint.components()) {
     context_ = std::min(options.engine.context ? options.engine.context : c_.text.max_position_embeddings, c_.text.max_position_embeddings);
-    kv_dtype_ = options.engine.compute == Compute::kBF16 ? DType::kBF16 : DType::kF32;
+    kv_dtype_ = cache_dtype(options.engine);
     kv_bytes_ = kv_cache_bytes(c_.text, context_, options.engine.chunk, kv_dtype_);
     dead_ = c_.in_files("dead (never read)", [this](const std::string& name) { return c_.dead.contains(name); });
     unused_ = c_.in_files("not part of the model", [this](const std::string& name) { return !c_.bound.contains(name); });

@@ -110,10 +110,17 @@ constexpr T kMost = std::numeric_limits<T>::max();
 void add_model_flags(FlagSet& flags, Options& o) {
   const EngineOptions standard;
   flags.text("-m,--model", "DIR", o.engine.model, "Hugging Face folder, or org/name in the local hub cache (also the first argument)");
-  flags.value("--dtype", "f32|bf16", "type of activations and KV cache (default f32)", [&o](const std::string& given) {
+  flags.value("--dtype", "f32|bf16", "type of activations (default f32)", [&o](const std::string& given) {
     if (given == "f32") o.engine.compute = Compute::kF32;
     else if (given == "bf16") o.engine.compute = Compute::kBF16;
     else throw UsageError("--dtype: expected f32 or bf16, found '" + given + "'");
+  });
+  flags.value("--kv-cache", "auto|f32|bf16|q8", "type of the KV cache (default auto: as --dtype)", [&o](const std::string& given) {
+    if (given == "auto") o.engine.kv_cache = CacheType::kAuto;
+    else if (given == "f32") o.engine.kv_cache = CacheType::kF32;
+    else if (given == "bf16") o.engine.kv_cache = CacheType::kBF16;
+    else if (given == "q8") o.engine.kv_cache = CacheType::kQ8;
+    else throw UsageError("--kv-cache: expected auto, f32, bf16 or q8, found '" + given + "'");
   });
   flags.number<int>("--threads", "N", o.engine.threads, 1, 1024, "default: one per usable core");
   flags.number<std::int64_t>("--context", "N", o.engine.context, 1, kMost<std::int32_t>, "positions of a conversation (default: the checkpoint's)");
@@ -293,6 +300,15 @@ std::vector<std::string> with_command(int argc, const char* const* argv) {
 }
 
 }  // namespace
+
+DType cache_dtype(const EngineOptions& options) {
+  switch (options.kv_cache) {
+    case CacheType::kF32: return DType::kF32;
+    case CacheType::kBF16: return DType::kBF16;
+    case CacheType::kQ8: return DType::kQ8_0;
+    default: return options.compute == Compute::kF32 ? DType::kF32 : DType::kBF16;
+  }
+}
 
 Sampling SamplingFlags::over(Sampling s) const {
   s.temperature = temperature.value_or(s.temperature);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/dtype.h"
 #include "g3n/options.h"
 
 namespace g3n::cli {
@@ -28,6 +29,9 @@ struct SamplingFlags {
 
   Sampling over(Sampling defaults) const;
 };
+
+// What --kv-cache and --dtype mean for a cache.
+DType cache_dtype(const EngineOptions& options);
 
 // What bench measures; empty lists: nothing of that kind.
 struct BenchFlags {

@@ -112,7 +112,7 @@ class Tracer {
   void run_text(const std::vector<int32_t>& ids, const std::vector<SoftTokens>& image_tokens, const std::vector<SoftTokens>& audio_tokens) {
     const int64_t tokens = static_cast<int64_t>(ids.size()), chunk = options_.engine.chunk, vocab = model_->text().vocab_size();
     place_soft_tokens(ids, image_tokens, audio_tokens);
-    cache_ = model_->text().make_cache(context(), std::min(chunk, context()), ctx_.compute);
+    cache_ = model_->text().make_cache(context(), std::min(chunk, context()), cache_dtype(options_.engine));
     if (tokens > chunk) file_.begin_chunks();
     ctx_.taps = &file_;
     for (int64_t first = 0; first < tokens; first += chunk) forward(ids, first, std::min(chunk, tokens - first));

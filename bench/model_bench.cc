@@ -61,7 +61,7 @@ class Bench {
   }
 
   Json prefill(Machine& machine, int64_t tokens) {
-    const auto cache = model_->text().make_cache(tokens, std::min(tokens, kChunk), machine.compute());
+    const auto cache = model_->text().make_cache(tokens, std::min(tokens, kChunk), standard_cache(machine.compute()));
     const double start = now_seconds();
     feed(machine, *cache, tokens);
     const double seconds = now_seconds() - start;
@@ -71,7 +71,7 @@ class Bench {
   }
 
   Json decode(Machine& machine, int64_t context, int64_t steps) {
-    const auto cache = model_->text().make_cache(context + steps, std::min(context, kChunk), machine.compute());
+    const auto cache = model_->text().make_cache(context + steps, std::min(context, kChunk), standard_cache(machine.compute()));
     std::vector<float> logits = feed(machine, *cache, context);
     std::vector<double> seconds;
     for (int64_t step = 0; step < steps; ++step) {

@@ -8,10 +8,17 @@
 
 namespace g3n {
 
-// How activations enter a matmul and how K and V are kept. Weights keep the type of their file.
+// How activations enter a matmul. Weights keep the type of their file.
 enum class Compute {
   kF32,   // exact: equal to transformers in float32
-  kBF16,  // activations rounded to bf16 in matmuls, K and V in bf16
+  kBF16,  // activations rounded to bf16 in matmuls
+};
+// How K and V are kept.
+enum class CacheType {
+  kAuto,  // as activations: f32 or bf16
+  kF32,
+  kBF16,
+  kQ8,    // int8 with a scale per 32 dims: 0.53 of the memory of bf16
 };
 
 struct EngineOptions {
@@ -24,6 +31,7 @@ struct EngineOptions {
   bool load_weights = true;     // false: prompts, templates and tokens only, ready at once; answers and media are refused
   // ---- how ----
   Compute compute = Compute::kF32;
+  CacheType kv_cache = CacheType::kAuto;
   int threads = 0;              // 0: one per usable core
   std::int64_t chunk = 512;     // prompt positions per forward pass; bounds scratch memory, changes no result
   // ---- to whom ---- called from the loading thread only; may be empty

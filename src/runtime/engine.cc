@@ -34,10 +34,20 @@ std::string find_model(const EngineOptions& options) {
   return resolve_hub_model(options.model, options.hub_caches, Log(options.on_warning));
 }
 
+DType cache_type(CacheType type, ComputeType compute) {
+  switch (type) {
+    case CacheType::kF32: return DType::kF32;
+    case CacheType::kBF16: return DType::kBF16;
+    case CacheType::kQ8: return DType::kQ8_0;
+    default: return standard_cache(compute);
+  }
+}
+
 }  // namespace
 
 Engine::Impl::Impl(const EngineOptions& options)
-    : machine(options.threads, best_kernels(), options.compute == Compute::kBF16 ? ComputeType::kBF16 : ComputeType::kF32), chunk(options.chunk), has_weights(options.load_weights) {
+    : machine(options.threads, best_kernels(), options.compute == Compute::kBF16 ? ComputeType::kBF16 : ComputeType::kF32), chunk(options.chunk),
+      kv(cache_type(options.kv_cache, machine.compute())), has_weights(options.load_weights) {
   const auto start = std::chrono::steady_clock::now();
   ModelLoadOptions load{.weights = options.load_weights, .log = Log(options.on_warning), .on_memory = options.on_memory, .on_progress = options.on_progress};
   const std::string folder = find_model(options);

@@ -25,7 +25,7 @@ class FakeCache : public SequenceCache {
 
 }  // namespace
 
-std::unique_ptr<SequenceCache> FakeModel::make_cache(int64_t context, int64_t, ComputeType) const { return std::make_unique<FakeCache>(context); }
+std::unique_ptr<SequenceCache> FakeModel::make_cache(int64_t context, int64_t, DType) const { return std::make_unique<FakeCache>(context); }
 
 void FakeModel::forward(Context& ctx, const Batch& batch, View<float, 2> logits) const {
   ctx.check_cancelled();

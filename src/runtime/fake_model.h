@@ -13,7 +13,7 @@ class FakeModel : public LanguageModel {
 
   int64_t vocab_size() const override { return vocab_size_; }
   int64_t choosable_ids() const override { return vocab_size_; }
-  std::unique_ptr<SequenceCache> make_cache(int64_t context, int64_t chunk, ComputeType compute) const override;
+  std::unique_ptr<SequenceCache> make_cache(int64_t context, int64_t chunk, DType kv) const override;
   void forward(Context& ctx, const Batch& batch, View<float, 2> logits) const override;
 
  private:

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "core/context.h"
+#include "core/dtype.h"
 #include "core/view.h"
 
 namespace g3n {
@@ -34,13 +35,17 @@ struct Batch {
   View<const float, 2> soft_tokens;      // [any, hidden]
 };
 
+// What K and V are kept in unless something else is asked for.
+constexpr DType standard_cache(ComputeType compute) { return compute == ComputeType::kF32 ? DType::kF32 : DType::kBF16; }
+
 class LanguageModel {
  public:
   virtual ~LanguageModel() = default;
   virtual int64_t vocab_size() const = 0;
   virtual int64_t choosable_ids() const = 0;  // ids below may be chosen: vocab_size_per_layer_input
   // chunk: rows of this sequence in one forward call at most.
-  virtual std::unique_ptr<SequenceCache> make_cache(int64_t context, int64_t chunk, ComputeType compute) const = 0;
+  // kv: what K and V are kept in: F32, BF16 or Q8_0.
+  virtual std::unique_ptr<SequenceCache> make_cache(int64_t context, int64_t chunk, DType kv) const = 0;
   // Appends all rows to their caches; logits: [rows that want them, vocab], in row order. Throws kInvalidArgument for rows that do not
   // fit together, kContextFull, kCancelled; the caches then stand where they stood before the call.
   virtual void forward(Context& ctx, const Batch& batch, View<float, 2> logits) const = 0;

@@ -36,8 +36,8 @@ void TextModel::bind(Binder& bind) {
   bind.vector("norm.weight", norm_, hidden);
 }
 
-std::unique_ptr<SequenceCache> TextModel::make_cache(int64_t context, int64_t chunk, ComputeType compute) const {
-  return std::make_unique<KvCache>(config_, compute == ComputeType::kF32 ? DType::kF32 : DType::kBF16, context, chunk);
+std::unique_ptr<SequenceCache> TextModel::make_cache(int64_t context, int64_t chunk, DType kv) const {
+  return std::make_unique<KvCache>(config_, kv, context, chunk);
 }
 
 // Two row sets: all rows up to K and V of the cut layer, the wanted rows from its queries on (text.md 7.3).

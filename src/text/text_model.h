@@ -21,7 +21,7 @@ class TextModel : public LanguageModel {
   const TextConfig& config() const { return config_; }
   int64_t vocab_size() const override { return config_.vocab_size; }
   int64_t choosable_ids() const override { return config_.vocab_size_per_layer_input; }
-  std::unique_ptr<SequenceCache> make_cache(int64_t context, int64_t chunk, ComputeType compute) const override;
+  std::unique_ptr<SequenceCache> make_cache(int64_t context, int64_t chunk, DType kv) const override;
   void forward(Context& ctx, const Batch& batch, View<float, 2> logits) const override;
 
  private:

@@ -78,7 +78,7 @@ class FullText : public ::testing::TestWithParam<std::string> {
       soft.insert(soft.end(), span.tokens->values.begin(), span.tokens->values.end());
     }
     const int64_t context = static_cast<int64_t>(ids.size()) + golden.steps();
-    const auto cache = text.make_cache(context, chunk, ComputeType::kF32);
+    const auto cache = text.make_cache(context, chunk, DType::kF32);
     SequenceCache* const caches[] = {cache.get()};
     FullTextSink sink;
     rig.machine.set_taps(&sink);

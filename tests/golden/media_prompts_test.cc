@@ -59,7 +59,7 @@ struct Rig {
 
   void feed(const PreparedPrompt& prompt, int64_t chunk) {
     const int64_t tokens = static_cast<int64_t>(prompt.ids.size()), hidden = model->text().config().hidden_size;
-    auto cache = model->text().make_cache(tokens, chunk, machine.compute());
+    auto cache = model->text().make_cache(tokens, chunk, standard_cache(machine.compute()));
     SequenceCache* const caches[] = {cache.get()};
     std::vector<float> soft;
     std::vector<int32_t> soft_row(tokens, -1);

@@ -26,8 +26,24 @@ struct Sequence {
     const int64_t width = kv_heads * head_dim;
     kv_append(ctx, kv, first, matrix(k, keys, width).slice(first, count), matrix(v, keys, width).slice(first, count));
   }
-  // What the cache keeps of a value.
-  double kept(float value) const { return kv.dtype == DType::kBF16 ? bf16_to_f32(f32_to_bf16(value)) : value; }
+  // What the cache keeps of value i of k or v.
+  double kept(const std::vector<float>& values, int64_t i) const {
+    if (kv.dtype == DType::kF32) return values[i];
+    if (kv.dtype == DType::kBF16) return bf16_to_f32(f32_to_bf16(values[i]));
+    return coded(values.data() + i / head_dim * head_dim, i % head_dim, [](float scale) { return f16_to_f32(f32_to_f16(scale)); });
+  }
+  // What the product sees of dim d of a query.
+  double seen(const float* q, int64_t d) const {
+    return kv.dtype == DType::kQ8_0 ? coded(q, d, [](float scale) { return scale; }) : q[d];
+  }
+
+ private:
+  template <typename Rounding>
+  double coded(const float* vector, int64_t d, Rounding round) const {
+    float most = 0;
+    for (int64_t i = d / 32 * 32; i < std::min(head_dim, d / 32 * 32 + 32); ++i) most = std::max(most, std::fabs(vector[i]));
+    return double{round(most / 127.0f)} * std::nearbyint(vector[d] * (127.0f / most));
+  }
 };
 
 // softmax(q K) V of one head of one row.
@@ -37,12 +53,12 @@ std::vector<double> exact_attention(const Sequence& s, const float* q, int64_t k
   const int64_t width = s.kv_heads * s.head_dim;
   for (int64_t p = visible.begin; p < visible.end; ++p) {
     double score = 0;
-    for (int64_t d = 0; d < s.head_dim; ++d) score += double{q[d]} * s.kept(s.k[p * width + kv_head * s.head_dim + d]);
+    for (int64_t d = 0; d < s.head_dim; ++d) score += s.seen(q, d) * s.kept(s.k, p * width + kv_head * s.head_dim + d);
     scores.push_back(score), top = std::max(top, score);
   }
   for (double& score : scores) sum += score = std::exp(score - top);
   for (int64_t p = visible.begin; p < visible.end; ++p)
-    for (int64_t d = 0; d < s.head_dim; ++d) out[d] += scores[p - visible.begin] / sum * s.kept(s.v[p * width + kv_head * s.head_dim + d]);
+    for (int64_t d = 0; d < s.head_dim; ++d) out[d] += scores[p - visible.begin] / sum * s.kept(s.v, p * width + kv_head * s.head_dim + d);
   return out;
 }
 
@@ -60,7 +76,7 @@ TEST(AttentionOp, IsSoftmaxForEveryShape) {
     int64_t heads, kv_heads, head_dim;
   };
   for (const Shape& shape : {Shape{1, 1, 32}, {3, 1, 48}, {6, 3, 64}, {8, 2, 96}, {4, 2, 256}, {30, 1, 16}})
-    for (DType dtype : {DType::kF32, DType::kBF16}) {
+    for (DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0}) {
       const int64_t tokens = 45;
       Sequence s(dtype, shape.kv_heads, shape.head_dim, tokens, 0, 1);
       std::vector<KeyRange> visible;
@@ -77,9 +93,9 @@ TEST(AttentionOp, IsSoftmaxForEveryShape) {
 }
 
 // Over a segment's border, and chunks of any size: the same bits, and right.
-TEST(AttentionOp, SegmentsAndChunksGiveTheSameBits) {
+void expect_same_bits_in_chunks(DType dtype) {
   const int64_t keys = 2100, heads = 4, dim = 32, first = 2050, rows = keys - first, width = heads * dim;
-  Sequence s(DType::kF32, 2, dim, keys, 0, 4);
+  Sequence s(dtype, 2, dim, keys, 0, 4);
   std::vector<KeyRange> visible;
   for (int64_t t = first; t < keys; ++t) visible.push_back({t % 3 == 0 ? 0 : t % 3 == 1 ? 1000 : 2047, t + 1});
   const std::vector<float> q = normal(static_cast<size_t>(rows * width), 5, 0.2f);
@@ -100,11 +116,37 @@ TEST(AttentionOp, SegmentsAndChunksGiveTheSameBits) {
   }
 }
 
+TEST(AttentionOp, SegmentsAndChunksGiveTheSameBits) {
+  for (DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0}) expect_same_bits_in_chunks(dtype);
+}
+
+// bf16 compute on a table with bf16 dot products: q is rounded, too.
+TEST(AttentionOp, PairsTakeRoundedQueries) {
+  const int64_t tokens = 40, heads = 4, dim = 48, width = heads * dim;
+  Sequence s(DType::kBF16, 2, dim, tokens, 0, 20);
+  TestContext context(2, kReferenceKernels, ComputeType::kBF16);
+  s.append(context, 0, tokens);
+  std::vector<float> q = normal(static_cast<size_t>(width), 21, 0.2f), out(q.size()), unrounded(q.size());
+  const std::vector<KeyRange> visible = {{0, tokens}};
+  const AttentionSequence one[] = {{s.kv, 0, visible}};
+  attention(context, matrix(q, 1, width), heads, one, matrix(out, 1, width));
+  attention(TestContext(2, kReferenceKernels), matrix(q, 1, width), heads, one, matrix(unrounded, 1, width));
+  EXPECT_NE(out, unrounded);
+  for (float& value : q) value = bf16_to_f32(f32_to_bf16(value));
+  expect_exact(s, q, heads, 0, visible, out);
+}
+
+TEST(AttentionOp, CodesTakeHalfTheMemory) {
+  EXPECT_EQ(kv_page_bytes(DType::kBF16, 2, 256, 64), 2 * 2 * 256 * 64 * 2);
+  EXPECT_EQ(kv_page_bytes(DType::kQ8_0, 2, 256, 64), 2 * 2 * 256 * 64 * 34 / 32);
+  EXPECT_EQ(kv_page_bytes(DType::kQ8_0, 1, 30, 32), 2 * 32 * 34);
+}
+
 // A sliding window of 20 over a ring that is written many times over.
 TEST(AttentionOp, RingsKeepTheWindow) {
   const int64_t keys = 300, window = 20, chunk = 7, heads = 2, dim = 30, width = heads * dim;
   const int64_t ring = round_up(window - 1 + chunk + 31, 32);
-  for (DType dtype : {DType::kF32, DType::kBF16}) {
+  for (DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0}) {
     Sequence s(dtype, 1, dim, keys, ring, 6);
     TestContext context(2);
     const std::vector<float> q = normal(static_cast<size_t>(keys * width), 8, 0.3f);

@@ -31,7 +31,7 @@ struct Run {
 Answer run(const Run& r, Sink* sink = nullptr, const std::atomic<bool>* cancelled = nullptr) {
   Machine machine(1, best_kernels(), ComputeType::kF32);
   const FakeModel model(16, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9});  // position p is followed by id p % 10
-  auto cache = model.make_cache(r.context, r.chunk, ComputeType::kF32);
+  auto cache = model.make_cache(r.context, r.chunk, DType::kF32);
   PreparedPrompt prompt;
   prompt.ids.assign(r.prompt_tokens, 1);
   return generate_answer(machine, model, nullptr, *cache,

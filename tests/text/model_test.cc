@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstdio>
 #include <cstring>
 
 #include "support/inputs.h"
@@ -16,23 +18,34 @@ std::vector<int32_t> prompt_ids(int64_t count, int64_t seed) { return golden_pro
 
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) { return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * 4) == 0; }
 
-class TextBits : public ::testing::TestWithParam<ComputeType> {};
+struct Precision {
+  const char* name;
+  ComputeType compute;
+  DType kv;
+};
+class TextBits : public ::testing::TestWithParam<Precision> {
+ protected:
+  TextRun run(TextRun r) const {
+    r.compute = GetParam().compute, r.kv = GetParam().kv;
+    return r;
+  }
+};
 
 TEST_P(TextBits, ThreadsChangeNothing) {
-  const auto want = TextRunner(*tiny_text().model, {.threads = 1, .compute = GetParam()}).feed(prompt_ids(70, 3));
+  const auto want = TextRunner(*tiny_text().model, run({.threads = 1})).feed(prompt_ids(70, 3));
   for (int threads : {2, 3}) {
-    const auto got = TextRunner(*tiny_text().model, {.threads = threads, .compute = GetParam()}).feed(prompt_ids(70, 3));
+    const auto got = TextRunner(*tiny_text().model, run({.threads = threads})).feed(prompt_ids(70, 3));
     for (size_t i = 0; i < want.size(); ++i) ASSERT_TRUE(same_bits(got[i], want[i])) << threads << " threads, row " << i;
   }
 }
 
 TEST_P(TextBits, ChunksChangeNothing) {
   const std::vector<int32_t> ids = prompt_ids(150, 4);
-  TextRunner whole(*tiny_text().model, {.compute = GetParam()});
+  TextRunner whole(*tiny_text().model, run({}));
   const auto want = whole.feed(ids);
   const auto want_next = whole.feed({7})[0];
   for (int64_t chunk : {1, 7, 64, 512}) {
-    TextRunner runner(*tiny_text().model, {.compute = GetParam(), .chunk = chunk});
+    TextRunner runner(*tiny_text().model, run({.chunk = chunk}));
     const auto got = runner.feed(ids);
     for (size_t i = 0; i < want.size(); ++i) ASSERT_TRUE(same_bits(got[i], want[i])) << "chunks of " << chunk << ", row " << i;
     ASSERT_TRUE(same_bits(runner.feed({7})[0], want_next)) << "chunks of " << chunk;
@@ -42,23 +55,45 @@ TEST_P(TextBits, ChunksChangeNothing) {
 TEST_P(TextBits, ABatchOfSixteenChangesNothing) {
   std::vector<std::vector<int32_t>> sequences;
   for (int i = 0; i < 16; ++i) sequences.push_back(prompt_ids(1 + 5 * i, i));
-  const auto got = feed_batch(*tiny_text().model, {.compute = GetParam()}, sequences);
+  const auto got = feed_batch(*tiny_text().model, run({}), sequences);
   for (size_t s = 0; s < sequences.size(); ++s) {
-    const auto want = TextRunner(*tiny_text().model, {.compute = GetParam()}).feed(sequences[s]);
+    const auto want = TextRunner(*tiny_text().model, run({})).feed(sequences[s]);
     for (size_t i = 0; i < want.size(); ++i) ASSERT_TRUE(same_bits(got[s][i], want[i])) << "sequence " << s << ", row " << i;
   }
 }
 
 TEST_P(TextBits, TheCutChangesNothing) {
   const std::vector<int32_t> ids = prompt_ids(60, 5);
-  TextRunner whole(*tiny_text().model, {.compute = GetParam()});
-  TextRunner cut(*tiny_text().model, {.compute = GetParam(), .chunk = 16, .all_logits = false});
+  TextRunner whole(*tiny_text().model, run({}));
+  TextRunner cut(*tiny_text().model, run({.chunk = 16, .all_logits = false}));
   ASSERT_TRUE(same_bits(cut.feed(ids).back(), whole.feed(ids).back()));
   for (int32_t id : {9, 300, 17}) ASSERT_TRUE(same_bits(cut.feed({id})[0], whole.feed({id})[0])) << id;
 }
 
-INSTANTIATE_TEST_SUITE_P(Text, TextBits, ::testing::Values(ComputeType::kF32, ComputeType::kBF16),
-                         [](const auto& instance) { return instance.param == ComputeType::kF32 ? "f32" : "bf16"; });
+INSTANTIATE_TEST_SUITE_P(Text, TextBits,
+                         ::testing::Values(Precision{"f32", ComputeType::kF32, DType::kF32}, Precision{"bf16", ComputeType::kBF16, DType::kBF16},
+                                           Precision{"f32_over_bf16", ComputeType::kF32, DType::kBF16}, Precision{"f32_over_q8", ComputeType::kF32, DType::kQ8_0},
+                                           Precision{"bf16_over_q8", ComputeType::kBF16, DType::kQ8_0}),
+                         [](const auto& instance) { return instance.param.name; });
+
+// Distance of all logits of a prompt from those over a cache in f32, relative to their rms.
+double distance_from_f32(DType kv) {
+  const std::vector<int32_t> ids = prompt_ids(150, 12);
+  const auto want = TextRunner(*tiny_text().model, {}).feed(ids), got = TextRunner(*tiny_text().model, {.kv = kv}).feed(ids);
+  double difference = 0, size = 0;
+  for (size_t i = 0; i < want.size(); ++i)
+    for (size_t j = 0; j < want[i].size(); ++j) difference += std::pow(double{got[i][j]} - want[i][j], 2), size += std::pow(double{want[i][j]}, 2);
+  return std::sqrt(difference / size);
+}
+
+TEST(TextModel, SmallerCachesStayNear) {
+  const double bf16 = distance_from_f32(DType::kBF16), q8 = distance_from_f32(DType::kQ8_0);
+  std::printf("distance of logits from an f32 cache: bf16 %.2e, q8 %.2e\n", bf16, q8);
+  EXPECT_GT(bf16, 0);
+  EXPECT_GT(q8, 0);
+  EXPECT_LT(bf16, 8e-3);  // measured: 5.5e-3
+  EXPECT_LT(q8, 3e-2);    // measured: 2.0e-2
+}
 
 // Counts the multiply-adds of dense products by listening to the table.
 int64_t counted = 0;
@@ -87,7 +122,7 @@ TEST(TextModel, ABatchWithoutWantedRowsFillsTheCache) {
   want.feed(ids);
   const auto next = want.feed({5})[0];
   const TextModel& model = *tiny_text().model;
-  auto cache = model.make_cache(64, 64, ComputeType::kF32);
+  auto cache = model.make_cache(64, 64, DType::kF32);
   SequenceCache* const caches[] = {cache.get()};
   ThreadPool pool(2);
   Arena arena;
@@ -104,7 +139,7 @@ TEST(TextModel, ABatchWithoutWantedRowsFillsTheCache) {
 
 std::string error_of(const std::vector<Row>& rows, int64_t context = 64) {
   const TextModel& model = *tiny_text().model;
-  auto cache = model.make_cache(context, 8, ComputeType::kF32);
+  auto cache = model.make_cache(context, 8, DType::kF32);
   SequenceCache* const caches[] = {cache.get()};
   ThreadPool pool(1);
   Arena arena;

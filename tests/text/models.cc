@@ -34,7 +34,7 @@ LoadedText hash_text(const Config& config) {
 }
 
 TextRunner::TextRunner(const TextModel& model, const TextRun& run, int64_t context)
-    : model_(model), run_(run), pool_(run.threads), cache_(model.make_cache(context, std::min(run.chunk, context), run.compute)) {}
+    : model_(model), run_(run), pool_(run.threads), cache_(model.make_cache(context, std::min(run.chunk, context), run.cache_type())) {}
 
 std::vector<std::vector<float>> TextRunner::feed(const std::vector<int32_t>& ids, const std::vector<int32_t>& soft, View<const float, 2> soft_tokens) {
   std::vector<std::vector<float>> logits;
@@ -64,7 +64,7 @@ std::vector<std::vector<std::vector<float>>> feed_batch(const TextModel& model, 
   std::vector<SequenceCache*> pointers;
   std::vector<Row> rows;
   for (size_t s = 0; s < sequences.size(); ++s) {
-    caches.push_back(model.make_cache(4096, 4096, run.compute));
+    caches.push_back(model.make_cache(4096, 4096, run.cache_type()));
     pointers.push_back(caches.back().get());
     for (size_t i = 0; i < sequences[s].size(); ++i)
       rows.push_back({.sequence = static_cast<int32_t>(s), .position = static_cast<int32_t>(i), .id = sequences[s][i], .wants_logits = true});

@@ -1,6 +1,7 @@
 // Text models for tests: the tiny and the demo checkpoint, or any config with weights by the hash rule; and running rows through them.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,9 +24,12 @@ const LoadedText& tiny_text();
 LoadedText hash_text(const Config& config);
 
 struct TextRun {
+  DType cache_type() const { return kv.value_or(standard_cache(compute)); }
+
   const KernelTable* kernels = nullptr;  // null: the best
   int threads = 2;
   ComputeType compute = ComputeType::kF32;
+  std::optional<DType> kv = {};          // of the cache; else as compute
   int64_t chunk = 4096;
   bool all_logits = true;                // else the last row of the prompt alone
   TapSink* taps = nullptr;
