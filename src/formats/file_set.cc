@@ -1,0 +1,45 @@
+#include "formats/file_set.h"
+
+#include <filesystem>
+
+#include "formats/file_kind.h"
+#include "g3n/error.h"
+
+namespace g3n {
+namespace {
+
+std::string_view as_text(std::span<const std::byte> bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+}  // namespace
+
+FileSet FileSet::folder(const std::string& path) {
+  FileSet set;
+  set.where_ = path;
+  set.is_folder_ = true;
+  set.mapped_ = std::make_shared<std::map<std::string, MappedFile>>();
+  return set;
+}
+
+FileSet::FileSet(std::string where, std::map<std::string, std::span<const std::byte>> files, std::shared_ptr<const void> owner)
+    : where_(std::move(where)), files_(std::move(files)), owner_(std::move(owner)) {}
+
+bool FileSet::has(const std::string& name) const {
+  if (!is_folder_) return files_.contains(name);
+  std::error_code ignored;
+  return std::filesystem::is_regular_file(path(name), ignored);
+}
+
+std::string FileSet::path(const std::string& name) const { return where_ + (is_folder_ ? "/" : ": ") + name; }
+
+std::string_view FileSet::text(const std::string& name) const {
+  if (!is_folder_) {
+    const auto found = files_.find(name);
+    if (found == files_.end()) throw Error(ErrorCode::kNotFound, path(name) + ": no such file");
+    return as_text(found->second);
+  }
+  const auto found = mapped_->try_emplace(name, path(name)).first;
+  refuse_lfs_pointer(found->second.bytes(), path(name));
+  return as_text(found->second.bytes());
+}
+
+}  // namespace g3n

@@ -1,0 +1,36 @@
+// FileSet: the small files of a checkpoint (configs, tokenizer, chat template) by name, whether they lie in a folder or inside a bundle.
+#pragma once
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "core/mapped_file.h"
+
+namespace g3n {
+
+class FileSet {
+ public:
+  FileSet() = default;
+  // Files of a folder; each is mapped when asked for.
+  static FileSet folder(const std::string& path);
+  // Files inside another file, which `owner` keeps alive.
+  FileSet(std::string where, std::map<std::string, std::span<const std::byte>> files, std::shared_ptr<const void> owner);
+
+  bool has(const std::string& name) const;
+  // For messages: "DIR/config.json", "model.g3n: config.json".
+  std::string path(const std::string& name) const;
+  // The whole file; valid as long as the set or a copy of it. Throws kNotFound, and kBadFile for a git-lfs pointer.
+  std::string_view text(const std::string& name) const;
+
+ private:
+  std::string where_;
+  bool is_folder_ = false;
+  std::map<std::string, std::span<const std::byte>> files_;
+  std::shared_ptr<const void> owner_;
+  std::shared_ptr<std::map<std::string, MappedFile>> mapped_;
+};
+
+}  // namespace g3n
