@@ -31,5 +31,7 @@ void for_pieces(Context& ctx, int64_t rows, int64_t cols, const F& f) {
 
 // x as bf16 compute wants it in f32: rounded into scratch, or x itself under f32 compute.
 View<const float, 2> rounded_input(Context& ctx, View<const float, 2> x);
+// x in int8, as q8 and q4 weights want it; in scratch.
+QuantizedRows quantize_rows(Context& ctx, View<const float, 2> x);
 
 }  // namespace g3n

@@ -77,18 +77,6 @@ void run_task(const Context& ctx, const Inputs& x, const Product& product, const
   w.dtype == DType::kBF16 ? ctx.kernels.matmul_bf16(m) : ctx.kernels.matmul_f32(m);
 }
 
-QuantizedRows quantize_rows(Context& ctx, View<const float, 2> x) {
-  const int64_t rows = x.dim[0], cols = x.dim[1];
-  const int64_t step = round_up(cols, kPairCols) + kPairCols, blocks = step / kBlockCols;  // a line more: rows of 2^n bytes would share sets of L1
-  int8_t* codes = ctx.arena.take<int8_t>(rows * step);
-  float* scales = ctx.arena.take<float>(rows * blocks);
-  int32_t* starts = ctx.arena.take<int32_t>(rows * blocks);
-  for_rows(ctx, rows, cols, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) ctx.kernels.quantize_row(x.row(r), cols, codes + r * step, scales + r * blocks, starts + r * blocks);
-  });
-  return {codes, step, scales, starts};
-}
-
 Inputs prepare_inputs(Context& ctx, View<const float, 2> x, std::span<const Product> products, ComputeType compute) {
   Inputs inputs{.f32 = x};
   bool f32_weights = false, bf16_weights = false, quantized_weights = false;
@@ -165,6 +153,18 @@ View<const float, 2> rounded_input(Context& ctx, View<const float, 2> x) {
     for (int64_t r = begin; r < end; ++r) ctx.kernels.round_bf16(x.row(r), out.row(r), x.dim[1]);
   });
   return out;
+}
+
+QuantizedRows quantize_rows(Context& ctx, View<const float, 2> x) {
+  const int64_t rows = x.dim[0], cols = x.dim[1];
+  const int64_t step = round_up(cols, kPairCols) + kPairCols, blocks = step / kBlockCols;  // a line more: rows of 2^n bytes would share sets of L1
+  int8_t* codes = ctx.arena.take<int8_t>(rows * step);
+  float* scales = ctx.arena.take<float>(rows * blocks);
+  int32_t* starts = ctx.arena.take<int32_t>(rows * blocks);
+  for_rows(ctx, rows, cols, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) ctx.kernels.quantize_row(x.row(r), cols, codes + r * step, scales + r * blocks, starts + r * blocks);
+  });
+  return {codes, step, scales, starts};
 }
 
 void matmul(Context& ctx, View<const float, 2> x, std::initializer_list<Product> products) {

@@ -1,94 +1,251 @@
-// The sparse feed-forward of ops.h: live neurons are listed per row, then picked from `up` (by row) and `down` (by neuron).
+// The sparse feed-forward of ops.h: which neurons of a row are live decides what is read of `up` (by row) and `down` (by neuron).
+// First all neurons, in groups of 32: their values, row by row. Then `down`, columns split over the threads: a group's weights serve all rows while in L1.
+#include <atomic>
+#include <bit>
+
 #include "kernels/ops_internal.h"
 
 namespace g3n {
 namespace {
 
-// The live neurons of all rows, row after row.
-struct LiveNeurons {
-  int64_t* begin;     // [rows + 1]
-  int32_t* neurons;   // ascending within a row
-  float* values;      // gelu(gate), later gelu(gate) * (up * x)
+constexpr int64_t kGroup = kBlockCols;                // neurons whose values share a scale, or a sum of floats
+constexpr int64_t kMostLive = int64_t{1} << 22;       // rows * neurons gone through at once: the lists stay below 16 MiB (q8 and q4) whatever is live
+constexpr int64_t kSums = 64 * 1024;                  // sums of one block of columns: 256 KiB
+constexpr int64_t kFewRows = 32;                      // below it several groups are gone through at once
+
+// One group's live neurons: of `count` rows, those at entries[first_entry ..]; their neurons and values, or pairs of codes, from first_item on.
+struct Group {
+  int64_t first_entry, count, first_item;
+};
+// Values in the form that `down` takes.
+struct LiveValues {
+  Group* groups;
+  LiveRow* entries;          // `pairs`: of neurons, if `down` is quantised, else neurons
+  NeuronPair* pairs;         // quantised
+  int32_t* neurons;          // else
+  float* values;
+  std::atomic<int64_t> entries_taken{0}, items_taken{0};
 };
 
-LiveNeurons list_live(Context& ctx, View<const float, 2> gate) {
-  const int64_t rows = gate.dim[0], ffn = gate.dim[1];
-  LiveNeurons live;
-  live.begin = ctx.arena.take<int64_t>(rows + 1);
-  live.begin[0] = 0;
-  for_rows(ctx, rows, ffn, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      int64_t count = 0;
-      for (int64_t i = 0; i < ffn; ++i) count += gate.row(r)[i] != 0.0f;
-      live.begin[r + 1] = count;
-    }
-  });
-  for (int64_t r = 0; r < rows; ++r) live.begin[r + 1] += live.begin[r];
-  live.neurons = ctx.arena.take<int32_t>(live.begin[rows] + 1);
-  live.values = ctx.arena.take<float>(live.begin[rows] + 1);
-  for_rows(ctx, rows, ffn, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      int64_t at = live.begin[r];
-      const float* g = gate.row(r);
-      for (int64_t i = 0; i < ffn; ++i)
-        if (g[i] != 0.0f) live.neurons[at] = static_cast<int32_t>(i), live.values[at++] = g[i];
-      ctx.kernels.gelu(live.values + live.begin[r], live.values + live.begin[r], at - live.begin[r]);
-    }
-  });
-  return live;
-}
+// What one worker needs for some groups. Entries: one per live (neuron, row), rows ascending within a neuron.
+struct Workspace {
+  int32_t *neurons, *rows;
+  float *gates, *values;
+  float* blocks;      // [groups, row_step, 32]: values by row, zero where not live
+  int8_t* codes;      // the same, quantised
+  float* scales;      // [groups, row_step]
+  int32_t* starts;
+};
 
 struct SparseProduct {
   Context& ctx;
-  View<const float, 2> x;
+  View<const float, 2> x;      // rounded if compute is bf16 and `up` of floats
+  QuantizedRows coded;         // if `up` is quantised
+  View<const float, 2> gate;
   const WeightView &up, &down;
   View<float, 2> out;
-  LiveNeurons live;
-  float* dots;  // [live]
+  const uint32_t* masks;       // [groups, rows]
 
-  // values *= up * x for the live neurons first .. first + count (places in the lists) of one row.
-  void go_up(int64_t row, int64_t first, int64_t count) const {
-    const NeuronDot d{x.row(row), up.cols, up.data, up.step_bytes, live.neurons + first, count, dots + first};
-    up.dtype == DType::kBF16 ? ctx.kernels.neuron_dot_bf16(d) : ctx.kernels.neuron_dot_f32(d);
-    ctx.kernels.mul(live.values + first, dots + first, live.values + first, count);
-    if (ctx.compute == ComputeType::kBF16) ctx.kernels.round_bf16(live.values + first, live.values + first, count);
-  }
-  // out += down * values over the same neurons; columns col .. col + width.
-  void go_down(int64_t row, int64_t first, int64_t count, int64_t col, int64_t width) const {
-    const NeuronSum s{live.neurons + first, live.values + first, count, down.data, down.step_bytes, col, width, out.row(row) + col};
-    down.dtype == DType::kBF16 ? ctx.kernels.neuron_sum_bf16(s) : ctx.kernels.neuron_sum_f32(s);
-  }
+  int64_t rows() const { return gate.dim[0]; }
+  int64_t groups() const { return (up.rows + kGroup - 1) / kGroup; }
+  int64_t row_step() const { return round_up(rows(), 2); }                                        // blocks of quantize_row come in pairs
+  int64_t groups_at_once() const { return rows() >= kFewRows ? 1 : std::min(groups(), kFewRows / rows()); }
+  const uint32_t* masks_of(int64_t group) const { return masks + group * rows(); }
 
-  // Few rows: the neurons of a row, then the columns, are split over the threads.
-  void by_row() const {
-    for (int64_t r = 0; r < x.dim[0]; ++r) {
-      const int64_t first = live.begin[r], count = live.begin[r + 1] - first, hidden = down.rows;
-      for_rows(ctx, count, up.cols / 4, [&](int64_t begin, int64_t end) { go_up(r, first + begin, end - begin); });
-      std::fill(out.row(r), out.row(r) + hidden, 0.0f);
-      for_rows(ctx, (hidden + 15) / 16, count * 4, [&](int64_t begin, int64_t end) {
-        go_down(r, first, count, begin * 16, std::min(end * 16, hidden) - begin * 16);
-      });
-    }
-  }
-
-  // Many rows: a block of rows goes through the neurons group by group, so that a group's weights are read once for all of them.
-  void by_group(int64_t row_begin, int64_t row_end, int64_t* place) const {
-    for (int64_t r = row_begin; r < row_end; ++r) {
-      place[r] = live.begin[r];
-      std::fill(out.row(r), out.row(r) + down.rows, 0.0f);
-    }
-    for (int64_t limit = kBlockCols; limit < up.rows + kBlockCols; limit += kBlockCols)
-      for (int64_t r = row_begin; r < row_end; ++r) {
-        const int64_t first = place[r];
-        int64_t last = first;
-        while (last < live.begin[r + 1] && live.neurons[last] < limit) ++last;
-        if (last == first) continue;
-        go_up(r, first, last - first);
-        go_down(r, first, last - first, 0, down.rows);
-        place[r] = last;
+  // Entries by neuron, so that a row of `up` is read once for all rows of x, and their gates. first_of: where each neuron's entries begin. Takes room in
+  // the lists for what it found; returns the number of entries.
+  int64_t list_entries(int64_t first, int64_t last, const Workspace& w, int64_t* first_of, LiveValues& live) const {
+    const int64_t neurons = (last - first) * kGroup, pairing = is_quantized(down.dtype) ? 1 : 0;
+    std::fill(first_of, first_of + neurons, 0);
+    for (int64_t g = first; g < last; ++g) {
+      int64_t entries = 0, items = 0;
+      for (int64_t r = 0; r < rows(); ++r) {
+        int64_t count = 0;
+        for (uint32_t m = masks_of(g)[r]; m; m &= m - 1, ++count) ++first_of[(g - first) * kGroup + std::countr_zero(m)];
+        entries += count > 0, items += (count + pairing) >> pairing;
       }
+      live.groups[g] = {live.entries_taken.fetch_add(entries), entries, live.items_taken.fetch_add(items)};
+    }
+    int64_t count = 0;
+    for (int64_t n = 0; n < neurons; ++n) count += std::exchange(first_of[n], count);
+    int64_t at[kFewRows * kGroup];
+    std::copy(first_of, first_of + neurons, at);
+    for (int64_t g = first; g < last; ++g)
+      for (int64_t r = 0; r < rows(); ++r)
+        for (uint32_t m = masks_of(g)[r]; m; m &= m - 1) {
+          const int64_t neuron = g * kGroup + std::countr_zero(m), entry = at[neuron - first * kGroup]++;
+          w.neurons[entry] = static_cast<int32_t>(neuron), w.rows[entry] = static_cast<int32_t>(r), w.gates[entry] = gate.row(r)[neuron];
+        }
+    return count;
+  }
+
+  // values = gelu(gates) * (up * x).
+  void go_up(const Workspace& w, int64_t count) const {
+    if (is_quantized(up.dtype)) {
+      const QuantNeuronDot d{coded, round_up(up.cols, kPairCols), up.data, up.step_bytes, w.neurons, w.rows, count, w.values};
+      up.dtype == DType::kQ4_0 ? ctx.kernels.neuron_dot_q4(d) : ctx.kernels.neuron_dot_q8(d);
+    } else {
+      const NeuronDot d{x.data, x.step[0], up.cols, up.data, up.step_bytes, w.neurons, w.rows, count, w.values};
+      up.dtype == DType::kBF16 ? ctx.kernels.neuron_dot_bf16(d) : ctx.kernels.neuron_dot_f32(d);
+    }
+    ctx.kernels.gelu(w.gates, w.gates, count);
+    ctx.kernels.mul(w.values, w.gates, w.values, count);
+  }
+
+  // Values as they are (or rounded), by row. at: where each neuron's entries begin.
+  void keep_floats(int64_t group, int64_t* at, const Workspace& w, LiveValues& live) const {
+    const Group& g = live.groups[group];
+    LiveRow* entry = live.entries + g.first_entry;
+    int64_t item = g.first_item;
+    for (int64_t r = 0; r < rows(); ++r) {
+      const int64_t before = item;
+      for (uint32_t m = masks_of(group)[r]; m; m &= m - 1, ++item) {
+        const int bit = std::countr_zero(m);
+        live.neurons[item] = static_cast<int32_t>(group * kGroup + bit), live.values[item] = w.values[at[bit]++];
+      }
+      if (item > before) *entry++ = {static_cast<int32_t>(r), static_cast<int32_t>(item - before), 0.0f, 0};
+    }
+    if (ctx.compute == ComputeType::kBF16) ctx.kernels.round_bf16(live.values + g.first_item, live.values + g.first_item, item - g.first_item);
+  }
+
+  // Of a row's values as a block of int8 the live ones, in pairs. codes, scales, starts: of this group.
+  void keep_codes(int64_t group, const int8_t* codes, const float* scales, const int32_t* starts, LiveValues& live) const {
+    const Group& g = live.groups[group];
+    LiveRow* entry = live.entries + g.first_entry;
+    NeuronPair* pair = live.pairs + g.first_item;
+    for (int64_t r = 0; r < rows(); ++r, codes += kGroup) {
+      const NeuronPair* before = pair;
+      for (uint32_t m = masks_of(group)[r]; m;) {
+        const int a = std::countr_zero(m);
+        m &= m - 1;
+        const int b = m ? std::countr_zero(m) : a;
+        *pair++ = {static_cast<uint8_t>(a), static_cast<uint8_t>(b), codes[a], m ? codes[b] : int8_t{0}};
+        m &= m - 1;
+      }
+      if (pair > before) *entry++ = {static_cast<int32_t>(r), static_cast<int32_t>(pair - before), scales[r], starts[r]};
+    }
+  }
+
+  void find_values(int64_t first, int64_t last, const Workspace& w, LiveValues& live) const {
+    int64_t first_of[kFewRows * kGroup];
+    const int64_t count = list_entries(first, last, w, first_of, live);
+    go_up(w, count);
+    if (!is_quantized(down.dtype)) {
+      for (int64_t g = first; g < last; ++g) keep_floats(g, first_of + (g - first) * kGroup, w, live);
+      return;
+    }
+    const auto place = [&](int64_t i) { return ((w.neurons[i] / kGroup - first) * row_step() + w.rows[i]) * kGroup + w.neurons[i] % kGroup; };
+    for (int64_t i = 0; i < count; ++i) w.blocks[place(i)] = w.values[i];
+    ctx.kernels.quantize_row(w.blocks, (last - first) * row_step() * kGroup, w.codes, w.scales, w.starts);
+    for (int64_t i = 0; i < count; ++i) w.blocks[place(i)] = 0.0f;
+    for (int64_t g = first; g < last; ++g) {
+      const int64_t block = (g - first) * row_step();
+      keep_codes(g, w.codes + block * kGroup, w.scales + block, w.starts + block, live);
+    }
+  }
+
+  Workspace make_workspace() const {
+    const int64_t most = groups_at_once() * kGroup * rows(), blocks = groups_at_once() * row_step();
+    Arena& arena = ctx.arena;
+    Workspace w{arena.take<int32_t>(most), arena.take<int32_t>(most), arena.take<float>(most), arena.take<float>(most), nullptr, nullptr, nullptr, nullptr};
+    if (!is_quantized(down.dtype)) return w;
+    w.blocks = arena.take<float>(blocks * kGroup), w.codes = arena.take<int8_t>(blocks * kGroup);
+    w.scales = arena.take<float>(blocks), w.starts = arena.take<int32_t>(blocks);
+    std::fill(w.blocks, w.blocks + blocks * kGroup, 0.0f);
+    return w;
+  }
+
+  // All groups: each thread takes the next ones and has a workspace of its own.
+  void find_all_values(LiveValues& live) const {
+    const int64_t workers = ctx.pool.threads(), step = groups_at_once();
+    Workspace* workspaces = ctx.arena.take<Workspace>(workers);
+    for (int64_t i = 0; i < workers; ++i) workspaces[i] = make_workspace();
+    std::atomic<int64_t> next{0};
+    ctx.pool.parallel_for(workers, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t worker = begin; worker < end; ++worker)
+        for (int64_t g; (g = next.fetch_add(step)) < groups();) find_values(g, std::min(g + step, groups()), workspaces[worker], live);
+    });
+  }
+
+  // out columns col .. col + width, all rows, through sums [rows, width]: rows of `out` 2^n bytes apart would share sets of L2.
+  void go_down(const LiveValues& live, int64_t col, int64_t width, float* sums) const {
+    std::fill(sums, sums + rows() * width, 0.0f);
+    for (int64_t g = 0; g < groups(); ++g) {
+      const Group& group = live.groups[g];
+      const LiveRow* entries = live.entries + group.first_entry;
+      if (group.count == 0) continue;
+      if (is_quantized(down.dtype)) {
+        const QuantNeuronSum s{.live = entries,
+                               .count = group.count,
+                               .pairs = live.pairs + group.first_item,
+                               .group = down.data + g * down.step_bytes,
+                               .outputs = round_up(down.rows, kNeuronOutputs),
+                               .first = col,
+                               .width = width,
+                               .out = sums,
+                               .out_step = width};
+        down.dtype == DType::kQ4_0 ? ctx.kernels.neuron_sum_q4(s) : ctx.kernels.neuron_sum_q8(s);
+        continue;
+      }
+      int64_t item = group.first_item;
+      for (int64_t i = 0; i < group.count; item += entries[i++].pairs) {
+        const NeuronSum s{live.neurons + item, live.values + item, entries[i].pairs, down.data, down.step_bytes, col, width, sums + entries[i].row * width};
+        down.dtype == DType::kBF16 ? ctx.kernels.neuron_sum_bf16(s) : ctx.kernels.neuron_sum_f32(s);
+      }
+    }
+    for (int64_t r = 0; r < rows(); ++r) std::copy(sums + r * width, sums + (r + 1) * width, out.row(r) + col);
+  }
+
+  // Columns in blocks: as many as keep the sums in L2, fewer if threads would have none.
+  void go_down(const LiveValues& live) const {
+    const int64_t hidden = down.rows, workers = ctx.pool.threads(), fair = workers == 1 ? hidden : round_up(hidden / (workers * 2), 64);
+    const int64_t width = std::clamp<int64_t>(std::min(fair, kSums / rows() / 64 * 64), 64, 512);
+    float* sums = ctx.arena.take<float>(workers * rows() * width);
+    std::atomic<int64_t> next{0};
+    ctx.pool.parallel_for(workers, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t worker = begin; worker < end; ++worker)
+        for (int64_t c; (c = next.fetch_add(width)) < hidden;) go_down(live, c, std::min(width, hidden - c), sums + worker * rows() * width);
+    });
+  }
+
+  void run(int64_t live_count) const {
+    const int64_t most_entries = std::min(live_count, rows() * groups());
+    LiveValues live;
+    live.groups = ctx.arena.take<Group>(groups());
+    live.entries = ctx.arena.take<LiveRow>(most_entries);
+    if (is_quantized(down.dtype)) {
+      live.pairs = ctx.arena.take<NeuronPair>((live_count + most_entries) / 2);
+    } else {
+      live.neurons = ctx.arena.take<int32_t>(live_count), live.values = ctx.arena.take<float>(live_count);
+    }
+    find_all_values(live);
+    go_down(live);
   }
 };
+
+// Bit i of masks[group * rows + row]: neuron 32 group + i is live in this row. Returns their number.
+int64_t find_live(Context& ctx, View<const float, 2> gate, uint32_t* masks) {
+  const int64_t rows = gate.dim[0];
+  std::atomic<int64_t> live{0};
+  for_rows(ctx, rows, gate.dim[1], [&](int64_t begin, int64_t end) {
+    int64_t some = 0;
+    for (int64_t r = begin; r < end; ++r) some += ctx.kernels.live_masks(gate.row(r), gate.dim[1], masks + r, rows);
+    live.fetch_add(some);
+  });
+  return live.load();
+}
+
+// Rows that fit the lists.
+void some_rows(Context& ctx, View<const float, 2> x, View<const float, 2> gate, const WeightView& up, const WeightView& down, View<float, 2> out) {
+  const ArenaScope scope(ctx.arena);
+  const int64_t groups = (up.rows + kGroup - 1) / kGroup;
+  uint32_t* masks = ctx.arena.take<uint32_t>(groups * x.dim[0]);
+  const int64_t live = find_live(ctx, gate, masks);
+  SparseProduct product{.ctx = ctx, .x = x, .coded = {}, .gate = gate, .up = up, .down = down, .out = out, .masks = masks};
+  if (is_quantized(up.dtype)) product.coded = quantize_rows(ctx, x);
+  else product.x = rounded_input(ctx, x);
+  product.run(live);
+}
 
 }  // namespace
 
@@ -101,18 +258,11 @@ void sparse_feed_forward(Context& ctx, View<const float, 2> x, View<const float,
   expect_shape(gate, {rows, up.rows}, "sparse_feed_forward gate");
   expect_shape(out, {rows, down.rows}, "sparse_feed_forward out");
   expect(down.cols == up.rows, "sparse_feed_forward: `up` and `down` differ in their neurons");
-  if (rows == 0) return;
-  const ArenaScope scope(ctx.arena);
-  const View<const float, 2> input = rounded_input(ctx, x);
-  const LiveNeurons live = list_live(ctx, gate);
-  const SparseProduct product{ctx, input, up, down, out, live, ctx.arena.take<float>(live.begin[rows] + 1)};
-  if (rows < 4 * ctx.pool.threads()) return product.by_row();
-  int64_t* place = ctx.arena.take<int64_t>(rows);
-  const int64_t tasks = ctx.pool.threads() * std::max<int64_t>(1, rows / (ctx.pool.threads() * 256));
-  const int64_t block = (rows + tasks - 1) / tasks;
-  ctx.pool.parallel_for((rows + block - 1) / block, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) product.by_group(b * block, std::min((b + 1) * block, rows), place);
-  });
+  const int64_t at_once = std::max<int64_t>(1, kMostLive / std::max<int64_t>(1, up.rows));
+  for (int64_t first = 0; first < rows; first += at_once) {
+    const int64_t count = std::min(at_once, rows - first);
+    some_rows(ctx, x.slice(first, count), gate.slice(first, count), up, down, out.slice(first, count));
+  }
 }
 
 }  // namespace g3n

@@ -45,12 +45,12 @@ struct QuantMatmul {
 };
 
 // Neurons picked one by one. Weights row-major [neurons, width], bf16 or f32.
-struct NeuronDot {      // out[i] = dot(x, weight row neurons[i]), 16 lanes and the tree
-  const float* x;       // [width]
-  int64_t width;        // logical
+struct NeuronDot {      // out[i] = dot(x row rows[i], weight row neurons[i]), 16 lanes and the tree; fastest where the entries of a neuron are neighbours
+  const float* x;       // [rows, x_step]
+  int64_t x_step, width;  // width is logical
   const void* weight;
   int64_t step;         // bytes between neurons
-  const int32_t* neurons;
+  const int32_t *neurons, *rows;
   int64_t count;
   float* out;           // [count]
 };
@@ -62,6 +62,37 @@ struct NeuronSum {      // out += sum over live neurons, ascending, in groups of
   int64_t step;
   int64_t first, width;    // columns first .. first + width of the neuron rows; first is a multiple of 16
   float* out;              // [width], column `first` at out[0]
+};
+
+// The same with q8 and q4 weights (layouts kRows and kNeurons of weight.h): integers are exact within a block of 32.
+struct QuantNeuronDot {  // lane (block % 2) * 8 + input % 32 / 4: lane = fma(scale of x * scale of w, float(sum of its four code products), lane), then the tree
+  QuantizedRows x;
+  int64_t cols;          // inputs, rounded up to 64
+  const void* weight;
+  int64_t step;
+  const int32_t *neurons, *rows;
+  int64_t count;
+  float* out;            // [count]
+};
+struct NeuronPair {      // two live neurons of a group (0..31) and the codes of their values; a lone one has itself, times 0, for a partner
+  uint8_t a, b;
+  int8_t a_code, b_code;
+};
+struct LiveRow {         // a row with live neurons in a group: its values in int8 as a block of QuantizedRows
+  int32_t row;
+  int32_t pairs;         // at least 1, at most 16
+  float scale;
+  int32_t start;
+};
+struct QuantNeuronSum {  // one group of 32 neurons: out = fma(scale of the values * scale of w, float(sum of code products over the live neurons), out)
+  const LiveRow* live;
+  int64_t count;
+  const NeuronPair* pairs;  // of all these rows, one after the other
+  const void* group;
+  int64_t outputs;          // of the weight, rounded up to 128
+  int64_t first, width;     // columns; first is a multiple of 64
+  float* out;               // [rows, out_step], column `first` of row 0 at out[0]
+  int64_t out_step;
 };
 
 // Attention of some query rows of one KV head over one block of 32 keys after the other, within one segment. A block in q8, its dims padded to 32 with zeros:
@@ -110,10 +141,15 @@ struct KernelTable {
   void (*matmul_q4)(const QuantMatmul&);
 
   // Sparse products.
+  int64_t (*live_masks)(const float* x, int64_t n, uint32_t* masks, int64_t step);  // bit i of masks[g * step]: x[32 g + i] is not 0 (NaN is not); returns their number
   void (*neuron_dot_f32)(const NeuronDot&);
   void (*neuron_dot_bf16)(const NeuronDot&);
   void (*neuron_sum_f32)(const NeuronSum&);
   void (*neuron_sum_bf16)(const NeuronSum&);
+  void (*neuron_dot_q8)(const QuantNeuronDot&);
+  void (*neuron_dot_q4)(const QuantNeuronDot&);
+  void (*neuron_sum_q8)(const QuantNeuronSum&);
+  void (*neuron_sum_q4)(const QuantNeuronSum&);
 
   // Attention.
   void (*attention_f32)(const AttentionSegment&);        // K and V in f32

@@ -58,18 +58,19 @@ TEST_P(Product, ARowDoesNotSeeItsNeighbours) {
 TEST_P(Product, NeuronsMatchTheReference) {
   for (int64_t width : kLengths) {
     const int64_t ffn = 200;
-    const Guarded<float> x(normal(static_cast<size_t>(width), 6));
+    const Guarded<float> x(normal(static_cast<size_t>(3 * width), 6));
     for (DType dtype : {DType::kF32, DType::kBF16}) {
       const PackedWeight up(dtype, Layout::kRows, ffn, width, 7), down(dtype, Layout::kNeurons, width, ffn, 8);
       const bool wide = dtype == DType::kF32;
       for (int stride : {1, 2, 7, 45}) {
         std::vector<int32_t> neurons;
-        for (int32_t i = 3; i < ffn; i += stride) neurons.push_back(i);
-        const Guarded<int32_t> list(neurons);
+        std::vector<int32_t> row_of;
+        for (int32_t i = 3; i < ffn; i += stride) neurons.push_back(i), row_of.push_back(i % 3);
+        const Guarded<int32_t> list(neurons), rows(row_of);
         const std::vector<float> zeros(neurons.size()), weights = normal(neurons.size(), 9);
         Guarded<float> got(zeros), want(zeros);
         const auto dot = [&](const KernelTable& t, Guarded<float>& out) {
-          (wide ? t.neuron_dot_f32 : t.neuron_dot_bf16)({x.data(), width, up.view.data, up.view.step_bytes, list.data(), static_cast<int64_t>(list.size()), out.data()});
+          (wide ? t.neuron_dot_f32 : t.neuron_dot_bf16)({x.data(), width, width, up.view.data, up.view.step_bytes, list.data(), rows.data(), static_cast<int64_t>(list.size()), out.data()});
         };
         dot(table, got), dot(reference, want);
         ASSERT_THAT(got.values(), SameBits(want.values())) << "width " << width << " stride " << stride;

@@ -1,5 +1,6 @@
 // The AVX2 table: needs AVX2, FMA and F16C. C-only (design.md 3.12): one external symbol.
 #include "kernels/simd/codes_avx2.h"
+#include "kernels/simd/neuron_codes_avx2.h"
 
 #include "kernels/simd/kernels.inc"
 

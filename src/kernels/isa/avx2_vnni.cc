@@ -2,6 +2,7 @@
 #include <cpuid.h>
 
 #include "kernels/simd/codes_avxvnni.h"
+#include "kernels/simd/neuron_codes_avx2.h"
 
 #include "kernels/simd/kernels.inc"
 

@@ -1,5 +1,6 @@
 // The AVX-512 table: needs F, BW, DQ and VL. C-only (design.md 3.12): one external symbol.
 #include "kernels/simd/codes_avx512.h"
+#include "kernels/simd/neuron_codes_avx512.h"
 
 #include "kernels/simd/kernels.inc"
 

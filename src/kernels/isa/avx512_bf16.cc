@@ -1,6 +1,7 @@
 // The AVX-512 table of CPUs with vdpbf16ps (they have VNNI, too): the other one's bodies, and dense products and attention scores of bf16 by bf16 two inputs at a time.
 // C-only (design.md 3.12): one external symbol.
 #include "kernels/simd/codes_vnni.h"
+#include "kernels/simd/neuron_codes_avx512.h"
 
 #include "kernels/simd/kernels.inc"
 

@@ -1,5 +1,6 @@
 // The AVX-512 table of CPUs with VNNI (vpdpbusd): products with q8 and q4 weights in four inputs at a time. C-only (design.md 3.12): one external symbol.
 #include "kernels/simd/codes_vnni.h"
+#include "kernels/simd/neuron_codes_avx512.h"
 
 #include "kernels/simd/kernels.inc"
 

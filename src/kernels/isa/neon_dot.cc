@@ -2,6 +2,7 @@
 #include <sys/auxv.h>
 
 #include "kernels/simd/codes_neon.h"
+#include "kernels/simd/neuron_codes_neon.h"
 
 #include "kernels/simd/kernels.inc"
 

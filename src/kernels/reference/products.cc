@@ -67,8 +67,9 @@ template <typename W>
 void neuron_dot(const NeuronDot& d) {
   for (int64_t i = 0; i < d.count; ++i) {
     const std::byte* row = static_cast<const std::byte*>(d.weight) + d.neurons[i] * d.step;
+    const float* x = d.x + d.rows[i] * d.x_step;
     Lanes sum;
-    for (int64_t k = 0; k < d.width; ++k) sum.lane[k % 16] = std::fma(d.x[k], W::element(row, k), sum.lane[k % 16]);
+    for (int64_t k = 0; k < d.width; ++k) sum.lane[k % 16] = std::fma(x[k], W::element(row, k), sum.lane[k % 16]);
     d.out[i] = sum.sum();
   }
 }

@@ -32,6 +32,11 @@ void neuron_dot_f32(const NeuronDot& d);
 void neuron_dot_bf16(const NeuronDot& d);
 void neuron_sum_f32(const NeuronSum& s);
 void neuron_sum_bf16(const NeuronSum& s);
+int64_t live_masks(const float* x, int64_t n, uint32_t* masks, int64_t step);
+void neuron_dot_q8(const QuantNeuronDot& d);
+void neuron_dot_q4(const QuantNeuronDot& d);
+void neuron_sum_q8(const QuantNeuronSum& s);
+void neuron_sum_q4(const QuantNeuronSum& s);
 
 void attention_f32(const AttentionSegment& a);
 void attention_bf16(const AttentionSegment& a);
