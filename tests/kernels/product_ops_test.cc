@@ -1,4 +1,4 @@
-// matmul, sparse_feed_forward and gather_rows: against doubles, on several threads, a row alone and among others, and their errors.
+// matmul and gather_rows: against doubles, on several threads, a row alone and among others, and their errors.
 #include "g3n/error.h"
 #include "kernels/ops_cases.h"
 
@@ -121,59 +121,6 @@ TEST(Matmul, ErrorsNameWhatWasWanted) {
   EXPECT_THROW(matmul(context, matrix(x, 1, 32), WeightView{}, matrix(out, 1, 16)), Error);
   EXPECT_THROW(matmul(context, matrix(x, 1, 31), panels.view, matrix(out, 1, 16)), Error);
   EXPECT_THROW(matmul(context, matrix(x, 1, 32), panels.view, matrix(short_out, 1, 15)), Error);
-}
-
-struct Sparse {
-  int64_t rows, hidden, ffn;
-  PackedWeight up, down;
-  std::vector<float> x, gate;
-  Sparse(DType dtype, int64_t r, int64_t h, int64_t f, float density)
-      : rows(r), hidden(h), ffn(f), up(dtype, Layout::kRows, f, h, 1), down(dtype, Layout::kNeurons, h, f, 2),
-        x(normal(static_cast<size_t>(r * h), 3)), gate(normal(static_cast<size_t>(r * f), 4)) {
-    const std::vector<float> dice = normal(gate.size(), 5);
-    for (size_t i = 0; i < gate.size(); ++i) gate[i] = std::fabs(dice[i]) < density * 3 ? std::fabs(gate[i]) : 0.0f;
-  }
-  void run(Context& ctx, int64_t first, int64_t count, std::vector<float>& out) const {
-    sparse_feed_forward(ctx, matrix(x, rows, hidden).slice(first, count), matrix(gate, rows, ffn).slice(first, count), up.view, down.view,
-                        matrix(out, count, hidden));
-  }
-};
-
-TEST(SparseFeedForward, IsTheFormulaOnAnyNumberOfThreads) {
-  for (DType dtype : {DType::kF32, DType::kBF16})
-    for (ComputeType compute : {ComputeType::kF32, ComputeType::kBF16})
-      for (float density : {0.0f, 0.05f, 1.0f})
-        for (int64_t rows : {1, 2, 5, 30}) {
-          const Sparse s(dtype, rows, 100, 300, density);
-          const std::vector<float> out = same_on_all_threads(static_cast<size_t>(rows * s.hidden), [&](Context& ctx, std::vector<float>& o) { s.run(ctx, 0, rows, o); }, compute);
-          const bool bf16 = compute == ComputeType::kBF16;
-          const auto rounded = [&](float v) { return bf16 ? bf16_to_f32(f32_to_bf16(v)) : v; };
-          for (int64_t r = 0; r < rows; ++r) {
-            std::vector<double> want(static_cast<size_t>(s.hidden));
-            for (int64_t n = 0; n < s.ffn; ++n) {
-              const double g = s.gate[r * s.ffn + n];
-              if (g == 0) continue;
-              double dot = 0;
-              for (int64_t k = 0; k < s.hidden; ++k) dot += double{rounded(s.x[r * s.hidden + k])} * weight_value(s.up.view, n, k);
-              const double value = rounded(static_cast<float>(g / (1 + std::exp(-1.5957691216057308 * (g + 0.044715 * g * g * g))) * dot));
-              for (int64_t c = 0; c < s.hidden; ++c) want[c] += value * weight_value(s.down.view, c, n);
-            }
-            for (int64_t c = 0; c < s.hidden; ++c) ASSERT_NEAR(out[r * s.hidden + c], want[c], bf16 ? 0.06 : 3e-3) << "row " << r << " column " << c;
-          }
-        }
-}
-
-// Many rows go by neuron group, few by row: the same bits.
-TEST(SparseFeedForward, ARowIsTheSameAloneAndAmongOthers) {
-  const Sparse s(DType::kBF16, 40, 96, 500, 0.1f);
-  TestContext context(2);
-  std::vector<float> all(40 * 96);
-  s.run(context, 0, 40, all);
-  for (int64_t r = 0; r < 40; ++r) {
-    std::vector<float> one(96);
-    s.run(context, r, 1, one);
-    EXPECT_THAT(one, SameBits(std::vector<float>(all.begin() + r * 96, all.begin() + (r + 1) * 96)));
-  }
 }
 
 TEST(GatherRows, ReadsEveryType) {

@@ -1,0 +1,147 @@
+// sparse_feed_forward: against doubles and the reference, on several threads, a row alone and among others, and its errors.
+#include <cmath>
+
+#include "g3n/error.h"
+#include "kernels/ops_cases.h"
+
+namespace g3n::test {
+namespace {
+
+struct Sparse {
+  int64_t rows, hidden, ffn;
+  PackedWeight up, down;
+  std::vector<float> x, gate;
+  Sparse(DType up_type, DType down_type, int64_t r, int64_t h, int64_t f, float density)
+      : rows(r), hidden(h), ffn(f), up(up_type, Layout::kRows, f, h, 1), down(down_type, Layout::kNeurons, h, f, 2),
+        x(normal(static_cast<size_t>(r * h), 3)), gate(normal(static_cast<size_t>(r * f), 4)) {
+    const std::vector<float> dice = normal(gate.size(), 5);
+    for (size_t i = 0; i < gate.size(); ++i) gate[i] = std::fabs(dice[i]) < density * 3 ? std::fabs(gate[i]) : 0.0f;
+  }
+  Sparse(DType dtype, int64_t r, int64_t h, int64_t f, float density) : Sparse(dtype, dtype, r, h, f, density) {}
+  void run(Context& ctx, int64_t first, int64_t count, std::vector<float>& out) const {
+    sparse_feed_forward(ctx, matrix(x, rows, hidden).slice(first, count), matrix(gate, rows, ffn).slice(first, count), up.view, down.view,
+                        matrix(out, count, hidden));
+  }
+};
+
+TEST(SparseFeedForward, IsTheFormulaOnAnyNumberOfThreads) {
+  for (DType dtype : {DType::kF32, DType::kBF16})
+    for (ComputeType compute : {ComputeType::kF32, ComputeType::kBF16})
+      for (float density : {0.0f, 0.05f, 1.0f})
+        for (int64_t rows : {1, 2, 5, 30}) {
+          const Sparse s(dtype, rows, 100, 300, density);
+          const std::vector<float> out = same_on_all_threads(static_cast<size_t>(rows * s.hidden), [&](Context& ctx, std::vector<float>& o) { s.run(ctx, 0, rows, o); }, compute);
+          const bool bf16 = compute == ComputeType::kBF16;
+          const auto rounded = [&](float v) { return bf16 ? bf16_to_f32(f32_to_bf16(v)) : v; };
+          for (int64_t r = 0; r < rows; ++r) {
+            std::vector<double> want(static_cast<size_t>(s.hidden));
+            for (int64_t n = 0; n < s.ffn; ++n) {
+              const double g = s.gate[r * s.ffn + n];
+              if (g == 0) continue;
+              double dot = 0;
+              for (int64_t k = 0; k < s.hidden; ++k) dot += double{rounded(s.x[r * s.hidden + k])} * weight_value(s.up.view, n, k);
+              const double value = rounded(static_cast<float>(g / (1 + std::exp(-1.5957691216057308 * (g + 0.044715 * g * g * g))) * dot));
+              for (int64_t c = 0; c < s.hidden; ++c) want[c] += value * weight_value(s.down.view, c, n);
+            }
+            for (int64_t c = 0; c < s.hidden; ++c) ASSERT_NEAR(out[r * s.hidden + c], want[c], bf16 ? 0.06 : 3e-3) << "row " << r << " column " << c;
+          }
+        }
+}
+
+constexpr DType kTypes[] = {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_0};
+
+// Each type of `up` with each of `down`. What values lose in int8 is half a code of 127 per input, so a hundredth of the terms' sizes is plenty.
+TEST(SparseFeedForward, QuantizedIsTheFormulaOnAnyNumberOfThreads) {
+  for (DType up : kTypes)
+    for (DType down : kTypes)
+      for (float density : {0.0f, 0.05f, 1.0f})
+        for (int64_t rows : {1, 3, 40}) {
+          if (!is_quantized(up) && !is_quantized(down)) continue;
+          const Sparse s(up, down, rows, 200, 300, density);
+          const std::vector<float> out = same_on_all_threads(static_cast<size_t>(rows * s.hidden), [&](Context& ctx, std::vector<float>& o) { s.run(ctx, 0, rows, o); });
+          for (int64_t r = 0; r < rows; r += 3) {
+            std::vector<double> want(static_cast<size_t>(s.hidden)), size = want;
+            for (int64_t n = 0; n < s.ffn; ++n) {
+              const double g = s.gate[r * s.ffn + n];
+              if (g == 0) continue;
+              double dot = 0, dot_size = 0;
+              for (int64_t k = 0; k < s.hidden; ++k) {
+                const double term = double{s.x[r * s.hidden + k]} * weight_value(s.up.view, n, k);
+                dot += term, dot_size += std::fabs(term);
+              }
+              const double gelu = g / (1 + std::exp(-1.5957691216057308 * (g + 0.044715 * g * g * g)));
+              for (int64_t c = 0; c < s.hidden; ++c) {
+                const double w = weight_value(s.down.view, c, n);
+                want[c] += gelu * dot * w, size[c] += gelu * dot_size * std::fabs(w);
+              }
+            }
+            for (int64_t c = 0; c < s.hidden; ++c)
+              ASSERT_NEAR(out[r * s.hidden + c], want[c], size[c] * 0.01) << dtype_name(up) << " " << dtype_name(down) << " row " << r << " column " << c << " density " << density;
+          }
+        }
+}
+
+// The best table and the reference: one expression, so the same bits.
+TEST(SparseFeedForward, IsTheReference) {
+  for (DType dtype : kTypes)
+    for (float density : {0.05f, 1.0f}) {
+      const Sparse s(dtype, 5, 300, 200, density);
+      TestContext best(2), reference(2, kReferenceKernels);
+      std::vector<float> got(5 * 300), want = got;
+      s.run(best, 0, 5, got), s.run(reference, 0, 5, want);
+      EXPECT_THAT(got, SameBits(want)) << dtype_name(dtype);
+    }
+}
+
+// Few rows take several groups at once, many one; rows beyond 2^22 / ffn go in blocks: the same bits.
+TEST(SparseFeedForward, ARowIsTheSameAloneAndAmongOthers) {
+  for (DType dtype : {DType::kBF16, DType::kQ8_0, DType::kQ4_0}) {
+    const Sparse s(dtype, 512, 96, 500, 0.1f);
+    TestContext context(2);
+    std::vector<float> all(512 * 96);
+    s.run(context, 0, 512, all);
+    for (int64_t count : {1, 7, 16, 31, 32, 33})
+      for (int64_t r = 0; r + count <= 512; r += 67) {
+        std::vector<float> some(static_cast<size_t>(count * 96));
+        s.run(context, r, count, some);
+        EXPECT_THAT(some, SameBits(std::vector<float>(all.begin() + r * 96, all.begin() + (r + count) * 96))) << dtype_name(dtype) << ", " << count << " rows from " << r;
+      }
+  }
+}
+
+TEST(SparseFeedForward, ManyRowsGoInBlocks) {
+  const Sparse s(DType::kQ4_0, 600, 64, 8192, 0.002f);
+  TestContext context(2);
+  std::vector<float> all(600 * 64), last(2 * 64);
+  s.run(context, 0, 600, all), s.run(context, 598, 2, last);
+  EXPECT_THAT(last, SameBits(std::vector<float>(all.end() - 2 * 64, all.end())));
+}
+
+// A value that is not finite makes its own row NaN and no other.
+TEST(SparseFeedForward, NaNStaysInItsRow) {
+  for (DType dtype : {DType::kQ8_0, DType::kQ4_0}) {
+    Sparse s(dtype, 3, 96, 200, 0.1f);
+    TestContext context(2);
+    std::vector<float> clean(3 * 96), out(3 * 96);
+    s.run(context, 0, 3, clean);
+    s.gate[200 + 17] = NAN;
+    s.run(context, 0, 3, out);
+    for (int64_t i = 0; i < 96; ++i) {
+      EXPECT_EQ(out[i], clean[i]);
+      EXPECT_TRUE(std::isnan(out[96 + i]));
+      EXPECT_EQ(out[192 + i], clean[192 + i]);
+    }
+  }
+}
+
+TEST(SparseFeedForward, ErrorsNameWhatWasWanted) {
+  const Sparse s(DType::kQ4_0, 2, 64, 96, 0.1f);
+  TestContext context(1);
+  std::vector<float> out(2 * 64);
+  EXPECT_THROW(sparse_feed_forward(context, matrix(s.x, 2, 64), matrix(s.gate, 2, 96), s.down.view, s.down.view, matrix(out, 2, 64)), Error);
+  EXPECT_THROW(sparse_feed_forward(context, matrix(s.x, 2, 64), matrix(s.gate, 2, 95), s.up.view, s.down.view, matrix(out, 2, 64)), Error);
+  EXPECT_THROW(sparse_feed_forward(context, matrix(s.x, 1, 64), matrix(s.gate, 2, 96), s.up.view, s.down.view, matrix(out, 2, 64)), Error);
+}
+
+}  // namespace
+}  // namespace g3n::test
