@@ -6,7 +6,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
-#include <fstream>
 
 #include "core/arena.h"
 
@@ -174,13 +173,6 @@ double peak(ThreadPool& pool, const Loop& loop) {
 
 double now_seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-std::string cpu_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with("model name")) return line.substr(std::min(line.size(), line.find(':') + 2));
-  return "unknown";
-}
-
 double read_gigabytes_per_second(ThreadPool& pool) {
   std::byte* memory = static_cast<std::byte*>(std::aligned_alloc(size_t{2} << 20, static_cast<size_t>(kReadBytes)));
   if (!memory) return 0;
@@ -199,17 +191,5 @@ double read_gigabytes_per_second(ThreadPool& pool) {
 double fma_f32_gigaflops(ThreadPool& pool) { return peak(pool, fma_loop()); }
 double dot_bf16_gigaflops(ThreadPool& pool) { return peak(pool, dot_loop()); }
 double dot_int8_gigaops(ThreadPool& pool) { return peak(pool, int8_loop()); }
-
-Memory memory_of_this_process() {
-  Memory m;
-  std::ifstream file("/proc/self/status");
-  for (std::string line; std::getline(file, line);) {
-    const auto kilobytes = [&] { return std::strtoll(line.c_str() + line.find(':') + 1, nullptr, 10) * 1024; };
-    if (line.starts_with("VmHWM:")) m.peak = kilobytes();
-    if (line.starts_with("VmRSS:")) m.now = kilobytes();
-    if (line.starts_with("RssAnon:")) m.anonymous = kilobytes();
-  }
-  return m;
-}
 
 }  // namespace g3n::bench

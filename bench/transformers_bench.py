@@ -1,6 +1,7 @@
-"""Hugging Face transformers, measured on demand with the commands of model_bench (bench/README.md), on the CPU.
+"""Hugging Face transformers, measured on demand on the CPU: commands on stdin, one JSON object a line on stdout (run.py drives it).
 
     python transformers_bench.py FOLDER [--type bf16|f32] [--threads N]
+    prefill TYPE TOKENS, decode TYPE CONTEXT STEPS, image TYPE PIXELS, audio TYPE SECONDS, memory
 
 f32: everything but the table of per-layer embeddings, which is only looked up and would not fit into memory (8 GB in float32).
 """

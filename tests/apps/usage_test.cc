@@ -33,7 +33,7 @@ TEST(Help, AloneAndByFlagShowsThreeExamples) {
 }
 
 TEST(Help, EveryCommandHasItsOwn) {
-  for (const char* command : {"run", "chat", "inspect", "tokenize", "trace"}) {
+  for (const char* command : {"run", "chat", "inspect", "tokenize", "trace", "bench"}) {
     const Outcome outcome = run_g3n({command, "--help"});
     EXPECT_EQ(outcome.status, 0) << command;
     EXPECT_THAT(outcome.out, HasSubstr("--model")) << command;
