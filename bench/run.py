@@ -171,7 +171,7 @@ def llama_folder(args) -> pathlib.Path | None:
 
 def python_with_transformers(args) -> str | None:
     for python in filter(None, [args.python, ROOT / "build/bench-venv/bin/python", sys.executable]):
-        if subprocess.run([python, "-c", "import torch, transformers, timm"], capture_output=True).returncode == 0:
+        if shutil.which(python) and subprocess.run([python, "-c", "import torch, transformers, timm"], capture_output=True).returncode == 0:
             return str(python)
     return None
 
