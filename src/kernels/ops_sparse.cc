@@ -16,6 +16,8 @@ constexpr int64_t kFewRows = 32;                      // below it several groups
 // One group's live neurons: of `count` rows, those at entries[first_entry ..]; their neurons and values, or pairs of codes, from first_item on.
 struct Group {
   int64_t first_entry, count, first_item;
+  int64_t of_one, of_two;  // rows with one pair, which come first, and with two pairs, which follow: their number is hard to predict one by one
+  uint32_t neurons;        // those live in any row
 };
 // Values in the form that `down` takes.
 struct LiveValues {
@@ -58,13 +60,16 @@ struct SparseProduct {
     const int64_t neurons = (last - first) * kGroup, pairing = is_quantized(down.dtype) ? 1 : 0;
     std::fill(first_of, first_of + neurons, 0);
     for (int64_t g = first; g < last; ++g) {
-      int64_t entries = 0, items = 0;
+      int64_t entries = 0, items = 0, of_one = 0, of_two = 0;
+      uint32_t any = 0;
       for (int64_t r = 0; r < rows(); ++r) {
         int64_t count = 0;
+        any |= masks_of(g)[r];
         for (uint32_t m = masks_of(g)[r]; m; m &= m - 1, ++count) ++first_of[(g - first) * kGroup + std::countr_zero(m)];
-        entries += count > 0, items += (count + pairing) >> pairing;
+        const int64_t some = (count + pairing) >> pairing;
+        entries += count > 0, items += some, of_one += some == 1, of_two += some == 2;
       }
-      live.groups[g] = {live.entries_taken.fetch_add(entries), entries, live.items_taken.fetch_add(items)};
+      live.groups[g] = {live.entries_taken.fetch_add(entries), entries, live.items_taken.fetch_add(items), of_one, of_two, any};
     }
     int64_t count = 0;
     for (int64_t n = 0; n < neurons; ++n) count += std::exchange(first_of[n], count);
@@ -108,21 +113,28 @@ struct SparseProduct {
     if (ctx.compute == ComputeType::kBF16) ctx.kernels.round_bf16(live.values + g.first_item, live.values + g.first_item, item - g.first_item);
   }
 
-  // Of a row's values as a block of int8 the live ones, in pairs. codes, scales, starts: of this group.
+  // Of a row's values as a block of int8 the live ones, in pairs; rows by their number of pairs. codes, scales, starts: of this group.
   void keep_codes(int64_t group, const int8_t* codes, const float* scales, const int32_t* starts, LiveValues& live) const {
     const Group& g = live.groups[group];
-    LiveRow* entry = live.entries + g.first_entry;
-    NeuronPair* pair = live.pairs + g.first_item;
+    LiveRow* const entries = live.entries + g.first_entry;
+    NeuronPair* const pairs = live.pairs + g.first_item;
+    LiveRow* entry[3] = {entries, entries + g.of_one, entries + g.of_one + g.of_two};
+    NeuronPair* pair[3] = {pairs, pairs + g.of_one, pairs + g.of_one + 2 * g.of_two};
     for (int64_t r = 0; r < rows(); ++r, codes += kGroup) {
-      const NeuronPair* before = pair;
-      for (uint32_t m = masks_of(group)[r]; m;) {
+      uint32_t m = masks_of(group)[r];
+      if (!m) continue;
+      NeuronPair some[kGroup / 2];
+      int count = 0;
+      while (m) {
         const int a = std::countr_zero(m);
         m &= m - 1;
         const int b = m ? std::countr_zero(m) : a;
-        *pair++ = {static_cast<uint8_t>(a), static_cast<uint8_t>(b), codes[a], m ? codes[b] : int8_t{0}};
+        some[count++] = {static_cast<uint8_t>(a), static_cast<uint8_t>(b), codes[a], m ? codes[b] : int8_t{0}};
         m &= m - 1;
       }
-      if (pair > before) *entry++ = {static_cast<int32_t>(r), static_cast<int32_t>(pair - before), scales[r], starts[r]};
+      const int kind = std::min(count, 3) - 1;
+      *entry[kind]++ = {static_cast<int32_t>(r), count, scales[r], starts[r]};
+      pair[kind] = std::copy(some, some + count, pair[kind]);
     }
   }
 
@@ -178,6 +190,7 @@ struct SparseProduct {
         const QuantNeuronSum s{.live = entries,
                                .count = group.count,
                                .pairs = live.pairs + group.first_item,
+                               .neurons = group.neurons,
                                .group = down.data + g * down.step_bytes,
                                .outputs = round_up(down.rows, kNeuronOutputs),
                                .first = col,

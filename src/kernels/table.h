@@ -84,10 +84,11 @@ struct LiveRow {         // a row with live neurons in a group: its values in in
   float scale;
   int32_t start;
 };
-struct QuantNeuronSum {  // one group of 32 neurons: out = fma(scale of the values * scale of w, float(sum of code products over the live neurons), out)
+struct QuantNeuronSum {  // one group of 32 neurons; rows in any order, fastest by number of pairs. out = fma(scale of the values * scale of w, float(sum of code products over the live neurons), out)
   const LiveRow* live;
   int64_t count;
   const NeuronPair* pairs;  // of all these rows, one after the other
+  uint32_t neurons;         // bit by bit, those that occur in pairs
   const void* group;
   int64_t outputs;          // of the weight, rounded up to 128
   int64_t first, width;     // columns; first is a multiple of 64

@@ -44,6 +44,7 @@ struct QuantizedSparse : TableTest {
   static std::vector<float> sums(const KernelTable& t, const WeightView& down, int count, int8_t code, int64_t first, int64_t width) {
     std::vector<LiveRow> live;
     std::vector<NeuronPair> pairs;
+    uint32_t occur = 0;
     for (int row : {0, 2, 4}) {
       const int neurons = row == 2 ? count : row == 0 ? 1 : 4;
       LiveRow entry{row, (neurons + 1) / 2, 0.01f * static_cast<float>(row + 1), 0};
@@ -53,6 +54,7 @@ struct QuantizedSparse : TableTest {
         if (i + 1 < neurons) p.b = static_cast<uint8_t>((i + row + 1) % 32), p.b_code = value(i + 1);
         entry.start -= 8 * (p.a_code + p.b_code);
         pairs.push_back(p);
+        occur |= 1u << p.a | 1u << p.b;
       }
       live.push_back(entry);
     }
@@ -61,7 +63,7 @@ struct QuantizedSparse : TableTest {
     const Guarded<float> before(normal(static_cast<size_t>(5 * width), 10));
     Guarded<float> out(before.values());
     (down.dtype == DType::kQ8_0 ? t.neuron_sum_q8 : t.neuron_sum_q4)(
-        {entries.data(), 3, codes.data(), down.data, round_up(down.rows, kNeuronOutputs), first, width, out.data(), width});
+        {entries.data(), 3, codes.data(), occur, down.data, round_up(down.rows, kNeuronOutputs), first, width, out.data(), width});
     return out.values();
   }
 };

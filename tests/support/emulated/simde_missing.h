@@ -103,6 +103,18 @@ inline simde__m512i cvtepi8_epi32(simde__m128i values) {
   for (int i = 0; i < 16; ++i) wide.at[i] = codes[i];
   return as<simde__m512i>(wide);
 }
+inline simde__m512i cvtepu8_epi16(simde__m256i values) {
+  const Lanes<uint8_t, 32> v = as<Lanes<uint8_t, 32>>(values);
+  H32 wide;
+  for (int i = 0; i < 32; ++i) wide.at[i] = v.at[i];
+  return as<simde__m512i>(wide);
+}
+inline simde__m512i cvtepi16_epi32(simde__m256i values) {
+  const H16 v = as<H16>(values);
+  I16 wide;
+  for (int i = 0; i < 16; ++i) wide.at[i] = static_cast<int16_t>(v.at[i]);
+  return as<simde__m512i>(wide);
+}
 inline simde__m256i cvtepi32_epi16(simde__m512i values) {
   const I16 v = as<I16>(values);
   H16 narrow;
@@ -235,6 +247,8 @@ typedef simde__m512bh __m512bh;
 #define _mm256_mask_storeu_epi16(to, mask, v) emulated::mask_storeu_epi16(to, mask, v)
 #define _mm512_cvtepu16_epi32(v) emulated::cvtepu16_epi32(v)
 #define _mm512_cvtepi8_epi32(v) emulated::cvtepi8_epi32(v)
+#define _mm512_cvtepu8_epi16(v) emulated::cvtepu8_epi16(v)
+#define _mm512_cvtepi16_epi32(v) emulated::cvtepi16_epi32(v)
 #define _mm512_cvtepi32_epi16(v) emulated::cvtepi32_epi16(v)
 #define _mm512_srai_epi32(v, count) emulated::srai_epi32(v, count)
 #define _mm256_cvtph_ps(v) emulated::cvtph256(v)
