@@ -244,7 +244,7 @@ class Report {
                       " heads over " + n(t.num_key_value_heads) + " KV heads of " + n(t.head_dim) + ", ffn " + distinct(t.intermediate_size) + "\n" +
                       "          " + n(t.altup_num_inputs) + " AltUp streams, LAuReL rank " + n(t.laurel_rank) + ", per-layer inputs of " +
                       n(t.hidden_size_per_layer_input) + ", " + n(t.vocab_size) + " ids, " + n(t.max_position_embeddings) + " positions\n";
-    const ProcessorConfig processor = ProcessorConfig::load(c_.folder);
+    const ProcessorConfig processor = ProcessorConfig::load(FileSet::folder(c_.folder));
     out += "vision    " + (c_.has_vision ? "MobileNetV5, pictures of " + n(processor.image_width) + " x " + n(processor.image_height) + " to " +
                                                n(VisionConfig::from(c_.top).soft_tokens_per_image) + " soft tokens"
                                          : std::string("not in this checkpoint")) + "\n";
@@ -254,7 +254,7 @@ class Report {
     } else {
       out += "audio     not in this checkpoint\n";
     }
-    const GenerationConfig generation = GenerationConfig::load(c_.folder, c_.top);
+    const GenerationConfig generation = GenerationConfig::load(FileSet::folder(c_.folder), c_.top);
     out += "sampling  temperature " + format_number(generation.sampling.temperature, 2) + ", top-k " + n(generation.sampling.top_k) + ", top-p " +
            format_number(generation.sampling.top_p, 2) + ", stop ids";
     for (const int32_t id : generation.stop_ids) (out += ' ') += n(id);

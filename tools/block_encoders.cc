@@ -11,16 +11,16 @@
 namespace g3n {
 namespace {
 
-void encode_q4_0(const float* x, uint8_t* out) {
-  const quant::Q4Block block = quant::encode_q4(x);
-  std::memcpy(out, &block.scale, 2);
-  for (int i = 0; i < 16; ++i) out[2 + i] = static_cast<uint8_t>(block.codes[i] | block.codes[16 + i] << 4);
-}
-
-void encode_q8_0(const float* x, uint8_t* out) {
-  const quant::Q8Block block = quant::encode_q8(x);
-  std::memcpy(out, &block.scale, 2);
-  std::memcpy(out + 2, block.codes, 32);
+// 32 values: scale f16, then the codes: two to a byte (Q4_0: values 0..15 in the low nibbles, 16..31 in the high ones), or one.
+void encode_block32(DType dtype, const float* values, uint8_t* out) {
+  float x[32];
+  int8_t codes[32];
+  uint16_t scale;
+  std::copy(values, values + 32, x);
+  dtype == DType::kQ4_0 ? quant::encode_q4(x, scale, codes) : quant::encode_q8(x, scale, codes);
+  std::memcpy(out, &scale, 2);
+  if (dtype == DType::kQ8_0) std::memcpy(out + 2, codes, 32);
+  else for (int i = 0; i < 16; ++i) out[2 + i] = static_cast<uint8_t>((codes[i] + 8) | (codes[16 + i] + 8) << 4);
 }
 
 // 256 values: codes of six bits, a scale of eight bits for 16 of them, one f16 over all: value = d * scale * (code - 32).
@@ -63,8 +63,8 @@ void encode_values(DType dtype, const float* values, int64_t n, std::byte* out) 
       case DType::kF32: store(*values); break;
       case DType::kF16: store(f32_to_f16(*values)); break;
       case DType::kBF16: store(f32_to_bf16(*values)); break;
-      case DType::kQ4_0: encode_q4_0(values, at); break;
-      case DType::kQ8_0: encode_q8_0(values, at); break;
+      case DType::kQ4_0:
+      case DType::kQ8_0: encode_block32(dtype, values, at); break;
       case DType::kQ6_K: encode_q6_k(values, at); break;
       default: throw Error(ErrorCode::kInternal, std::string("no encoder of ") + dtype_name(dtype));
     }

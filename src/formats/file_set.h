@@ -19,10 +19,11 @@ class FileSet {
   // Files inside another file, which `owner` keeps alive.
   FileSet(std::string where, std::map<std::string, std::span<const std::byte>> files, std::shared_ptr<const void> owner);
 
+  const std::string& where() const { return where_; }  // the folder or the file around
   bool has(const std::string& name) const;
   // For messages: "DIR/config.json", "model.g3n: config.json".
   std::string path(const std::string& name) const;
-  // The whole file; valid as long as the set or a copy of it. Throws kNotFound, and kBadFile for a git-lfs pointer.
+  // The whole file without a byte order mark; valid as long as the set or a copy of it. Throws kNotFound, and kBadFile for a git-lfs pointer.
   std::string_view text(const std::string& name) const;
 
  private:

@@ -256,11 +256,12 @@ class MappedTensors : public TensorSource {
 
   // Maps and checks one file; its tensors are given to `take`.
   template <typename F>
-  void add_file(const std::string& path, F&& take) {
+  void add_file(const std::string& path, F&& take, std::map<std::string, std::string>* metadata = nullptr) {
     auto file = std::make_unique<MappedFile>(path);
     SafetensorsContents contents = parse_safetensors(file->bytes(), path);
     files_.push_back(std::move(file));
     for (TensorInfo& tensor : contents.tensors) take(tensor);
+    if (metadata) *metadata = std::move(contents.metadata);
   }
   void insert(TensorInfo& tensor) {
     std::string name = tensor.name;
@@ -389,9 +390,9 @@ std::unique_ptr<TensorSource> open_shards(const std::string& folder, const std::
 
 std::vector<std::string> shards_of_index(const std::string& path) { return unique_shards(read_index(path)); }
 
-std::unique_ptr<TensorSource> open_safetensors_file(const std::string& path) {
+std::unique_ptr<TensorSource> open_safetensors_file(const std::string& path, std::map<std::string, std::string>* metadata) {
   auto source = std::make_unique<MappedTensors>();
-  source->add_file(path, [&](TensorInfo& tensor) { source->insert(tensor); });
+  source->add_file(path, [&](TensorInfo& tensor) { source->insert(tensor); }, metadata);
   return source;
 }
 

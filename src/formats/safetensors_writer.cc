@@ -68,6 +68,13 @@ void SafetensorsWriter::write(size_t index, int64_t offset, std::span<const std:
   file_.write(data_start_ + entries_[index].begin + offset, bytes);
 }
 
+void SafetensorsWriter::set_metadata(const std::string& key, const std::string& value) {
+  const auto found = metadata_.find(key);
+  if (!declared_ || found == metadata_.end() || found->second.size() != value.size()) throw Error(ErrorCode::kInternal, path() + ": metadata '" + key + "' cannot be set now");
+  found->second = value;
+  file_.write(0, header());
+}
+
 // 8 bytes of length and the JSON text, padded with spaces so that the data starts at a multiple of 64.
 std::string SafetensorsWriter::header() const {
   std::string text = "{";

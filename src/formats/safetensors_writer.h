@@ -33,6 +33,8 @@ class SafetensorsWriter {
   void add(const std::string& name, DType dtype, const std::vector<int64_t>& shape, std::span<const std::byte> bytes);
   // Bytes of declared tensor `index` from `offset` on; threads may write different parts at the same time. What is never written is zero.
   void write(size_t index, int64_t offset, std::span<const std::byte> bytes) const;
+  // Another value of the same length for a key of the metadata that was given before. For a writer of declared tensors.
+  void set_metadata(const std::string& key, const std::string& value);
   // Completes the file and gives it its name.
   void finish();
 

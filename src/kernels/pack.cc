@@ -139,6 +139,11 @@ void pack_weight(ThreadPool& pool, const PackSource& source, const WeightView& v
   if (!exact.load()) throw Error(ErrorCode::kInternal, std::string("pack_weight: ") + dtype_name(source.dtype) + " values do not fit bf16 exactly");
 }
 
+void decode_values(DType dtype, const std::byte* data, int64_t n, float* out) {
+  if (is_block_type(dtype)) throw Error(ErrorCode::kUnsupported, std::string("values of ") + dtype_name(dtype) + " cannot be decoded yet");
+  for (int64_t i = 0; i < n; ++i) out[i] = source_value({dtype, data}, i);
+}
+
 float weight_value(const WeightView& view, int64_t row, int64_t col) {
   if (is_quantized(view.dtype)) return quantized_value(view, row, col);
   const std::byte* at = view.data + packed_offset(view, row, col);

@@ -19,6 +19,12 @@ struct PackSource {
 // naming row and block.
 void pack_weight(ThreadPool& pool, const PackSource& source, const WeightView& view, std::byte* out);
 
+// Rows of a table (embeddings), row-major: to q8 (Q8_0 blocks, cols a multiple of 32), bf16 (rounded) or f32, or as they are.
+void pack_table(ThreadPool& pool, const PackSource& source, int64_t rows, int64_t cols, DType dtype, std::byte* out);
+
+// n values of any float or block type (n a multiple of its block).
+void decode_values(DType dtype, const std::byte* data, int64_t n, float* out);
+
 // The value of output `row`, input `col`, from any layout: for tests and tools, slow.
 float weight_value(const WeightView& view, int64_t row, int64_t col);
 

@@ -12,35 +12,56 @@
 namespace g3n {
 namespace {
 
-// One block of 32 inputs of one output: scale and signed codes (q4: value - 8 taken off).
+// One block of 32 inputs of one output: scale and signed codes (of q4, too: the stored code less 8).
 struct Block {
-  uint16_t scale;
-  int8_t codes[32];
+  uint16_t scale = 0;
+  int8_t codes[32] = {};
 };
 
-float source_value(const PackSource& source, int64_t index) {
-  uint32_t bits = 0;
-  const int64_t size = dtype_bytes(source.dtype);
-  std::memcpy(&bits, source.data + index * size, static_cast<size_t>(size));
-  float value;
-  if (source.dtype == DType::kF16) return f16_to_f32(static_cast<uint16_t>(bits));
-  if (source.dtype == DType::kBF16) bits <<= 16;
-  std::memcpy(&value, &bits, 4);
-  return value;
+// 32 values from `index` on, the first n of them there, as f32. Source types: f32, bf16, f16.
+void load_block(const PackSource& source, int64_t index, int64_t n, float (&x)[32]) {
+  if (n < 32) std::fill(x, x + 32, 0.0f);
+  switch (source.dtype) {
+    case DType::kF32: std::memcpy(x, source.data + index * 4, static_cast<size_t>(n) * 4); break;
+    case DType::kBF16: {
+      uint16_t bits[32];
+      std::memcpy(bits, source.data + index * 2, static_cast<size_t>(n) * 2);
+      for (int64_t i = 0; i < n; ++i) x[i] = bf16_to_f32(bits[i]);
+      break;
+    }
+    default: {
+      uint16_t bits[32];
+      std::memcpy(bits, source.data + index * 2, static_cast<size_t>(n) * 2);
+      for (int64_t i = 0; i < n; ++i) x[i] = f16_to_f32(bits[i]);
+    }
+  }
 }
 
-Block encode(DType dtype, const float* x) {
-  Block out;
-  if (dtype == DType::kQ8_0) {
-    const quant::Q8Block b = quant::encode_q8(x);
-    out.scale = b.scale;
-    std::memcpy(out.codes, b.codes, 32);
-  } else {
-    const quant::Q4Block b = quant::encode_q4(x);
-    out.scale = b.scale;
-    for (int i = 0; i < 32; ++i) out.codes[i] = static_cast<int8_t>(b.codes[i] - 8);
+bool is_finite(const float (&x)[32]) {
+  float sum = 0;
+  for (float v : x) sum += v * 0.0f;  // NaN if any is not finite
+  return sum == 0.0f;
+}
+
+// A block of a source: quantised here, or taken as it is from blocks of the same type. False if a value or scale is not finite.
+bool read_block(const PackSource& source, DType dtype, int64_t row, int64_t block, int64_t cols, Block& out) {
+  if (source.dtype == dtype) {
+    const std::byte* at = source.data + (row * (cols / 32) + block) * dtype_bytes(dtype);
+    std::memcpy(&out.scale, at, 2);
+    if (dtype == DType::kQ8_0) std::memcpy(out.codes, at + 2, 32);
+    else
+      for (int i = 0; i < 16; ++i) {
+        out.codes[i] = static_cast<int8_t>(static_cast<int>(at[2 + i] & std::byte{15}) - 8);
+        out.codes[i + 16] = static_cast<int8_t>(static_cast<int>(at[2 + i] >> 4) - 8);
+      }
+    return (out.scale & 0x7c00u) != 0x7c00u;
   }
-  return out;
+  float x[32];
+  load_block(source, row * cols + block * 32, std::min<int64_t>(32, cols - block * 32), x);
+  if (!is_finite(x)) return false;
+  if (dtype == DType::kQ8_0) quant::encode_q8(x, out.scale, out.codes);
+  else quant::encode_q4(x, out.scale, out.codes);
+  return (out.scale & 0x7c00u) != 0x7c00u;
 }
 
 // Where scale and code of (row, col) lie: byte offsets from data; `high`: the upper nibble.
@@ -73,42 +94,151 @@ Place place_of(const WeightView& view, int64_t row, int64_t col) {
   }
 }
 
-void put_block(const WeightView& view, int64_t row, int64_t block, const Block& b, std::byte* out) {
-  std::memcpy(out + place_of(view, row, block * 32).scale, &b.scale, 2);
-  for (int i = 0; i < 32; ++i) {
-    const Place p = place_of(view, row, block * 32 + i);
-    if (view.dtype == DType::kQ4_0) {
-      const std::byte code{static_cast<uint8_t>(b.codes[i] + 8)};
-      out[p.code] |= p.high ? code << 4 : code;
-    } else {
-      out[p.code] = std::byte{static_cast<uint8_t>(b.codes[i] + (view.layout == Layout::kPanels ? 128 : 0))};
+// 16 rows x 64 inputs: a line of scales, then the code lines of both blocks. q4 bytes are written whole, so padding needs no clearing before.
+void put_pair(DType dtype, const Block (&rows)[16][2], std::byte* out) {
+  const bool q4 = dtype == DType::kQ4_0;
+  for (int half = 0; half < 2; ++half) {
+    std::byte* codes = out + 64 + half * (q4 ? 256 : 512);
+    for (int lane = 0; lane < 16; ++lane) {
+      const Block& b = rows[lane][half];
+      std::memcpy(out + (half * 16 + lane) * 2, &b.scale, 2);
+      if (q4) {
+        for (int m = 0; m < 4; ++m)
+          for (int k = 0; k < 4; ++k)
+            codes[m * 64 + lane * 4 + k] = std::byte{static_cast<uint8_t>((b.codes[8 * m + k] + 8) | (b.codes[8 * m + 4 + k] + 8) << 4)};
+      } else {
+        for (int i = 0; i < 32; ++i) codes[i / 4 * 64 + lane * 4 + i % 4] = std::byte{static_cast<uint8_t>(b.codes[i] + 128)};
+      }
     }
   }
+}
+
+// 64 codes of one output (kRows) or of one neuron (kNeurons), as groups of 32 bytes hold them.
+void put_codes(DType dtype, const int8_t* low, const int8_t* high, std::byte* out) {
+  if (dtype == DType::kQ4_0) {
+    for (int i = 0; i < 32; ++i) out[i] = std::byte{static_cast<uint8_t>((low[i] + 8) | (high[i] + 8) << 4)};
+  } else {
+    std::memcpy(out, low, 32);
+    std::memcpy(out + 32, high, 32);
+  }
+}
+
+// Notes the first row whose values cannot be quantised.
+class BadRow {
+ public:
+  void note(int64_t row, int64_t block) {
+    int64_t expected = -1;
+    where_.compare_exchange_strong(expected, row << 24 | block);
+  }
+  void throw_if_any(DType dtype) const {
+    const int64_t w = where_.load();
+    if (w >= 0)
+      throw Error(ErrorCode::kBadFile, "row " + std::to_string(w >> 24) + ", block " + std::to_string(w & 0xffffff) + ": expected finite values that fit " + dtype_name(dtype) + ", found others");
+  }
+
+ private:
+  std::atomic<int64_t> where_{-1};
+};
+
+void pack_panels(ThreadPool& pool, const PackSource& source, const WeightView& view, std::byte* out, BadRow& bad) {
+  const int64_t pairs = round_up(view.cols, kPairCols) / kPairCols, blocks = (view.cols + 31) / 32, pair_bytes = 64 + 2 * (view.dtype == DType::kQ4_0 ? 256 : 512);
+  pool.parallel_for((view.rows + 15) / 16, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t panel = begin; panel < end; ++panel)
+      for (int64_t pair = 0; pair < pairs; ++pair) {
+        Block rows[16][2];
+        for (int64_t lane = 0; lane < std::min<int64_t>(16, view.rows - panel * 16); ++lane)
+          for (int64_t half = 0; half < std::min<int64_t>(2, blocks - pair * 2); ++half)
+            if (!read_block(source, view.dtype, panel * 16 + lane, pair * 2 + half, view.cols, rows[lane][half])) bad.note(panel * 16 + lane, pair * 2 + half);
+        put_pair(view.dtype, rows, out + panel * view.step_bytes + pair * pair_bytes);
+      }
+  });
+}
+
+void pack_rows(ThreadPool& pool, const PackSource& source, const WeightView& view, std::byte* out, BadRow& bad) {
+  const int64_t pairs = round_up(view.cols, kPairCols) / kPairCols, blocks = (view.cols + 31) / 32;
+  const int64_t scales_at = code_bytes(view.dtype, pairs * kPairCols), group = code_bytes(view.dtype, kPairCols);
+  pool.parallel_for(view.rows, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      std::byte* to = out + row * view.step_bytes;
+      std::memset(to + scales_at, 0, static_cast<size_t>(view.step_bytes - scales_at));
+      for (int64_t pair = 0; pair < pairs; ++pair) {
+        Block b[2];
+        for (int64_t half = 0; half < std::min<int64_t>(2, blocks - pair * 2); ++half) {
+          if (!read_block(source, view.dtype, row, pair * 2 + half, view.cols, b[half])) bad.note(row, pair * 2 + half);
+          std::memcpy(to + scales_at + (pair * 2 + half) * 2, &b[half].scale, 2);
+        }
+        put_codes(view.dtype, b[0].codes, b[1].codes, to + pair * group);
+      }
+    }
+  });
+}
+
+// Groups of 32 neurons: 64 outputs are read, then turned round.
+void pack_neurons(ThreadPool& pool, const PackSource& source, const WeightView& view, std::byte* out, BadRow& bad) {
+  const int64_t outputs = round_up(view.rows, kNeuronOutputs), neuron_bytes = code_bytes(view.dtype, outputs), group = code_bytes(view.dtype, kPairCols);
+  pool.parallel_for((view.cols + 31) / 32, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t g = begin; g < end; ++g) {
+      std::byte* to = out + g * view.step_bytes;
+      for (int64_t row = 0; row < outputs; row += kPairCols) {
+        int8_t turned[32][64] = {};
+        for (int64_t i = 0; i < kPairCols; ++i) {
+          Block b;
+          if (row + i < view.rows && !read_block(source, view.dtype, row + i, g, view.cols, b)) bad.note(row + i, g);
+          std::memcpy(to + (row + i) * 2, &b.scale, 2);
+          for (int n = 0; n < 32; ++n) turned[n][i] = b.codes[n];
+        }
+        for (int n = 0; n < 32; ++n) put_codes(view.dtype, turned[n], turned[n] + 32, to + outputs * 2 + n * neuron_bytes + row / kPairCols * group);
+      }
+    }
+  });
 }
 
 }  // namespace
 
 void pack_quantized(ThreadPool& pool, const PackSource& source, const WeightView& view, std::byte* out) {
-  if (source.dtype != DType::kF32 && source.dtype != DType::kBF16 && source.dtype != DType::kF16)
+  const bool same_blocks = source.dtype == view.dtype && view.cols % 32 == 0;
+  if (!same_blocks && source.dtype != DType::kF32 && source.dtype != DType::kBF16 && source.dtype != DType::kF16)
     throw Error(ErrorCode::kInternal, std::string("pack_weight: cannot pack ") + dtype_name(source.dtype) + " as " + dtype_name(view.dtype));
-  const int64_t blocks = (view.cols + 31) / 32;
-  std::memset(out, 0, static_cast<size_t>(packed_bytes(view.dtype, view.layout, view.rows, view.cols)));
-  std::atomic<int64_t> broken{-1};
-  // Blocks of one column of blocks never share bytes with another's in kNeurons; rows do not in the others, but for the 16 of a panel, which are disjoint, too.
-  const bool neurons = view.layout == Layout::kNeurons;
-  pool.parallel_for(neurons ? blocks : view.rows, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t n = begin; n < end; ++n)
-      for (int64_t m = 0; m < (neurons ? view.rows : blocks); ++m) {
-        const int64_t row = neurons ? m : n, block = neurons ? n : m;
-        float x[32] = {};
-        for (int64_t i = 0; i < std::min<int64_t>(32, view.cols - block * 32); ++i) x[i] = source_value(source, row * view.cols + block * 32 + i);
-        const Block b = encode(view.dtype, x);
-        if ((b.scale & 0x7c00u) == 0x7c00u) broken.store(row);
-        put_block(view, row, block, b, out);
+  BadRow bad;
+  if (view.layout == Layout::kPanels) pack_panels(pool, source, view, out, bad);
+  else if (view.layout == Layout::kRows) pack_rows(pool, source, view, out, bad);
+  else pack_neurons(pool, source, view, out, bad);
+  bad.throw_if_any(view.dtype);
+}
+
+void pack_table(ThreadPool& pool, const PackSource& source, int64_t rows, int64_t cols, DType dtype, std::byte* out) {
+  const int64_t from_bytes = dtype_bytes(source.dtype, cols), to_bytes = dtype_bytes(dtype, cols);
+  if (source.dtype == dtype) {
+    std::memcpy(out, source.data, static_cast<size_t>(rows * from_bytes));
+    return;
+  }
+  if (is_block_type(source.dtype) || (dtype != DType::kQ8_0 && dtype != DType::kBF16 && dtype != DType::kF32))
+    throw Error(ErrorCode::kUnsupported, std::string("a table of ") + dtype_name(source.dtype) + " cannot be kept as " + dtype_name(dtype));
+  BadRow bad;
+  pool.parallel_for(rows, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row)
+      for (int64_t block = 0; block * 32 < cols; ++block) {
+        const int64_t n = std::min<int64_t>(32, cols - block * 32);
+        float x[32];
+        load_block(source, row * cols + block * 32, n, x);
+        std::byte* to = out + row * to_bytes;
+        if (dtype == DType::kF32) {
+          std::memcpy(to + block * 128, x, static_cast<size_t>(n) * 4);
+        } else if (dtype == DType::kBF16) {
+          for (int64_t i = 0; i < n; ++i) {
+            const bf16_t bits = f32_to_bf16(x[i]);
+            std::memcpy(to + (block * 32 + i) * 2, &bits, 2);
+          }
+        } else {
+          Block b;
+          if (is_finite(x)) quant::encode_q8(x, b.scale, b.codes);
+          if (!is_finite(x) || (b.scale & 0x7c00u) == 0x7c00u) bad.note(row, block);
+          std::memcpy(to + block * 34, &b.scale, 2);
+          std::memcpy(to + block * 34 + 2, b.codes, 32);
+        }
       }
   });
-  if (broken.load() >= 0)
-    throw Error(ErrorCode::kBadFile, "row " + std::to_string(broken.load()) + " holds values that are not finite or too large for " + dtype_name(view.dtype));
+  bad.throw_if_any(dtype);
 }
 
 float quantized_value(const WeightView& view, int64_t row, int64_t col) {

@@ -1,14 +1,12 @@
 #include "model/generation_config.h"
 
-#include <filesystem>
-
 #include "g3n/error.h"
 
 namespace g3n {
 
-GenerationConfig GenerationConfig::load(const std::string& folder, const Config& top) {
-  const std::string path = folder + "/generation_config.json";
-  const Config c = std::filesystem::exists(path) ? Config::load(path) : Config::empty(path);
+GenerationConfig GenerationConfig::load(const FileSet& files, const Config& top) {
+  const std::string name = "generation_config.json", path = files.path(name);
+  const Config c = files.has(name) ? Config::parse(std::string(files.text(name)), path) : Config::empty(path);
   GenerationConfig g;
   g.sampling.temperature = c.number("temperature", g.sampling.temperature);
   g.sampling.top_k = static_cast<int>(c.integer("top_k", g.sampling.top_k, 0, INT32_MAX));

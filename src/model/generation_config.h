@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "formats/file_set.h"
 #include "formats/json_config.h"
 #include "g3n/options.h"
 
@@ -15,7 +16,7 @@ struct GenerationConfig {
 
   // A folder without the file: temperature 1, top-k 64, top-p 0.95, stops 1 and 106. Keys missing from the file take these, too; stop ids
   // are then those of config.json, if it has any.
-  static GenerationConfig load(const std::string& folder, const Config& top);
+  static GenerationConfig load(const FileSet& files, const Config& top);
 };
 
 }  // namespace g3n

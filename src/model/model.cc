@@ -1,15 +1,15 @@
 #include "model/model.h"
 
-#include <filesystem>
 #include <fstream>
 
 #include "audio/mel.h"
-#include "formats/checkpoint_folder.h"
 #include "g3n/error.h"
 #include "media/audio.h"
 #include "media/image.h"
 #include "tokenizer/chat_template.h"
 #include "vision/preprocess.h"
+#include "weights/bundle_loader.h"
+#include "weights/loader.h"
 
 namespace g3n {
 namespace {
@@ -42,51 +42,52 @@ MediaIds MediaIds::from(const Config& top) {
   return m;
 }
 
-Gemma3n::Gemma3n(std::string folder, Config config) : folder_(std::move(folder)), config_(std::move(config)), text_(TextConfig::from(config_)) {}
+Gemma3n::Gemma3n(Checkpoint checkpoint) : checkpoint_(std::move(checkpoint)), text_(TextConfig::from(checkpoint_.config)) {}
 
-std::unique_ptr<Gemma3n> Gemma3n::load(const std::string& folder, ThreadPool& pool, const ModelLoadOptions& options) {
-  check_model_folder(folder);
-  std::unique_ptr<Gemma3n> model(new Gemma3n(folder, Config::load(folder + "/config.json")));
+std::unique_ptr<Gemma3n> Gemma3n::load(const std::string& path, ThreadPool& pool, const ModelLoadOptions& options) {
+  std::unique_ptr<Gemma3n> model(new Gemma3n(open_checkpoint(path)));
   model->pool_ = &pool;
   model->log_ = options.log;
-  model->generation_ = GenerationConfig::load(folder, model->config_);
-  model->processor_ = ProcessorConfig::load(folder);
-  model->media_ids_ = MediaIds::from(model->config_);
-  model->source_ = open_safetensors_folder(folder);
-  model->load_tokenizer();
+  model->recipe_ = options.recipe;
+  model->media_ids_ = MediaIds::from(model->config());
+  if (model->checkpoint_.bundle && !options.recipe.keeps_all())
+    throw Error(ErrorCode::kInvalidArgument, path + ": this bundle was packed as " + model->recipe() + ": expected no other recipe, got " + options.recipe.name());
+  if (model->checkpoint_.chat_template && !is_known_chat_template(*model->checkpoint_.chat_template))
+    model->log_.warn(path + ": the chat template of this checkpoint is not one that g3n knows; the built-in Gemma 3n template is used");
   model->check_tensors();
   if (!options.weights) return model;
 
-  Loader loader(model->source_, {.pool = pool, .progress = options.on_progress, .components = {"model.language_model."}});
-  model->text_.bind(loader);
-  if (options.on_memory) options.on_memory(loader.bytes().packed, available_bytes());
-  model->text_store_ = loader.finish();
+  model->on_progress_ = options.on_progress;
+  const std::unique_ptr<WeightReader> reader = model->reader({"model.language_model."}, false);
+  model->on_progress_ = nullptr;
+  model->text_.bind(*reader);
+  if (options.on_memory && reader->bytes().packed > 0) options.on_memory(reader->bytes().packed, available_bytes());
+  model->text_store_ = reader->finish();
   return model;
 }
 
-void Gemma3n::load_tokenizer() {
-  if (!Tokenizer::is_in(folder_)) return;
-  tokenizer_ = Tokenizer::load(folder_);
-  const std::optional<std::string> chat_template = find_chat_template(folder_);
-  if (chat_template && !is_known_chat_template(*chat_template))
-    log_.warn(folder_ + ": the chat template of this checkpoint is not one that g3n knows; the built-in Gemma 3n template is used");
+std::unique_ptr<WeightReader> Gemma3n::reader(const std::vector<std::string>& components, bool check_only) const {
+  if (checkpoint_.bundle) return std::make_unique<BundleLoader>(checkpoint_.bundle);
+  return std::make_unique<Loader>(checkpoint_.source, LoaderOptions{.pool = *pool_, .progress = on_progress_, .log = check_only ? log_ : Log{}, .components = components,
+                                                                    .recipe = recipe_, .check_only = check_only});
 }
 
 // Binds everything once without reading a weight, so that one error names all that is wrong.
 void Gemma3n::check_tensors() {
-  Loader loader(source_, {.pool = *pool_, .log = log_, .check_only = true});
+  const std::unique_ptr<WeightReader> all = reader({}, true);
+  WeightReader& loader = *all;
   TextModel text(text_.config());
   text.bind(loader);
   has_vision_ = VisionTower::present(loader);
-  has_audio_ = AudioTower::present(AudioConfig::from(config_), loader);
+  has_audio_ = AudioTower::present(AudioConfig::from(config()), loader);
   if (has_vision_) {
-    VisionTower vision(VisionConfig::from(config_));
+    VisionTower vision(VisionConfig::from(config()));
     vision.bind(loader);
     if (vision.stem_bias_missing())
-      log_.warn(folder_ + ": the vision tower has no conv_stem.conv.bias: this looks like the first upload of Gemma 3n, whose vision weights are defective");
+      log_.warn(path() + ": the vision tower has no conv_stem.conv.bias: this looks like the first upload of Gemma 3n, whose vision weights are defective");
   }
   if (has_audio_) {
-    AudioTower audio(AudioConfig::from(config_));
+    AudioTower audio(AudioConfig::from(config()));
     audio.bind(loader);
   }
   loader.check();
@@ -97,30 +98,30 @@ int64_t Gemma3n::packed_bytes() const {
 }
 
 const Tokenizer& Gemma3n::tokenizer() const {
-  if (!tokenizer_)
-    throw Error(ErrorCode::kUnsupported, folder_ + ": this needs a tokenizer: expected tokenizer.model or tokenizer.json beside config.json, found neither");
-  return *tokenizer_;
+  if (!checkpoint_.tokenizer)
+    throw Error(ErrorCode::kUnsupported, path() + ": this needs a tokenizer: expected tokenizer.model or tokenizer.json beside config.json, found neither");
+  return *checkpoint_.tokenizer;
 }
 
 const VisionTower& Gemma3n::vision() {
-  if (!has_vision_) throw Error(ErrorCode::kUnsupported, folder_ + ": this checkpoint has no vision tower: images cannot be read");
+  if (!has_vision_) throw Error(ErrorCode::kUnsupported, path() + ": this checkpoint has no vision tower: images cannot be read");
   if (!vision_) {
-    auto tower = std::make_unique<VisionTower>(VisionConfig::from(config_));
-    Loader loader(source_, {.pool = *pool_, .components = {"model.vision_tower.", "model.embed_vision."}});
-    tower->bind(loader);
-    vision_store_ = loader.finish();
+    auto tower = std::make_unique<VisionTower>(VisionConfig::from(config()));
+    const std::unique_ptr<WeightReader> weights = reader({"model.vision_tower.", "model.embed_vision."}, false);
+    tower->bind(*weights);
+    vision_store_ = weights->finish();
     vision_ = std::move(tower);
   }
   return *vision_;
 }
 
 const AudioTower& Gemma3n::audio() {
-  if (!has_audio_) throw Error(ErrorCode::kUnsupported, folder_ + ": this checkpoint has no audio tower: sounds cannot be heard");
+  if (!has_audio_) throw Error(ErrorCode::kUnsupported, path() + ": this checkpoint has no audio tower: sounds cannot be heard");
   if (!audio_) {
-    auto tower = std::make_unique<AudioTower>(AudioConfig::from(config_));
-    Loader loader(source_, {.pool = *pool_, .components = {"model.audio_tower.", "model.embed_audio."}});
-    tower->bind(loader);
-    audio_store_ = loader.finish();
+    auto tower = std::make_unique<AudioTower>(AudioConfig::from(config()));
+    const std::unique_ptr<WeightReader> weights = reader({"model.audio_tower.", "model.embed_audio."}, false);
+    tower->bind(*weights);
+    audio_store_ = weights->finish();
     audio_ = std::move(tower);
   }
   return *audio_;
@@ -138,10 +139,10 @@ SoftTokens Gemma3n::encode_image(Context& ctx, const ImagePart& image) {
   if (const auto* ready = std::get_if<SoftTokens>(&image.source)) return checked(*ready, media_ids_.image_soft_tokens, "image");
   const VisionTower& tower = vision();
   const auto* file = std::get_if<MediaBytes>(&image.source);
-  const Pixels pixels = resize_image(file ? decode_image(file->bytes, file->name) : std::get<Pixels>(image.source), processor_.image_width, processor_.image_height);
+  const Pixels pixels = resize_image(file ? decode_image(file->bytes, file->name) : std::get<Pixels>(image.source), checkpoint_.processor.image_width, checkpoint_.processor.image_height);
   ArenaScope scope(ctx.arena);
   const View<float, 3> map{ctx.arena.take<float>(int64_t{3} * pixels.width * pixels.height), {pixels.height, pixels.width, 3}};
-  to_float(pixels, processor_.rescale_factor, map.data);
+  to_float(pixels, checkpoint_.processor.rescale_factor, map.data);
   return encode_pixels(ctx, tower, map);
 }
 
@@ -156,8 +157,8 @@ SoftTokens Gemma3n::encode_audio(Context& ctx, const AudioPart& audio_part) {
   const AudioTower& tower = audio();
   const auto* file = std::get_if<MediaBytes>(&audio_part.source);
   const Samples samples = file ? decode_audio(file->bytes, file->name) : std::get<Samples>(audio_part.source);
-  check_clip(processor_.mel, samples.pcm, file ? file->name : "audio");
-  const LogMel mel = log_mel(processor_.mel, samples.pcm);
+  check_clip(checkpoint_.processor.mel, samples.pcm, file ? file->name : "audio");
+  const LogMel mel = log_mel(checkpoint_.processor.mel, samples.pcm);
   SoftTokens out{media_ids_.audio_soft_tokens, std::vector<float>(media_ids_.audio_soft_tokens * text_.config().hidden_size)};
   tower.forward(ctx, {mel.values.data(), {mel.frames, mel.mels}}, mel.valid, {out.values.data(), {out.rows, text_.config().hidden_size}});
   return out;

@@ -1,4 +1,4 @@
-// Gemma3n: a checkpoint folder put together: configs, tokenizer, text model, and the two encoders, which are loaded when media first come.
+// Gemma3n: a checkpoint put together: configs, tokenizer, text model, and the two encoders, which are loaded when media first come.
 #pragma once
 #include <functional>
 #include <memory>
@@ -11,12 +11,11 @@
 #include "formats/json_config.h"
 #include "formats/tensor_source.h"
 #include "g3n/message.h"
-#include "model/generation_config.h"
-#include "model/processor_config.h"
+#include "model/checkpoint.h"
 #include "text/text_model.h"
-#include "tokenizer/tokenizer.h"
 #include "vision/vision_tower.h"
-#include "weights/loader.h"
+#include "weights/recipe.h"
+#include "weights/weight_reader.h"
 
 namespace g3n {
 
@@ -32,6 +31,7 @@ struct MediaIds {
 
 struct ModelLoadOptions {
   bool weights = true;  // false: configs and tokenizer only
+  Recipe recipe{};      // formats that weights get while they are packed; not for bundles, whose weights are packed
   Log log;
   std::function<void(int64_t needed_bytes, int64_t free_bytes)> on_memory;
   std::function<void(int64_t done_bytes, int64_t total_bytes)> on_progress;
@@ -39,24 +39,26 @@ struct ModelLoadOptions {
 
 class Gemma3n {
  public:
-  // folder: a Hugging Face checkpoint. Every missing, surplus or misshapen tensor of all parts is reported before anything is packed.
-  static std::unique_ptr<Gemma3n> load(const std::string& folder, ThreadPool& pool, const ModelLoadOptions& options);
+  // path: a Hugging Face folder, a .g3n bundle or a GGUF file. Every missing, surplus or misshapen tensor of all parts is reported before anything is packed.
+  static std::unique_ptr<Gemma3n> load(const std::string& path, ThreadPool& pool, const ModelLoadOptions& options);
 
-  const std::string& folder() const { return folder_; }
-  const Config& config() const { return config_; }
+  const std::string& path() const { return checkpoint_.path; }
+  const Config& config() const { return checkpoint_.config; }
   const TextModel& text() const { return text_; }
-  const GenerationConfig& generation() const { return generation_; }
-  const ProcessorConfig& processor() const { return processor_; }
+  const GenerationConfig& generation() const { return checkpoint_.generation; }
+  const ProcessorConfig& processor() const { return checkpoint_.processor; }
   const MediaIds& media_ids() const { return media_ids_; }
   int64_t packed_bytes() const;
+  // What the weights are kept in: the recipe's name, or that of the bundle's.
+  const std::string& recipe() const { return checkpoint_.bundle ? checkpoint_.bundle->recipe() : recipe_.name(); }
 
-  bool has_tokenizer() const { return tokenizer_ != nullptr; }
+  bool has_tokenizer() const { return checkpoint_.tokenizer != nullptr; }
   const Tokenizer& tokenizer() const;  // throws kUnsupported if there is none
   bool has_vision() const { return has_vision_; }
   bool has_audio() const { return has_audio_; }
 
   // Pixels a side of images before the vision tower; the checkpoint's own unless set.
-  void set_image_size(int size) { processor_.image_width = processor_.image_height = size; }
+  void set_image_size(int size) { checkpoint_.processor.image_width = checkpoint_.processor.image_height = size; }
 
   // An id whose embedding comes from an encoder's own table: at or above the first side vocabulary.
   bool is_side_id(int32_t id) const { return id >= media_ids_.vision_offset && id < media_ids_.audio_offset + media_ids_.audio_vocab; }
@@ -72,21 +74,18 @@ class Gemma3n {
   const AudioTower& audio();    // loads it
 
  private:
-  Gemma3n(std::string folder, Config config);
-  void load_tokenizer();
+  explicit Gemma3n(Checkpoint checkpoint);
+  std::unique_ptr<WeightReader> reader(const std::vector<std::string>& components, bool check_only) const;
   void check_tensors();
   SoftTokens encode_pixels(Context& ctx, const VisionTower& tower, View<const float, 3> pixels) const;
   SoftTokens checked(const SoftTokens& tokens, int64_t rows, const char* what) const;
 
-  std::string folder_;
-  Config config_;
+  Checkpoint checkpoint_;
   ThreadPool* pool_ = nullptr;
   Log log_;
-  std::shared_ptr<const TensorSource> source_;
-  GenerationConfig generation_;
-  ProcessorConfig processor_;
+  Recipe recipe_;
+  std::function<void(int64_t, int64_t)> on_progress_;  // while the text model is packed
   MediaIds media_ids_;
-  std::unique_ptr<Tokenizer> tokenizer_;
   TextModel text_;
   WeightStore text_store_;
   bool has_vision_ = false, has_audio_ = false;

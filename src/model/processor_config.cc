@@ -1,7 +1,6 @@
 #include "model/processor_config.h"
 
 #include <cmath>
-#include <filesystem>
 
 #include "g3n/error.h"
 
@@ -52,16 +51,17 @@ void read_audio(const Config& c, MelConfig& m) {
 
 }  // namespace
 
-ProcessorConfig ProcessorConfig::load(const std::string& folder) {
+ProcessorConfig ProcessorConfig::load(const FileSet& files) {
   ProcessorConfig out;
-  const std::string flat = folder + "/preprocessor_config.json", nested = folder + "/processor_config.json";
-  if (std::filesystem::exists(flat)) {
-    const Config c = Config::load(flat);
+  const auto read = [&](const std::string& name) { return Config::parse(std::string(files.text(name)), files.path(name)); };
+  const std::string flat = "preprocessor_config.json", nested = "processor_config.json";
+  if (files.has(flat)) {
+    const Config c = read(flat);
     read_image(c, out);
     read_audio(c, out.mel);
   }
-  if (std::filesystem::exists(nested)) {
-    const Config c = Config::load(nested);
+  if (files.has(nested)) {
+    const Config c = read(nested);
     if (c.has("image_processor")) read_image(c.object("image_processor"), out);
     if (c.has("feature_extractor")) read_audio(c.object("feature_extractor"), out.mel);
   }

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "audio/mel.h"
+#include "formats/file_set.h"
 #include "formats/json_config.h"
 
 namespace g3n {
@@ -14,7 +15,7 @@ struct ProcessorConfig {
 
   // Missing files or keys: the values of vision.md 1 and audio.md 1. Throws kUnsupported for settings that change pixels in a way that
   // no Gemma 3n checkpoint asks for (do_normalize, another filter).
-  static ProcessorConfig load(const std::string& folder);
+  static ProcessorConfig load(const FileSet& files);
 };
 
 }  // namespace g3n

@@ -49,7 +49,7 @@ Engine::Impl::Impl(const EngineOptions& options)
     : machine(options.threads, best_kernels(), options.compute == Compute::kBF16 ? ComputeType::kBF16 : ComputeType::kF32), chunk(options.chunk),
       kv(cache_type(options.kv_cache, machine.compute())), has_weights(options.load_weights) {
   const auto start = std::chrono::steady_clock::now();
-  ModelLoadOptions load{.weights = options.load_weights, .log = Log(options.on_warning), .on_memory = options.on_memory, .on_progress = options.on_progress};
+  ModelLoadOptions load{.weights = options.load_weights, .recipe = Recipe::named(options.quantize), .log = Log(options.on_warning), .on_memory = options.on_memory, .on_progress = options.on_progress};
   const std::string folder = find_model(options);
   model = Gemma3n::load(folder, machine.pool(), load);
   if (options.image_size) model->set_image_size(options.image_size);

@@ -147,20 +147,15 @@ std::string text_of(std::span<const Segment> segments) {
   return text;
 }
 
-std::optional<std::string> find_chat_template(const std::string& folder) {
-  const auto text_of_file = [](const MappedFile& file) {
-    return std::string_view(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-  };
-  std::error_code ignored;
-  const std::string jinja = folder + "/chat_template.jinja";
-  if (std::filesystem::is_regular_file(jinja, ignored)) return std::string(text_of_file(MappedFile(jinja)));
-  for (const char* name : {"/chat_template.json", "/tokenizer_config.json"}) {
-    const std::string path = folder + name;
-    if (!std::filesystem::is_regular_file(path, ignored)) continue;
-    if (auto found = read_tokenizer_config(text_of_file(MappedFile(path)), path).chat_template) return found;
+std::optional<std::string> find_chat_template(const FileSet& files) {
+  if (files.has("chat_template.jinja")) return std::string(files.text("chat_template.jinja"));
+  for (const char* name : {"chat_template.json", "tokenizer_config.json"}) {
+    if (!files.has(name)) continue;
+    if (auto found = read_tokenizer_config(files.text(name), files.path(name)).chat_template) return found;
   }
   return std::nullopt;
 }
+std::optional<std::string> find_chat_template(const std::string& folder) { return find_chat_template(FileSet::folder(folder)); }
 
 bool is_known_chat_template(std::string_view jinja) {
   const std::uint64_t digest = digest_of(jinja);

@@ -50,6 +50,7 @@ std::string text_of(std::span<const Segment> segments);
 
 // The template a checkpoint folder brings (chat_template.jinja, chat_template.json or tokenizer_config.json), if any.
 std::optional<std::string> find_chat_template(const std::string& folder);
+std::optional<std::string> find_chat_template(const FileSet& files);
 
 // Does this template render as `render` does? Known by digest; indentation and line ends do not count. For any other the caller should say
 // once that the built-in template is used.

@@ -1,10 +1,8 @@
 // Loading a vocabulary from a folder, and the two steps of encoding: added tokens, then Bpe for what is between them.
 #include "tokenizer/tokenizer.h"
 
-#include <filesystem>
 #include <unordered_set>
 
-#include "core/mapped_file.h"
 #include "g3n/error.h"
 #include "tokenizer/sentencepiece_file.h"
 #include "tokenizer/stream_decoder.h"
@@ -34,24 +32,6 @@ constexpr NamedToken kNamedTokens[] = {
     {"eoa_token", "<end_of_audio>", &SpecialTokens::audio_end},
 };
 
-bool is_file(const std::string& path) {
-  std::error_code ignored;
-  return std::filesystem::is_regular_file(path, ignored);
-}
-
-// A whole file as text; a git-lfs pointer is called by that name.
-class TextFile {
- public:
-  explicit TextFile(const std::string& path) : file_(path) {
-    if (text().starts_with("version https://git-lfs"))
-      throw Error(ErrorCode::kBadFile, path + ": expected a tokenizer, found a git-lfs pointer; fetch the file itself with `git lfs pull`");
-  }
-  std::string_view text() const { return {reinterpret_cast<const char*>(file_.bytes().data()), file_.bytes().size()}; }
-
- private:
-  MappedFile file_;
-};
-
 // A tokenizer.model does not say for all its control tokens that they are such (the turn tokens of Gemma's are user-defined): known names
 // decide.
 void mark_special(Vocabulary& vocabulary) {
@@ -75,23 +55,23 @@ void merge_added(Vocabulary& vocabulary, const std::vector<AddedToken>& more) {
   add_tokens(vocabulary, std::move(all));
 }
 
-Vocabulary load_vocabulary(const std::string& folder) {
-  const std::string model = folder + "/tokenizer.model", json = folder + "/tokenizer.json", config_file = folder + "/tokenizer_config.json";
-  const bool has_model = is_file(model), has_json = is_file(json);
+Vocabulary load_vocabulary(const FileSet& files) {
+  const std::string model = "tokenizer.model", json = "tokenizer.json", config_file = "tokenizer_config.json";
+  const bool has_model = files.has(model), has_json = files.has(json);
   if (!has_model && !has_json)
-    throw Error(ErrorCode::kNotFound, folder + ": expected tokenizer.model or tokenizer.json to turn text into ids, found neither");
+    throw Error(ErrorCode::kNotFound, files.where() + ": expected tokenizer.model or tokenizer.json to turn text into ids, found neither");
   TokenizerConfig config;
-  if (is_file(config_file)) config = read_tokenizer_config(TextFile(config_file).text(), config_file);
+  if (files.has(config_file)) config = read_tokenizer_config(files.text(config_file), files.path(config_file));
   if (!has_model) {
-    Vocabulary vocabulary = read_tokenizer_json(TextFile(json).text(), json);
+    Vocabulary vocabulary = read_tokenizer_json(files.text(json), files.path(json));
     vocabulary.names = std::move(config.names);
     return vocabulary;
   }
-  Vocabulary vocabulary = read_sentencepiece(TextFile(model).text(), model);
+  Vocabulary vocabulary = read_sentencepiece(files.text(model), files.path(model));
   vocabulary.names = std::move(config.names);
   mark_special(vocabulary);
   if (has_json) {
-    merge_added(vocabulary, read_added_tokens(TextFile(json).text(), json));
+    merge_added(vocabulary, read_added_tokens(files.text(json), files.path(json)));
   } else if (!config.added.empty()) {
     merge_added(vocabulary, config.added);
   }
@@ -100,9 +80,11 @@ Vocabulary load_vocabulary(const std::string& folder) {
 
 }  // namespace
 
-bool Tokenizer::is_in(const std::string& folder) { return is_file(folder + "/tokenizer.model") || is_file(folder + "/tokenizer.json"); }
+bool Tokenizer::is_in(const FileSet& files) { return files.has("tokenizer.model") || files.has("tokenizer.json"); }
+bool Tokenizer::is_in(const std::string& folder) { return is_in(FileSet::folder(folder)); }
 
-std::unique_ptr<Tokenizer> Tokenizer::load(const std::string& folder) { return std::make_unique<Tokenizer>(load_vocabulary(folder)); }
+std::unique_ptr<Tokenizer> Tokenizer::load(const FileSet& files) { return std::make_unique<Tokenizer>(load_vocabulary(files)); }
+std::unique_ptr<Tokenizer> Tokenizer::load(const std::string& folder) { return load(FileSet::folder(folder)); }
 
 Tokenizer::Tokenizer(Vocabulary vocabulary)
     : vocabulary_(std::move(vocabulary)),

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "g3n/message.h"
+#include "formats/file_set.h"
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/vocabulary.h"
@@ -41,10 +42,12 @@ class Tokenizer {
  public:
   // Is there a tokenizer.model or tokenizer.json in this folder?
   static bool is_in(const std::string& folder);
+  static bool is_in(const FileSet& files);
 
   // tokenizer.model if it is there (with the added tokens of tokenizer.json or tokenizer_config.json beside it), else tokenizer.json.
   // Throws kNotFound when the folder has neither, kBadFile or kUnsupported for files that are broken or not of Gemma's kind.
   static std::unique_ptr<Tokenizer> load(const std::string& folder);
+  static std::unique_ptr<Tokenizer> load(const FileSet& files);
 
   // Throws kBadFile for an unsound vocabulary.
   explicit Tokenizer(Vocabulary vocabulary);

@@ -15,7 +15,6 @@
 
 namespace g3n {
 
-inline constexpr const char* kBundleFormat = "g3n bundle";
 inline constexpr int kBundleVersion = 1;
 // Names in a bundle: a weight by its canonical name, a table with this behind it (embed_tokens is both), a small file with this in front.
 inline constexpr const char* kTableEnding = "@table";

@@ -3,35 +3,27 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <vector>
 
 #include "formats/safetensors.h"
 #include "g3n/error.h"
 #include "kernels/pack.h"
+#include "weights/problems.h"
 #include "weights/tensor_names.h"
 
 namespace g3n {
 namespace {
 
-constexpr size_t kListed = 20;             // problems spelled out
 constexpr int64_t kGrain = 1 << 16;        // elements per run of a loop over a tensor
 constexpr int64_t kReadAhead = 256 << 20;  // bytes
+constexpr int64_t kPartBytes = 32 << 20;   // of the source of a streamed tensor that is packed at once
+constexpr int64_t kSmallModel = 100'000'000;  // parameters
 const std::string kText = "model.language_model.";
 
 bool is_float(DType type) { return type == DType::kF32 || type == DType::kBF16 || type == DType::kF16; }
 
-// [out, in, 1, 1] and [out, in] are the same matrix; exporters differ.
-Shape without_trailing_ones(Shape shape) {
-  while (shape.size() > 1 && shape.back() == 1) shape.pop_back();
-  return shape;
-}
-// For vectors, leading ones as well ([1, channels, 1, 1]).
-Shape without_ones(Shape shape) {
-  std::erase(shape, 1);
-  return shape;
-}
-bool same_shape(const Shape& want, const Shape& got) {
-  return without_trailing_ones(want) == without_trailing_ones(got) || (want.size() == 1 && without_ones(want) == without_ones(got));
-}
+// Routers and coefficients work in f32 whatever their stored type is.
+bool is_exact(const std::string& name) { return name.find(".altup.") != std::string::npos; }
 
 template <typename T>
 T load_as(const std::byte* data, int64_t index) {
@@ -67,7 +59,12 @@ void reorder_taps(ThreadPool& pool, const std::byte* from, std::byte* to, int64_
 }  // namespace
 
 Loader::Loader(std::shared_ptr<const TensorSource> source, LoaderOptions options)
-    : source_(std::move(source)), options_(std::move(options)), tensors_(canonical_tensors(*source_)), store_(source_) {}
+    : source_(std::move(source)), options_(std::move(options)), tensors_(canonical_tensors(*source_)), store_(source_) {
+  int64_t parameters = 0;
+  for (const auto& [name, tensor] : tensors_)
+    if (__builtin_add_overflow(parameters, element_count(tensor->shape), &parameters)) parameters = INT64_MAX;
+  small_model_ = parameters < kSmallModel;
+}
 
 Loader::~Loader() = default;
 
@@ -89,7 +86,7 @@ const TensorInfo* Loader::take(const std::string& name, const Shape& shape, bool
     problems_.push_back(where + ": expected shape " + shape_text(shape) + ", found " + shape_text(tensor.shape));
     return nullptr;
   }
-  if (!is_float(tensor.dtype)) {
+  if (!is_float(tensor.dtype) && !is_block_type(tensor.dtype)) {
     problems_.push_back(where + ": expected BF16, F32 or F16, found " + dtype_name(tensor.dtype));
     return nullptr;
   }
@@ -98,12 +95,20 @@ const TensorInfo* Loader::take(const std::string& name, const Shape& shape, bool
 
 std::byte* Loader::allocate(int64_t bytes) {
   bytes_.packed += bytes;
-  return options_.check_only ? nullptr : store_.allocate(bytes);
+  return options_.check_only || options_.stream ? nullptr : store_.allocate(bytes);
 }
 
-// The stored type; f16 has no kernels, so it becomes bf16 where that is exact, else f32.
-DType Loader::packed_dtype(const TensorInfo& tensor) const {
-  if (tensor.dtype != DType::kF16) return tensor.dtype;
+// What the recipe says; else the stored type, but f16 has no kernels: it becomes bf16 where that is exact, else f32.
+DType Loader::packed_dtype(const std::string& name, const TensorInfo& tensor, int64_t cols, Layout& layout) const {
+  if (is_block_type(tensor.dtype)) {
+    if (is_exact(name)) return DType::kF32;
+    if (is_quantized(tensor.dtype)) return tensor.dtype;
+    if (layout != Layout::kPanels) return DType::kF32;
+    layout = Layout::kBlocks;
+    return tensor.dtype;
+  }
+  const DType wanted = options_.recipe.format(name, tensor.dtype, cols, small_model_);
+  if (wanted != DType::kF16) return wanted;
   if (options_.check_only) return DType::kF32;
   std::atomic<bool> exact{true};
   options_.pool.parallel_for(element_count(tensor.shape), kGrain, [&](int64_t begin, int64_t end) {
@@ -113,6 +118,11 @@ DType Loader::packed_dtype(const TensorInfo& tensor) const {
   return exact ? DType::kBF16 : DType::kF32;
 }
 
+void Loader::add_task(const TensorInfo* tensor, PackedTensor what, std::byte* out, int64_t taps) {
+  what.bytes = bytes_of(what);
+  tasks_.push_back({.tensor = tensor, .what = std::move(what), .out = out, .taps = taps});
+}
+
 void Loader::on_matrix(const std::string& name, WeightView& member, const Shape& shape, Layout layout) {
   member = {};
   member.layout = layout;
@@ -120,12 +130,16 @@ void Loader::on_matrix(const std::string& name, WeightView& member, const Shape&
   member.cols = element_count(shape, 1);
   const TensorInfo* tensor = take(name, shape, false);
   if (!tensor) return;
-  member.dtype = packed_dtype(*tensor);
-  member.step_bytes = packed_step_bytes(member.dtype, layout, member.rows, member.cols);
-  const int64_t bytes = packed_bytes(member.dtype, layout, member.rows, member.cols);
-  std::byte* out = allocate(bytes);
+  member.dtype = packed_dtype(name, *tensor, member.cols, member.layout);
+  member.step_bytes = packed_step_bytes(member.dtype, member.layout, member.rows, member.cols);
+  if (member.layout == Layout::kBlocks && !options_.stream) {  // read where it lies
+    member.data = options_.check_only ? nullptr : tensor->data;
+    bytes_.mapped += tensor->bytes;
+    return;
+  }
+  std::byte* out = allocate(packed_bytes(member.dtype, member.layout, member.rows, member.cols));
   member.data = out;
-  tasks_.push_back({.tensor = tensor, .out = out, .view = member, .taps = element_count(shape, std::min<size_t>(2, shape.size()))});
+  add_task(tensor, {name, PackedKind::kMatrix, member.dtype, member.layout, shape}, out, element_count(shape, std::min<size_t>(2, shape.size())));
 }
 
 void Loader::on_vector(const std::string& name, View<const float, 1>& member, const Shape& shape, bool optional) {
@@ -135,7 +149,7 @@ void Loader::on_vector(const std::string& name, View<const float, 1>& member, co
   const int64_t size = element_count(shape);
   std::byte* out = allocate(size * 4);
   member = {reinterpret_cast<const float*>(out), {size}};
-  tasks_.push_back({.tensor = tensor, .out = out, .view = {}});
+  add_task(tensor, {name, PackedKind::kVector, DType::kF32, Layout::kRows, shape}, out, 1);
 }
 
 void Loader::on_depthwise(const std::string& name, View<const float, 2>& member, const Shape& shape) {
@@ -145,7 +159,7 @@ void Loader::on_depthwise(const std::string& name, View<const float, 2>& member,
   const int64_t channels = shape[0], taps = element_count(shape, 1);
   std::byte* out = allocate(channels * taps * 4);
   member = {reinterpret_cast<const float*>(out), {taps, channels}};
-  tasks_.push_back({.tensor = tensor, .out = out, .view = {}, .taps = taps, .channels = channels});
+  add_task(tensor, {name, PackedKind::kDepthwise, DType::kF32, Layout::kRows, shape}, out, taps);
 }
 
 void Loader::on_table(const std::string& name, TableView& member, const Shape& shape) {
@@ -155,9 +169,15 @@ void Loader::on_table(const std::string& name, TableView& member, const Shape& s
   const TensorInfo* tensor = take(name, shape, false);
   if (!tensor) return;
   member.dtype = tensor->dtype;
+  if (options_.stream) {
+    const DType dtype = options_.recipe.format(name + kTableEnding, tensor->dtype, member.cols, small_model_);
+    const bool whole_blocks = member.cols % dtype_facts(dtype).block_values == 0;
+    add_task(tensor, {name + kTableEnding, PackedKind::kTable, whole_blocks ? dtype : tensor->dtype, Layout::kRows, shape}, nullptr, 1);
+    return;
+  }
   member.data = options_.check_only ? nullptr : tensor->data;
   bytes_.mapped += tensor->bytes;
-  if (reinterpret_cast<uintptr_t>(tensor->data) % static_cast<uintptr_t>(dtype_bytes(tensor->dtype)) == 0) return;
+  if (is_block_type(tensor->dtype) || reinterpret_cast<uintptr_t>(tensor->data) % static_cast<uintptr_t>(dtype_bytes(tensor->dtype)) == 0) return;
   // A header of odd length: elements are not aligned in the file, so this table is copied.
   std::byte* out = allocate(tensor->bytes);
   if (!out) return;
@@ -167,40 +187,81 @@ void Loader::on_table(const std::string& name, TableView& member, const Shape& s
 
 void Loader::on_ignored(const std::string& name, const Shape&) { seen_.insert(name); }
 
-void Loader::run_matrix(const Task& task) {
-  const WeightView& view = task.view;
-  const int64_t size = dtype_bytes(task.tensor->dtype);
-  PackSource from{task.tensor->dtype, task.tensor->data};
-  Buffer<std::byte> copy;
-  if (task.taps > 1) {
-    copy = Buffer<std::byte>(task.tensor->bytes);
-    reorder_taps(options_.pool, from.data, copy.data(), view.rows, view.cols / task.taps, task.taps, size);
-    from.data = copy.data();
-  } else if (reinterpret_cast<uintptr_t>(from.data) % static_cast<uintptr_t>(size) != 0) {
-    copy = Buffer<std::byte>(task.tensor->bytes);
-    std::memcpy(copy.data(), from.data, static_cast<size_t>(task.tensor->bytes));
-    from.data = copy.data();
-  }
-  pack_weight(options_.pool, from, view, task.out);
-}
-
-void Loader::run_f32(const Task& task) {
-  float* out = reinterpret_cast<float*>(task.out);
-  const TensorInfo& tensor = *task.tensor;
-  if (task.channels == 0) {
-    const int64_t count = element_count(tensor.shape);
-    for (int64_t i = 0; i < count; ++i) out[i] = element(tensor.dtype, tensor.data, i);
+void Loader::run_matrix(const Task& task, int64_t first, int64_t rows, std::byte* out) {
+  const int64_t cols = element_count(task.what.shape, 1), row_bytes = dtype_bytes(task.tensor->dtype, cols);
+  const WeightView view{.dtype = task.what.dtype, .layout = task.what.layout, .rows = rows, .cols = cols,
+                        .step_bytes = packed_step_bytes(task.what.dtype, task.what.layout, rows, cols)};
+  PackSource from{task.tensor->dtype, task.tensor->data + first * row_bytes};
+  if (view.layout == Layout::kBlocks) {
+    std::memcpy(out, from.data, static_cast<size_t>(rows * row_bytes));
     return;
   }
-  for (int64_t c = 0; c < task.channels; ++c)
-    for (int64_t t = 0; t < task.taps; ++t) out[t * task.channels + c] = element(tensor.dtype, tensor.data, c * task.taps + t);
+  Buffer<std::byte> copy;
+  const int64_t count = rows * cols;
+  if (is_block_type(from.dtype) && from.dtype != view.dtype) {
+    copy = Buffer<std::byte>(count * 4);
+    float* values = reinterpret_cast<float*>(copy.data());
+    options_.pool.parallel_for(rows, 16, [&](int64_t begin, int64_t end) {
+      decode_values(from.dtype, from.data + begin * row_bytes, (end - begin) * cols, values + begin * cols);
+    });
+    from = {DType::kF32, copy.data()};
+  } else if (from.dtype == DType::kF32 && view.dtype == DType::kBF16) {  // a recipe asks for less than the file has
+    Buffer<std::byte> rounded(count * 2);
+    pack_table(options_.pool, from, rows, cols, DType::kBF16, rounded.data());
+    copy = std::move(rounded);
+    from = {DType::kBF16, copy.data()};
+  }
+  const int64_t size = is_block_type(from.dtype) ? 1 : dtype_bytes(from.dtype);
+  if (task.taps > 1) {
+    Buffer<std::byte> reordered(count * size);
+    reorder_taps(options_.pool, from.data, reordered.data(), rows, cols / task.taps, task.taps, size);
+    copy = std::move(reordered);
+    from.data = copy.data();
+  } else if (reinterpret_cast<uintptr_t>(from.data) % static_cast<uintptr_t>(size) != 0) {
+    copy = Buffer<std::byte>(rows * row_bytes);
+    std::memcpy(copy.data(), from.data, static_cast<size_t>(rows * row_bytes));
+    from.data = copy.data();
+  }
+  try {
+    pack_weight(options_.pool, from, view, out);
+  } catch (const Error& e) {
+    throw Error(e.code(), task.tensor->file + ": " + task.tensor->name + ": " + e.what());
+  }
 }
 
-void Loader::run(const Task& task) {
-  if (task.view.rows > 0) {
-    run_matrix(task);
-  } else {
-    run_f32(task);
+void Loader::run_table(const Task& task, int64_t first, int64_t rows, std::byte* out) {
+  const int64_t cols = element_count(task.what.shape, 1), row_bytes = dtype_bytes(task.tensor->dtype, cols);
+  try {
+    pack_table(options_.pool, {task.tensor->dtype, task.tensor->data + first * row_bytes}, rows, cols, task.what.dtype, out);
+  } catch (const Error& e) {
+    throw Error(e.code(), task.tensor->file + ": " + task.tensor->name + ": " + e.what());
+  }
+}
+
+void Loader::run_f32(const Task& task, std::byte* bytes) {
+  float* out = reinterpret_cast<float*>(bytes);
+  const TensorInfo& tensor = *task.tensor;
+  const int64_t count = element_count(tensor.shape);
+  std::vector<float> decoded;
+  if (is_block_type(tensor.dtype)) {
+    decoded.resize(static_cast<size_t>(count));
+    decode_values(tensor.dtype, tensor.data, count, decoded.data());
+  }
+  const auto value = [&](int64_t i) { return decoded.empty() ? element(tensor.dtype, tensor.data, i) : decoded[static_cast<size_t>(i)]; };
+  const int64_t channels = task.what.shape[0];
+  if (task.what.kind == PackedKind::kVector) {
+    for (int64_t i = 0; i < count; ++i) out[i] = value(i);
+    return;
+  }
+  for (int64_t c = 0; c < channels; ++c)
+    for (int64_t t = 0; t < task.taps; ++t) out[t * channels + c] = value(c * task.taps + t);
+}
+
+void Loader::run(const Task& task, int64_t first, int64_t rows, std::byte* out) {
+  switch (task.what.kind) {
+    case PackedKind::kMatrix: return run_matrix(task, first, rows, out);
+    case PackedKind::kTable: return run_table(task, first, rows, out);
+    default: return run_f32(task, out);
   }
 }
 
@@ -226,18 +287,13 @@ void Loader::warn_surplus() const {
 }
 
 void Loader::check() const {
-  if (!problems_.empty()) {
-    std::string text;
-    for (size_t i = 0; i < std::min(problems_.size(), kListed); ++i) text += (i ? "; " : "") + problems_[i];
-    if (problems_.size() > kListed) text += "; and " + std::to_string(problems_.size() - kListed) + " more";
-    throw Error(ErrorCode::kBadFile, std::to_string(problems_.size()) + (problems_.size() == 1 ? " tensor does" : " tensors do") + " not fit: " + text);
-  }
+  throw_problems(problems_);
   warn_surplus();
 }
 
 WeightStore Loader::finish() {
   check();
-  if (options_.check_only) throw Error(ErrorCode::kInternal, "a loader that only checks has nothing to give");
+  if (options_.check_only || options_.stream) throw Error(ErrorCode::kInternal, "a loader that keeps nothing has nothing to give");
   int64_t total = 0, done = 0;
   for (const Task& task : tasks_) total += task.tensor->bytes;
   int64_t asked = 0;
@@ -249,13 +305,52 @@ WeightStore Loader::finish() {
       source_->will_need(*tasks_[next].tensor);
       asked += tasks_[next].tensor->bytes;
     }
-    run(task);
+    run(task, 0, task.what.shape[0], task.out);
     source_->drop(*task.tensor);
     done += task.tensor->bytes;
   }
   if (options_.progress) options_.progress(done, total);
   tasks_.clear();
   return std::move(store_);
+}
+
+std::vector<PackedTensor> Loader::plan() const {
+  std::vector<PackedTensor> out;
+  for (const Task& task : tasks_) out.push_back(task.what);
+  return out;
+}
+
+void Loader::pack_each(const std::function<void(size_t, int64_t, std::span<const std::byte>)>& use) {
+  int64_t total = 0, done = 0;
+  for (const Task& task : tasks_) total += task.tensor->bytes;
+  std::vector<std::byte> buffer;
+  for (size_t i = 0; i < tasks_.size(); ++i) {
+    const Task& task = tasks_[i];
+    const int64_t rows = task.what.shape[0], row_bytes = std::max<int64_t>(1, task.tensor->bytes / std::max<int64_t>(rows, 1));
+    const bool in_parts = task.what.kind == PackedKind::kTable || (task.what.kind == PackedKind::kMatrix && task.what.layout != Layout::kNeurons && task.taps == 1);
+    const int64_t part = in_parts ? round_up(std::max<int64_t>(kPartBytes / row_bytes, 1), kPanelRows) : rows;
+    int64_t offset = 0;
+    for (int64_t first = 0; first < rows; first += part) {
+      const int64_t count = std::min(part, rows - first);
+      PackedTensor piece = task.what;
+      piece.shape[0] = count;
+      TensorInfo behind = *task.tensor;  // the next part, read while this one is packed
+      behind.data += std::min(first + count, rows) * row_bytes;
+      behind.bytes = std::max<int64_t>(0, std::min(part, rows - first - count)) * row_bytes;
+      if (behind.bytes > 0) source_->will_need(behind);
+      else if (i + 1 < tasks_.size()) source_->will_need(*tasks_[i + 1].tensor);
+      buffer.resize(static_cast<size_t>(bytes_of(piece)));
+      run(task, first, count, buffer.data());
+      use(i, offset, buffer);
+      offset += static_cast<int64_t>(buffer.size());
+      TensorInfo used = *task.tensor;
+      used.data += first * row_bytes;
+      used.bytes = count * row_bytes;
+      source_->drop(used);
+      done += used.bytes;
+      if (options_.progress) options_.progress(done, total);
+    }
+  }
 }
 
 }  // namespace g3n

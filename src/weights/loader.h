@@ -1,5 +1,5 @@
-// Loader: the Binder that fills a model's members from a checkpoint. Members get their views while the model binds; finish() reports
-// everything that does not fit at once, and only then packs, tensor by tensor, giving file pages back as it goes.
+// Loader: packs the tensors of a checkpoint. Members get their views while the model binds; finish() reports everything that does not fit at once,
+// and only then packs, tensor by tensor, giving file pages back as it goes.
 //   Loader loader(source, {.pool = pool, .components = {"model.language_model."}});
 //   model.bind(loader);
 //   WeightStore store = loader.finish();
@@ -8,14 +8,16 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "core/log.h"
 #include "core/thread_pool.h"
 #include "formats/tensor_source.h"
-#include "weights/binder.h"
-#include "weights/weight_store.h"
+#include "weights/bundle.h"
+#include "weights/recipe.h"
+#include "weights/weight_reader.h"
 
 namespace g3n {
 
@@ -26,29 +28,28 @@ struct LoaderOptions {
   // Canonical beginnings that this model answers for: surplus tensors under others are not its business. Empty: the whole checkpoint.
   // Names of no known component (lm_head.weight) belong to "model.language_model.".
   std::vector<std::string> components{};
+  Recipe recipe{};  // formats of the packed weights
   // Only check(): nothing is allocated and no value is read; the members' views stay null.
   bool check_only = false;
+  // pack_each() instead of finish(): nothing is kept, the members' views stay null; tables follow the recipe, too.
+  bool stream = false;
 };
 
-class Loader : public Binder {
+class Loader : public WeightReader {
  public:
   Loader(std::shared_ptr<const TensorSource> source, LoaderOptions options);
   ~Loader() override;
 
   Shape shape_of(const std::string& name) const override;
 
-  struct Bytes {
-    int64_t packed = 0;  // memory that finish() fills
-    int64_t mapped = 0;  // tables, read from the file when needed
-  };
-  // What the bound tensors take, known before finish().
-  Bytes bytes() const { return bytes_; }
+  Bytes bytes() const override { return bytes_; }
+  void check() const override;
+  WeightStore finish() override;
 
-  // After bind. Error{kBadFile} lists every missing, misshapen and wrongly typed tensor (the first 20 and a count); surplus tensors are
-  // one warning.
-  void check() const;
-  // check(), then packs everything. Once. After an Error the members' views are dangling: the model is to be thrown away.
-  WeightStore finish();
+  // Of a streaming loader: what pack_each will give, in order.
+  std::vector<PackedTensor> plan() const;
+  // Packs one tensor after the other, big ones in parts: use(index in plan, offset, bytes), ascending.
+  void pack_each(const std::function<void(size_t, int64_t, std::span<const std::byte>)>& use);
 
  protected:
   void on_matrix(const std::string& name, WeightView& member, const Shape& shape, Layout layout) override;
@@ -61,24 +62,28 @@ class Loader : public Binder {
   // One tensor to be filled in.
   struct Task {
     const TensorInfo* tensor;
-    std::byte* out;
-    WeightView view;         // a matrix; rows is 0 for the others
+    PackedTensor what;
+    std::byte* out = nullptr;
     int64_t taps = 1;        // kh * kw of a convolution or depthwise filter
-    int64_t channels = 0;    // of a depthwise filter; 0: plain f32
   };
-  // The tensor if it is there with that shape and a float type; else the problem is noted and null returned.
+  // The tensor if it is there with that shape and a type that can be read; else the problem is noted and null returned.
   const TensorInfo* take(const std::string& name, const Shape& shape, bool optional);
-  DType packed_dtype(const TensorInfo& tensor) const;
-  // Memory for a tensor of the store; null when only checking.
+  // Type and layout that a matrix gets.
+  DType packed_dtype(const std::string& name, const TensorInfo& tensor, int64_t cols, Layout& layout) const;
+  // Memory for a tensor of the store; null when nothing is kept.
   std::byte* allocate(int64_t bytes);
-  void run(const Task& task);
-  void run_matrix(const Task& task);
-  void run_f32(const Task& task);
+  void add_task(const TensorInfo* tensor, PackedTensor what, std::byte* out, int64_t taps);
+  // Output rows first .. first + rows of a task into `out`; all of it for vectors and neurons.
+  void run(const Task& task, int64_t first, int64_t rows, std::byte* out);
+  void run_matrix(const Task& task, int64_t first, int64_t rows, std::byte* out);
+  void run_table(const Task& task, int64_t first, int64_t rows, std::byte* out);
+  void run_f32(const Task& task, std::byte* out);
   void warn_surplus() const;
 
   std::shared_ptr<const TensorSource> source_;
   LoaderOptions options_;
   std::map<std::string, const TensorInfo*> tensors_;  // by canonical name
+  bool small_model_ = false;                          // fewer than 100 million parameters
   std::set<std::string> seen_;
   std::vector<std::string> problems_;
   std::vector<Task> tasks_;

@@ -7,20 +7,15 @@
 
 namespace g3n::quant {
 
-struct Q8Block {
-  uint16_t scale;   // f16
-  int8_t codes[32];
-};
+inline constexpr float kRoundingMagic = 12582912.0f;  // 1.5 * 2^23: adding and taking it off rounds to the nearest integer, ties to even
 
-// As Q8_0 is made: the largest magnitude gets code 127. A block whose scale would not be finite in f16 keeps an infinite scale: the caller checks.
-inline Q8Block encode_q8(const float* x) {
+// As Q8_0 is made: the largest magnitude gets code 127. Values are finite; a scale that f16 cannot hold becomes infinite: the caller checks.
+inline void encode_q8(const float (&x)[32], uint16_t& scale, int8_t (&codes)[32]) {
   float most = 0.0f;
-  for (int i = 0; i < 32; ++i) most = std::fmax(most, std::fabs(x[i]));  // callers check that values are finite
-  Q8Block b;
-  const float scale = most / 127.0f, inverse = scale != 0.0f ? 1.0f / scale : 0.0f;
-  b.scale = f32_to_f16(scale);
-  for (int i = 0; i < 32; ++i) b.codes[i] = static_cast<int8_t>(std::nearbyint(x[i] * inverse));
-  return b;
+  for (float v : x) most = std::fabs(v) > most ? std::fabs(v) : most;
+  const float step = most / 127.0f, inverse = step > 0x1p-120f ? 1.0f / step : 0.0f;
+  scale = f32_to_f16(step);
+  for (int i = 0; i < 32; ++i) codes[i] = static_cast<int8_t>(static_cast<int>(x[i] * inverse + kRoundingMagic - kRoundingMagic));
 }
 
 }  // namespace g3n::quant

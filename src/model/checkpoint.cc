@@ -1,0 +1,42 @@
+#include "model/checkpoint.h"
+
+#include <filesystem>
+
+#include "formats/checkpoint_folder.h"
+#include "tokenizer/chat_template.h"
+
+namespace g3n {
+namespace {
+
+// What folders and bundles share: all but the weights.
+Checkpoint read_files(const std::string& path, FileSet files) {
+  Config config = Config::parse(std::string(files.text("config.json")), files.path("config.json"));
+  GenerationConfig generation = GenerationConfig::load(files, config);
+  ProcessorConfig processor = ProcessorConfig::load(files);
+  return {.path = path,
+          .config = std::move(config),
+          .generation = std::move(generation),
+          .processor = std::move(processor),
+          .tokenizer = Tokenizer::is_in(files) ? Tokenizer::load(files) : nullptr,
+          .chat_template = find_chat_template(files),
+          .source = nullptr,
+          .bundle = nullptr,
+          .files = std::move(files)};
+}
+
+}  // namespace
+
+Checkpoint open_checkpoint(const std::string& path) {
+  if (std::filesystem::is_regular_file(path) && Bundle::is_bundle(path)) {
+    const std::shared_ptr<const Bundle> bundle = Bundle::open(path);
+    Checkpoint checkpoint = read_files(path, bundle->files());
+    checkpoint.bundle = bundle;
+    return checkpoint;
+  }
+  check_model_folder(path);
+  Checkpoint checkpoint = read_files(path, FileSet::folder(path));
+  checkpoint.source = open_safetensors_folder(path);
+  return checkpoint;
+}
+
+}  // namespace g3n

@@ -1,0 +1,21 @@
+// The keys of a GGUF text file as the configs of a Hugging Face folder, for all its writers since June 2025 (spec: gguf.md 2 and 3): what a
+// writer left out comes from the shapes of the tensors, or is what Gemma 3n has.
+#pragma once
+#include <cstdint>
+
+#include "formats/gguf.h"
+#include "formats/json_config.h"
+#include "model/generation_config.h"
+
+namespace g3n {
+
+struct GgufConfigs {
+  Config config;                // as config.json
+  GenerationConfig generation;
+  int64_t text_vocab = 0;       // ids below are text; rows of the per-layer table behind it mean nothing
+};
+
+// Throws kBadFile for keys that contradict each other or the tensors, kUnsupported for a model that Gemma 3n's code does not compute.
+GgufConfigs read_gguf_configs(const GgufFile& file);
+
+}  // namespace g3n
