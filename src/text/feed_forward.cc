@@ -1,6 +1,7 @@
 #include "text/feed_forward.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/ops.h"
 
@@ -12,8 +13,14 @@ constexpr int64_t kRowsAtOnce = 256;
 void FeedForward::bind(Binder& bind, const TextConfig& config, int64_t layer) {
   layer_ = layer;
   const double sparsity = config.activation_sparsity_pattern[layer];
-  sparse_ = sparsity > 0;
-  cutoff_ = sparse_ ? static_cast<float>(inverse_normal_cdf(sparsity)) : 0.0f;
+  if (config.activation_sparsity_multiplier.empty()) {
+    sparse_ = sparsity > 0;
+    cutoff_ = sparse_ ? static_cast<float>(inverse_normal_cdf(sparsity)) : 0.0f;
+  } else {
+    const double multiplier = config.activation_sparsity_multiplier[layer];
+    sparse_ = std::isfinite(multiplier);
+    cutoff_ = sparse_ ? static_cast<float>(multiplier) : 0.0f;
+  }
   const int64_t ffn = config.intermediate_size[layer], hidden = config.hidden_size;
   bind.matrix("mlp.gate_proj.weight", gate_proj, {ffn, hidden});
   bind.matrix("mlp.up_proj.weight", up_proj, {ffn, hidden}, sparse_ ? Layout::kRows : Layout::kPanels);

@@ -45,6 +45,15 @@ std::vector<double> read_sparsity(const Config& c, int64_t layers) {
   return pattern;
 }
 
+std::vector<double> read_multipliers(const Config& c, int64_t layers) {
+  const std::vector<double> multipliers = c.numbers("activation_sparsity_multiplier");
+  if (!multipliers.empty() && static_cast<int64_t>(multipliers.size()) != layers)
+    c.fail("activation_sparsity_multiplier", "a list of " + std::to_string(layers) + " numbers (num_hidden_layers)");
+  for (double m : multipliers)
+    if (!(m < INFINITY)) c.fail("activation_sparsity_multiplier", "finite numbers, or -Infinity for a dense layer");
+  return multipliers;
+}
+
 // Both schema generations: rope_theta and rope_local_base_freq, or rope_parameters per layer type.
 void read_rope(const Config& c, TextConfig& out) {
   out.rope_theta = c.number("rope_theta", 1e6);
@@ -92,6 +101,7 @@ TextConfig TextConfig::from(const Config& top) {
   t.layer_types = read_layer_types(c, t.num_hidden_layers);
   t.intermediate_size = read_widths(c, t.num_hidden_layers);
   t.activation_sparsity_pattern = read_sparsity(c, t.num_hidden_layers);
+  t.activation_sparsity_multiplier = read_multipliers(c, t.num_hidden_layers);
   read_rope(c, t);
   if (t.head_dim % 2) c.fail("head_dim", "an even number");
   if (t.num_attention_heads % t.num_key_value_heads) c.fail("num_key_value_heads", "a divisor of num_attention_heads");

@@ -33,6 +33,8 @@ struct TextConfig {
   std::vector<LayerType> layer_types;              // [layers]
   std::vector<int64_t> intermediate_size;          // [layers]
   std::vector<double> activation_sparsity_pattern; // [layers], 0: dense
+  // [layers], or empty: standard deviations above the mean, in place of the pattern's quantile; -inf: dense. GGUF files have these.
+  std::vector<double> activation_sparsity_multiplier;
 
   // From the top-level object of config.json, or from a text-only export where the keys are at the top. Throws kBadFile, kUnsupported.
   static TextConfig from(const Config& top);
