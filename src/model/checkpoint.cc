@@ -3,6 +3,8 @@
 #include <filesystem>
 
 #include "formats/checkpoint_folder.h"
+#include "formats/file_kind.h"
+#include "model/gguf_checkpoint.h"
 #include "tokenizer/chat_template.h"
 
 namespace g3n {
@@ -33,6 +35,7 @@ Checkpoint open_checkpoint(const std::string& path) {
     checkpoint.bundle = bundle;
     return checkpoint;
   }
+  if (std::filesystem::is_regular_file(path) && file_kind_of(path) == FileKind::kGguf) return open_gguf_checkpoint(path);
   check_model_folder(path);
   Checkpoint checkpoint = read_files(path, FileSet::folder(path));
   checkpoint.source = open_safetensors_folder(path);

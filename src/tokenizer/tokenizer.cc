@@ -32,8 +32,8 @@ constexpr NamedToken kNamedTokens[] = {
     {"eoa_token", "<end_of_audio>", &SpecialTokens::audio_end},
 };
 
-// A tokenizer.model does not say for all its control tokens that they are such (the turn tokens of Gemma's are user-defined): known names
-// decide.
+}  // namespace
+
 void mark_special(Vocabulary& vocabulary) {
   for (AddedToken& token : vocabulary.added)
     for (const NamedToken& named : kNamedTokens) {
@@ -41,6 +41,8 @@ void mark_special(Vocabulary& vocabulary) {
       if (token.text == named.literal || (name != vocabulary.names.end() && token.text == name->second)) token.is_special = true;
     }
 }
+
+namespace {
 
 // Tokens of tokenizer.json (tokenizer_config.json) replace those of tokenizer.model by id and by text.
 void merge_added(Vocabulary& vocabulary, const std::vector<AddedToken>& more) {

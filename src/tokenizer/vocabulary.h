@@ -47,4 +47,8 @@ bool is_space_run(std::string_view text);
 // Puts added tokens into the pieces (also behind their end) in place of what stands there.
 void add_tokens(Vocabulary& vocabulary, std::vector<AddedToken> added);
 
+// Files do not say for all control tokens that they are such (the turn tokens of tokenizer.model are user-defined), or say it of others: the names
+// that Gemma uses (and vocabulary.names) decide.
+void mark_special(Vocabulary& vocabulary);
+
 }  // namespace g3n

@@ -1,0 +1,12 @@
+// A GGUF file opened as a checkpoint: configs, tokenizer and tensors out of one file (or its shards).
+#pragma once
+#include <string>
+
+#include "model/checkpoint.h"
+
+namespace g3n {
+
+// Throws as GgufFile, and kUnsupported for a model of another architecture or a file that holds the vision and audio towers alone.
+Checkpoint open_gguf_checkpoint(const std::string& path);
+
+}  // namespace g3n
