@@ -25,6 +25,16 @@ bool read_word(const char* const (&words)[N], const std::string& word, E& out) {
   return false;
 }
 
+// Is there code that reads such a tensor? Rows of blocks are whole blocks.
+bool can_be_read(const PackedTensor& t) {
+  const bool whole_blocks = is_block_type(t.dtype) && element_count(t.shape, 1) % dtype_facts(t.dtype).block_values == 0;
+  switch (t.kind) {
+    case PackedKind::kMatrix: return t.layout == Layout::kBlocks ? whole_blocks : t.dtype == DType::kF32 || t.dtype == DType::kBF16 || is_quantized(t.dtype);
+    case PackedKind::kTable: return t.layout == Layout::kRows && (whole_blocks || t.dtype == DType::kF32 || t.dtype == DType::kBF16 || t.dtype == DType::kF16);
+    default: return t.layout == Layout::kRows && t.dtype == DType::kF32;
+  }
+}
+
 }  // namespace
 
 std::string format_name(DType dtype) {
@@ -65,9 +75,9 @@ PackedTensor parse_description(const std::string& name, const std::string& text)
     t.shape.push_back(extent);
     begin = end + 1;
   }
-  if (!good || t.shape.size() > 4)
+  if (good) t.dtype = *dtype;
+  if (!good || t.shape.size() > 4 || !can_be_read(t))
     throw Error(ErrorCode::kBadFile, name + ": expected a description such as 'matrix q4 panels 8192,2048', found '" + text + "'");
-  t.dtype = *dtype;
   return t;
 }
 
@@ -76,7 +86,7 @@ int64_t bytes_of(const PackedTensor& t) {
   if (count > (int64_t{1} << 40)) return INT64_MAX;  // nothing that large is written, and no product below overflows
   switch (t.kind) {
     case PackedKind::kMatrix: return packed_bytes(t.dtype, t.layout, rows, cols);
-    case PackedKind::kTable: return rows * dtype_bytes(t.dtype, round_up(cols, dtype_facts(t.dtype).block_values));
+    case PackedKind::kTable: return rows * dtype_bytes(t.dtype, cols);
     default: return count * 4;
   }
 }

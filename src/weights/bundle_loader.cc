@@ -39,14 +39,13 @@ void BundleLoader::on_matrix(const std::string& name, WeightView& member, const 
   const Bundle::Entry* entry = take(name, PackedKind::kMatrix, shape, false);
   if (!entry) return;
   const bool blocks = entry->what.layout == Layout::kBlocks && layout == Layout::kPanels;
-  const DType dtype = entry->what.dtype;
-  if ((entry->what.layout != layout && !blocks) || (!blocks && dtype != DType::kF32 && dtype != DType::kBF16 && !is_quantized(dtype))) {
-    problems_.push_back(bundle_->path() + ": " + name + ": expected another layout or format, found '" + describe(entry->what) + "'");
+  if (entry->what.layout != layout && !blocks) {
+    problems_.push_back(bundle_->path() + ": " + name + ": expected another layout, found '" + describe(entry->what) + "'");
     return;
   }
-  member.dtype = dtype;
+  member.dtype = entry->what.dtype;
   member.layout = entry->what.layout;
-  member.step_bytes = packed_step_bytes(dtype, member.layout, member.rows, member.cols);
+  member.step_bytes = packed_step_bytes(member.dtype, member.layout, member.rows, member.cols);
   member.data = entry->bytes->data;
 }
 
