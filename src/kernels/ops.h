@@ -38,9 +38,10 @@ void sparse_feed_forward(Context& ctx,
 // ---- tables (embeddings): row-major, as in the file ---------------------------------------------------------------------------------
 
 struct TableView {
-  DType dtype = DType::kBF16;  // f32, bf16 or f16
+  DType dtype = DType::kBF16;  // f32, bf16, f16 or a block type (rows of whole blocks)
   int64_t rows = 0, cols = 0;
   const std::byte* data = nullptr;
+  bool through_q8 = false;     // values as q8 would keep them: what a bundle packed from this table gives. Plain types, cols a multiple of 32
 };
 // out[i] = table[ids[i]][first_col .. first_col + out.dim[1]) * scale; ids are in range.
 void gather_rows(Context& ctx, const TableView& table, std::span<const int32_t> ids, int64_t first_col, float scale, View<float, 2> out);

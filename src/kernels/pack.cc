@@ -140,6 +140,14 @@ void pack_weight(ThreadPool& pool, const PackSource& source, const WeightView& v
 }
 
 void decode_values(DType dtype, const std::byte* data, int64_t n, float* out) {
+  if (dtype == DType::kQ8_0) {
+    for (int64_t block = 0; block * 32 < n; ++block, data += 34) {
+      uint16_t scale;
+      std::memcpy(&scale, data, 2);
+      for (int64_t i = 0; i < 32; ++i) out[block * 32 + i] = f16_to_f32(scale) * static_cast<float>(static_cast<int8_t>(data[2 + i]));
+    }
+    return;
+  }
   if (is_block_type(dtype)) throw Error(ErrorCode::kUnsupported, std::string("values of ") + dtype_name(dtype) + " cannot be decoded yet");
   for (int64_t i = 0; i < n; ++i) out[i] = source_value({dtype, data}, i);
 }

@@ -143,5 +143,40 @@ TEST(GatherRows, ReadsEveryType) {
   EXPECT_THROW(gather_rows(context, {DType::kF32, 5, 10, reinterpret_cast<const std::byte*>(values.data())}, beyond, 0, 1.0f, matrix(out, 1, 3)), Error);
 }
 
+// Any columns of rows in q8 blocks; and plain rows seen through q8, which are the same bits.
+TEST(GatherRows, Q8BlocksAndWhatTheyWereMadeOf) {
+  const int64_t rows = 9, cols = 96;
+  std::vector<float> values = normal(rows * cols, 5);
+  std::vector<bf16_t> bf16(values.size());
+  for (size_t i = 0; i < values.size(); ++i) bf16[i] = f32_to_bf16(values[i]), values[i] = bf16_to_f32(bf16[i]);
+  TestContext context(2);
+  std::vector<std::byte> blocks(static_cast<size_t>(dtype_bytes(DType::kQ8_0, rows * cols)));
+  pack_table(context.pool, {DType::kBF16, reinterpret_cast<const std::byte*>(bf16.data())}, rows, cols, DType::kQ8_0, blocks.data());
+  const int32_t ids[] = {8, 0, 3};
+  for (const auto& [first, count] : {std::pair<int64_t, int64_t>{0, 96}, {32, 32}, {31, 2}, {5, 7}, {40, 56}, {95, 1}}) {
+    std::vector<float> want(static_cast<size_t>(3 * count)), got = want, through = want, through_f32 = want;
+    for (int64_t i = 0; i < 3 * count; ++i) {
+      const int64_t col = first + i % count;
+      const std::byte* block = &blocks[static_cast<size_t>((ids[i / count] * cols + col) / 32 * 34)];
+      uint16_t scale;
+      std::memcpy(&scale, block, 2);
+      want[i] = f16_to_f32(scale) * static_cast<float>(static_cast<int8_t>(block[2 + col % 32])) * 3.5f;
+      EXPECT_NEAR(want[i], values[ids[i / count] * cols + col] * 3.5f, 0.06f);
+    }
+    gather_rows(context, {DType::kQ8_0, rows, cols, blocks.data()}, ids, first, 3.5f, matrix(got, 3, count));
+    gather_rows(context, {DType::kBF16, rows, cols, reinterpret_cast<const std::byte*>(bf16.data()), true}, ids, first, 3.5f, matrix(through, 3, count));
+    gather_rows(context, {DType::kF32, rows, cols, reinterpret_cast<const std::byte*>(values.data()), true}, ids, first, 3.5f, matrix(through_f32, 3, count));
+    EXPECT_EQ(got, want);
+    EXPECT_EQ(through, want);
+    EXPECT_EQ(through_f32, want);
+  }
+  values[3 * cols + 40] = INFINITY;
+  std::vector<float> bad(96);
+  const int32_t third[] = {3};
+  gather_rows(context, {DType::kF32, rows, cols, reinterpret_cast<const std::byte*>(values.data()), true}, third, 0, 1.0f, matrix(bad, 1, 96));
+  for (int64_t i = 0; i < 96; ++i) EXPECT_EQ(std::isnan(bad[i]), i / 32 == 1) << i;
+  EXPECT_THROW(gather_rows(context, {DType::kQ8_0, rows, 90, blocks.data()}, third, 0, 1.0f, matrix(bad, 1, 90)), Error);
+}
+
 }  // namespace
 }  // namespace g3n::test

@@ -18,4 +18,15 @@ inline void encode_q8(const float (&x)[32], uint16_t& scale, int8_t (&codes)[32]
   for (int i = 0; i < 32; ++i) codes[i] = static_cast<int8_t>(static_cast<int>(x[i] * inverse + kRoundingMagic - kRoundingMagic));
 }
 
+// The values that q8 keeps of these; not a number where one is not finite or the scale is beyond f16.
+inline void round_to_q8(float (&x)[32]) {
+  float sum = 0.0f;
+  for (float v : x) sum += v * 0.0f;
+  uint16_t scale = 0x7e00;
+  int8_t codes[32] = {};
+  if (sum == 0.0f) encode_q8(x, scale, codes);
+  const float step = (scale & 0x7c00u) == 0x7c00u ? NAN : f16_to_f32(scale);
+  for (int i = 0; i < 32; ++i) x[i] = step * static_cast<float>(codes[i]);
+}
+
 }  // namespace g3n::quant
