@@ -101,7 +101,8 @@ std::byte* Loader::allocate(int64_t bytes) {
 // What the recipe says; else the stored type, but f16 has no kernels: it becomes bf16 where that is exact, else f32.
 DType Loader::packed_dtype(const std::string& name, const TensorInfo& tensor, int64_t cols, Layout& layout) const {
   if (is_block_type(tensor.dtype)) {
-    if (is_exact(name)) return DType::kF32;
+    const bool convolution = element_count(tensor.shape, std::min<size_t>(2, tensor.shape.size())) > 1;  // its inputs are reordered
+    if (is_exact(name) || convolution) return DType::kF32;
     if (is_quantized(tensor.dtype)) return tensor.dtype;
     if (layout != Layout::kPanels) return DType::kF32;
     layout = Layout::kBlocks;
@@ -169,12 +170,13 @@ void Loader::on_table(const std::string& name, TableView& member, const Shape& s
   const TensorInfo* tensor = take(name, shape, false);
   if (!tensor) return;
   member.dtype = tensor->dtype;
+  const DType wanted = options_.recipe.format(name + kTableEnding, tensor->dtype, member.cols, small_model_);
+  const DType dtype = member.cols % dtype_facts(wanted).block_values == 0 ? wanted : tensor->dtype;
   if (options_.stream) {
-    const DType dtype = options_.recipe.format(name + kTableEnding, tensor->dtype, member.cols, small_model_);
-    const bool whole_blocks = member.cols % dtype_facts(dtype).block_values == 0;
-    add_task(tensor, {name + kTableEnding, PackedKind::kTable, whole_blocks ? dtype : tensor->dtype, Layout::kRows, shape}, nullptr, 1);
+    add_task(tensor, {name + kTableEnding, PackedKind::kTable, dtype, Layout::kRows, shape}, nullptr, 1);
     return;
   }
+  member.through_q8 = dtype == DType::kQ8_0 && dtype != tensor->dtype;  // the answers of a bundle, without its memory
   member.data = options_.check_only ? nullptr : tensor->data;
   bytes_.mapped += tensor->bytes;
   if (is_block_type(tensor->dtype) || reinterpret_cast<uintptr_t>(tensor->data) % static_cast<uintptr_t>(dtype_bytes(tensor->dtype)) == 0) return;
@@ -205,7 +207,7 @@ void Loader::run_matrix(const Task& task, int64_t first, int64_t rows, std::byte
       decode_values(from.dtype, from.data + begin * row_bytes, (end - begin) * cols, values + begin * cols);
     });
     from = {DType::kF32, copy.data()};
-  } else if (from.dtype == DType::kF32 && view.dtype == DType::kBF16) {  // a recipe asks for less than the file has
+  } else if (from.dtype != view.dtype && view.dtype == DType::kBF16) {  // a recipe asks for less than the file has
     Buffer<std::byte> rounded(count * 2);
     pack_table(options_.pool, from, rows, cols, DType::kBF16, rounded.data());
     copy = std::move(rounded);
@@ -320,9 +322,7 @@ std::vector<PackedTensor> Loader::plan() const {
   return out;
 }
 
-void Loader::pack_each(const std::function<void(size_t, int64_t, std::span<const std::byte>)>& use) {
-  int64_t total = 0, done = 0;
-  for (const Task& task : tasks_) total += task.tensor->bytes;
+void Loader::pack_each(const std::function<void(size_t, int64_t, std::span<const std::byte>)>& use, const std::function<void(int64_t)>& packed) {
   std::vector<std::byte> buffer;
   for (size_t i = 0; i < tasks_.size(); ++i) {
     const Task& task = tasks_[i];
@@ -347,8 +347,7 @@ void Loader::pack_each(const std::function<void(size_t, int64_t, std::span<const
       used.data += first * row_bytes;
       used.bytes = count * row_bytes;
       source_->drop(used);
-      done += used.bytes;
-      if (options_.progress) options_.progress(done, total);
+      packed(used.bytes);
     }
   }
 }

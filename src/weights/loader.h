@@ -49,7 +49,8 @@ class Loader : public WeightReader {
   // Of a streaming loader: what pack_each will give, in order.
   std::vector<PackedTensor> plan() const;
   // Packs one tensor after the other, big ones in parts: use(index in plan, offset, bytes), ascending.
-  void pack_each(const std::function<void(size_t, int64_t, std::span<const std::byte>)>& use);
+  // packed(bytes of the checkpoint that went in) after each part.
+  void pack_each(const std::function<void(size_t, int64_t, std::span<const std::byte>)>& use, const std::function<void(int64_t)>& packed);
 
  protected:
   void on_matrix(const std::string& name, WeightView& member, const Shape& shape, Layout layout) override;
