@@ -11,5 +11,6 @@ int inspect(const Options& options);
 int trace(const Options& options);
 int bench(const Options& options);
 int eval(const Options& options);
+int convert(const Options& options);
 
 }  // namespace g3n::cli

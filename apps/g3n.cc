@@ -19,6 +19,7 @@ int dispatch(const Options& options) {
     case Command::kTrace: return trace(options);
     case Command::kBench: return bench(options);
     case Command::kEval: return eval(options);
+    case Command::kConvert: return convert(options);
   }
   return kExitUsage;
 }

@@ -36,6 +36,7 @@ constexpr CommandName kCommands[] = {
     {"tokenize", Command::kTokenize, "print the token ids of a text or prompt"},
     {"trace", Command::kTrace, "write the intermediate values of a run to a .safetensors file"},
     {"bench", Command::kBench, "measure speed and memory of a model on this machine"},
+    {"convert", Command::kConvert, "pack a checkpoint into one .g3n file that loads at once"},
     {"eval", Command::kEval, "kld: compare next tokens of two recipes or models over a text; media: their soft tokens"},
 };
 
@@ -126,6 +127,7 @@ void add_model_flags(FlagSet& flags, Options& o) {
   flags.number<std::int64_t>("--context", "N", o.engine.context, 1, kMost<std::int32_t>, "positions of a conversation (default: the checkpoint's)");
   flags.number<std::int64_t>("--chunk", "N", o.engine.chunk, 1, 65536,
                              "prompt positions per forward pass (default " + std::to_string(standard.chunk) + ")");
+  flags.text("--quantize", "q4|q8|FILE", o.engine.quantize, "pack the weights of a folder while loading; g3n convert does it once and for all");
   flags.number<int>("--image-size", "N", o.engine.image_size, 1, 4096, "pixels a side for the image encoder (default: the checkpoint's)");
 }
 
@@ -189,6 +191,10 @@ void add_command_flags(FlagSet& flags, Options& o, Command command) {
       flags.number<std::int64_t>("--repeat", "N", o.bench.repeat, 1, 1'000'000, "measurements of each (default " + std::to_string(BenchFlags{}.repeat) + ")");
       flags.flag("--json", o.json, "one JSON object: machine, model, results, peak memory");
       return;
+    case Command::kConvert:
+      flags.text("--recipe", "q4|q8|bf16|FILE", o.recipe, "formats of the weights (default " + Options{}.recipe + "; docs/quantization.md)");
+      flags.flag("--force", o.force, "replace OUT");
+      return;
     case Command::kEval:
       flags.text("--reference", "SIDE", o.eval.reference, "a recipe for -m (bf16, q8, q4, FILE), or a model: folder, .g3n, .gguf (default bf16)");
       flags.text("--candidate", "SIDE", o.eval.candidate, "what is compared with it");
@@ -216,6 +222,10 @@ bool takes_text(Command command) { return command == Command::kRun || command ==
 // The first argument is the model when -m is absent.
 void place_positionals(Options& o, std::vector<std::string> given) {
   const std::string command = name_of(o.command);
+  if (o.command == Command::kConvert && !given.empty()) {  // IN OUT
+    o.out = given.back();
+    given.pop_back();
+  }
   if (o.command == Command::kEval) {
     if (!given.empty()) o.eval.what = given.front(), given.erase(given.begin());
     if (!given.empty()) throw UsageError("eval: unexpected argument '" + given.front() + "'");
@@ -276,6 +286,7 @@ void check(const Options& o) {
   if (o.command == Command::kTokenize) check_tokenize(o);
   if (o.command == Command::kTrace) check_trace(o);
   if (o.command == Command::kEval) check_eval(o);
+  if (o.command == Command::kConvert && o.out.empty()) throw UsageError("convert needs two paths: g3n convert IN OUT.g3n");
 }
 
 std::string one_line(std::string text) {
@@ -337,6 +348,7 @@ Invocation parse_command_line(int argc, const char* const* argv) {
     sub->add_option("DIR", take, "the model, when -m is absent")->type_name("")->expected(1)->allow_extra_args(false);
     if (takes_text(entry.command))
       sub->add_option(entry.command == Command::kRun ? "PROMPT" : "TEXT", take, "- is stdin")->type_name("")->expected(1)->allow_extra_args(false);
+    if (entry.command == Command::kConvert) sub->add_option("OUT", take, "the .g3n file to write")->type_name("")->expected(1)->allow_extra_args(false);
     sub->callback([&options, command = entry.command] { options.command = command; });
   }
   if (argc < 2) return {std::nullopt, app.help()};

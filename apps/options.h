@@ -19,7 +19,7 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-enum class Command { kRun, kChat, kInspect, kTokenize, kTrace, kBench, kEval };
+enum class Command { kRun, kChat, kInspect, kTokenize, kTrace, kBench, kEval, kConvert };
 
 // Only flags that were given override what generation_config.json says.
 struct SamplingFlags {
@@ -81,6 +81,10 @@ struct Options {
 
   // ---- bench ----
   BenchFlags bench;
+
+  // ---- convert (out: above) ----
+  std::string recipe = "q4";
+  bool force = false;
 
   // ---- eval ----
   EvalFlags eval;

@@ -1,0 +1,116 @@
+#include "model/convert.h"
+
+#define XXH_INLINE_ALL  // the library is headers alone
+#include <xxhash.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "audio/audio_tower.h"
+#include "formats/safetensors_writer.h"
+#include "g3n/error.h"
+#include "text/text_model.h"
+#include "vision/vision_tower.h"
+#include "weights/loader.h"
+
+namespace g3n {
+namespace {
+
+constexpr const char* kFiles[] = {"config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json", "tokenizer.model",
+                                  "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "chat_template.json"};
+constexpr int64_t kAlign = static_cast<int64_t>(kAlignment);
+
+// One component's weights, planned and packed.
+struct Component {
+  std::unique_ptr<Loader> loader;
+  size_t first;  // of its tensors in the file
+};
+
+std::string hex(uint64_t value) {
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
+  return text;
+}
+
+// Binds text and, where they are there, the towers to a streaming loader each.
+std::vector<Component> plan_components(const Checkpoint& c, const ConvertOptions& options) {
+  std::vector<Component> parts;
+  const auto add = [&](std::vector<std::string> components) -> Loader& {
+    parts.push_back({std::make_unique<Loader>(c.source, LoaderOptions{.pool = options.pool, .log = options.log, .components = std::move(components), .recipe = options.recipe, .stream = true}), 0});
+    return *parts.back().loader;
+  };
+  Loader& text = add({"model.language_model."});
+  TextModel(TextConfig::from(c.config)).bind(text);
+  if (VisionTower::present(text)) VisionTower(VisionConfig::from(c.config)).bind(add({"model.vision_tower.", "model.embed_vision."}));
+  if (AudioTower::present(AudioConfig::from(c.config), *parts.front().loader)) AudioTower(AudioConfig::from(c.config)).bind(add({"model.audio_tower.", "model.embed_audio."}));
+  for (const Component& part : parts) part.loader->check();
+  return parts;
+}
+
+void check_room(const std::string& out, int64_t bytes) {
+  std::error_code ignored;
+  const std::filesystem::path folder = std::filesystem::absolute(out).parent_path();
+  const std::filesystem::space_info space = std::filesystem::space(folder, ignored);
+  if (!ignored && space.available < static_cast<uintmax_t>(bytes))
+    throw Error(ErrorCode::kInvalidArgument, out + ": the bundle needs " + std::to_string(bytes) + " bytes, the disk has " + std::to_string(space.available) + " left");
+}
+
+}  // namespace
+
+void convert_to_bundle(const Checkpoint& c, const std::string& out, const ConvertOptions& options) {
+  if (!c.source) throw Error(ErrorCode::kUnsupported, c.path + ": expected a checkpoint folder or a GGUF file, found a bundle: its weights are packed already");
+  std::vector<Component> parts = plan_components(c, options);
+  Metadata metadata = {{"bundle.checksum", "xxh3-" + std::string(16, '0')}, {"bundle.recipe", options.recipe.name()}, {"bundle.version", std::to_string(kBundleVersion)}};
+  std::vector<TensorDeclaration> declared;
+  std::vector<std::string_view> files;
+  int64_t total = 0, source_bytes = 0;
+  const auto declare = [&](const std::string& name, int64_t bytes) {
+    declared.push_back({name, DType::kU8, {round_up(bytes, kAlign)}});
+    total += declared.back().shape[0];
+  };
+  for (const char* name : kFiles) {
+    if (!c.files.has(name)) continue;
+    const std::string_view text = c.files.text(name);
+    files.push_back(text);
+    metadata[kFileBeginning + std::string(name)] = std::to_string(text.size());
+    declare(kFileBeginning + std::string(name), static_cast<int64_t>(text.size()));
+  }
+  for (Component& part : parts) {
+    part.first = declared.size();
+    for (const PackedTensor& tensor : part.loader->plan()) {
+      metadata[tensor.name] = describe(tensor);
+      declare(tensor.name, tensor.bytes);
+    }
+  }
+  for (const auto& [name, tensor] : c.source->tensors()) source_bytes += tensor.bytes;
+  check_room(out, total);
+
+  const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> hash(XXH3_createState(), XXH3_freeState);
+  XXH3_64bits_reset(hash.get());
+  SafetensorsWriter writer(out, declared, metadata);
+  const std::vector<std::byte> zeros(kAlignment);
+  // Bytes of tensor `index`, with its padding behind the last.
+  const auto write = [&](size_t index, int64_t offset, std::span<const std::byte> bytes, int64_t all) {
+    writer.write(index, offset, bytes);
+    XXH3_64bits_update(hash.get(), bytes.data(), bytes.size());
+    if (offset + static_cast<int64_t>(bytes.size()) == all) XXH3_64bits_update(hash.get(), zeros.data(), static_cast<size_t>(declared[index].shape[0] - all));
+  };
+  for (size_t i = 0; i < files.size(); ++i) write(i, 0, std::as_bytes(std::span(files[i])), static_cast<int64_t>(files[i].size()));
+  int64_t done = 0;
+  for (Component& part : parts) {
+    const std::vector<PackedTensor> plan = part.loader->plan();
+    part.loader->pack_each([&](size_t i, int64_t offset, std::span<const std::byte> bytes) { write(part.first + i, offset, bytes, plan[i].bytes); },
+                           [&](int64_t used) {
+                             done += used;
+                             if (options.progress) options.progress(std::min(done, source_bytes), source_bytes);
+                           });
+  }
+  if (options.progress) options.progress(source_bytes, source_bytes);
+  writer.set_metadata("bundle.checksum", "xxh3-" + hex(XXH3_64bits_digest(hash.get())));
+  writer.finish();
+}
+
+}  // namespace g3n
