@@ -6,6 +6,7 @@
 
 #include "g3n/error.h"
 #include "kernels/pack_quantized.h"
+#include "kernels/quant/gguf_blocks.h"
 
 namespace g3n {
 namespace {
@@ -139,18 +140,7 @@ void pack_weight(ThreadPool& pool, const PackSource& source, const WeightView& v
   if (!exact.load()) throw Error(ErrorCode::kInternal, std::string("pack_weight: ") + dtype_name(source.dtype) + " values do not fit bf16 exactly");
 }
 
-void decode_values(DType dtype, const std::byte* data, int64_t n, float* out) {
-  if (dtype == DType::kQ8_0) {
-    for (int64_t block = 0; block * 32 < n; ++block, data += 34) {
-      uint16_t scale;
-      std::memcpy(&scale, data, 2);
-      for (int64_t i = 0; i < 32; ++i) out[block * 32 + i] = f16_to_f32(scale) * static_cast<float>(static_cast<int8_t>(data[2 + i]));
-    }
-    return;
-  }
-  if (is_block_type(dtype)) throw Error(ErrorCode::kUnsupported, std::string("values of ") + dtype_name(dtype) + " cannot be decoded yet");
-  for (int64_t i = 0; i < n; ++i) out[i] = source_value({dtype, data}, i);
-}
+void decode_values(DType dtype, const std::byte* data, int64_t n, float* out) { quant::decode_row(dtype, data, n, out); }
 
 float weight_value(const WeightView& view, int64_t row, int64_t col) {
   if (is_quantized(view.dtype)) return quantized_value(view, row, col);
