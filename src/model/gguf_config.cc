@@ -98,7 +98,11 @@ class TextKeys {
     return uniform("attention.head_count", [&] { return extent("blk.0.attn_output.weight", 0, "attention.head_count") / head_dim_; });
   }
   int64_t kv_heads() const {
-    return uniform("attention.head_count_kv", [&] { return extent("blk.0.attn_k.weight", 1, "attention.head_count_kv") / head_dim_; });
+    const std::string name = "attention.head_count_kv";
+    return uniform(name, [&] {
+      if (file_.find("blk.0.attn_k.weight") || !file_.find("blk.0.attn_qkv.weight")) return extent("blk.0.attn_k.weight", 1, name) / head_dim_;
+      return (extent("blk.0.attn_qkv.weight", 1, name) / head_dim_ - heads()) / 2;  // rows of queries, keys and values
+    });
   }
 
   // The shape decides; a key that says otherwise is an error.

@@ -1,9 +1,10 @@
 // GGUF text files as checkpoints: every dialect gives the config of the tiny model and its tokenizer, the tensors their values, and the model its logits.
 #include "model/gguf_checkpoint.h"
 
-#include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <limits>
+#include <list>
 #include <numeric>
 
 #include "formats/errors.h"
@@ -100,9 +101,102 @@ TEST(GgufCheckpoint, FileOfOllama) {
   EXPECT_FALSE(checkpoint.chat_template.has_value());
 }
 
+// A model of two layers whose keys are the fewest that a file can have: the shapes of the tensors and Gemma's own numbers tell the rest.
+class SmallFile {
+ public:
+  explicit SmallFile(const TemporaryFolder& folder) : path(folder / "small.gguf"), writer(path) {
+    writer.set("general.architecture", "gemma3n");
+    writer.set("gemma3n.block_count", uint32_t{2});
+  }
+  Checkpoint open() {
+    tensor("token_embd.weight", {40, 32}), tensor("per_layer_token_embd.weight", {48, 16}), tensor("per_layer_proj_norm.weight", {8});
+    for (const std::string blk : {"blk.0.", "blk.1."}) {
+      tensor(blk + "attn_q_norm.weight", {16}), tensor(blk + "attn_output.weight", {32, 64});
+      tensor(blk + "ffn_gate.weight", {96, 32}), tensor(blk + "laurel_l.weight", {4, 32});
+    }
+    tensor("blk.0.attn_qkv.weight", {128, 32}), tensor("output.weight", {40, 32}), tensor("extra", {3});
+    tensor("altup_proj.weight", {3, 32, 32});
+    writer.begin_data();
+    for (const auto& [name, index] : tensors_) {
+      std::vector<float> values(static_cast<size_t>(writer.tensor_bytes(index)) / 4);
+      std::iota(values.begin(), values.end(), 0.0f);
+      writer.write(index, 0, std::as_bytes(std::span(values)));
+    }
+    writer.finish();
+    return open_checkpoint(path);
+  }
+
+  std::string path;
+  GgufWriter writer;
+
+ private:
+  void tensor(const std::string& name, const std::vector<int64_t>& shape) { tensors_[name] = writer.declare(name, DType::kF32, shape); }
+  std::map<std::string, size_t> tensors_;
+};
+
+TEST(GgufCheckpoint, DefaultsOfAFileWithFewKeys) {
+  const TemporaryFolder folder;
+  SmallFile file(folder);
+  const Checkpoint checkpoint = file.open();
+  const TextConfig c = TextConfig::from(checkpoint.config);
+  EXPECT_EQ(c.vocab_size, 40);
+  EXPECT_EQ(c.hidden_size, 32);
+  EXPECT_EQ(c.hidden_size_per_layer_input, 8);
+  EXPECT_EQ(c.head_dim, 16);
+  EXPECT_EQ(c.num_attention_heads, 4);
+  EXPECT_EQ(c.num_key_value_heads, 2);
+  EXPECT_EQ(c.num_kv_shared_layers, 0);
+  EXPECT_EQ(c.laurel_rank, 4);
+  EXPECT_EQ(c.sliding_window, 512);
+  EXPECT_EQ(c.rope_theta, 1e6);
+  EXPECT_EQ(c.rope_local_base_freq, 1e4);
+  EXPECT_EQ(c.final_logit_softcapping, 30.0f);
+  EXPECT_THAT(c.intermediate_size, ElementsAre(96, 96));
+  EXPECT_THAT(checkpoint.generation.stop_ids, ElementsAre(1, 106));
+  EXPECT_EQ(checkpoint.tokenizer, nullptr);
+}
+
+TEST(GgufCheckpoint, TensorsAreCutAndNamed) {
+  const TemporaryFolder folder;
+  SmallFile file(folder);
+  const Checkpoint checkpoint = file.open();
+  const auto expect = [&](const std::string& name, const std::vector<int64_t>& shape, float first) {
+    const TensorInfo* tensor = checkpoint.source->find(name);
+    ASSERT_NE(tensor, nullptr) << name;
+    EXPECT_EQ(tensor->shape, shape) << name;
+    float value = 0;
+    std::memcpy(&value, tensor->data, 4);
+    EXPECT_EQ(value, first) << name;
+    EXPECT_EQ(tensor->bytes, 4 * std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>())) << name;
+  };
+  const std::string model = "model.language_model.", attention = model + "layers.0.self_attn.";
+  expect(attention + "q_proj.weight", {64, 32}, 0);
+  expect(attention + "v_proj.weight", {32, 32}, 96 * 32);
+  expect(model + "altup_projections.2.weight", {32, 32}, 2 * 32 * 32);
+  expect(model + "embed_tokens_per_layer.weight", {40, 16}, 0);  // rows behind the vocabulary are cut off
+  expect("lm_head.weight", {40, 32}, 0);
+  expect("extra", {3}, 0);
+}
+
+TEST(GgufCheckpoint, KeysThatContradict) {
+  const auto refused = [](ErrorCode code, const std::string& expected, auto&&... set) {
+    const TemporaryFolder folder;
+    SmallFile file(folder);
+    (file.writer.set(set.first, set.second), ...);
+    EXPECT_ERROR(code, file.open(), expected);
+  };
+  using std::pair;
+  refused(ErrorCode::kBadFile, "gemma3n.feed_forward_length: expected 96 for layer 0, the rows of blk.0.ffn_gate.weight, found 100", pair("gemma3n.feed_forward_length", uint32_t{100}));
+  refused(ErrorCode::kBadFile, "gemma3n.activation_sparsity_scale: expected a list of 2", pair("gemma3n.activation_sparsity_scale", std::vector<float>{1, 2, 3}));
+  refused(ErrorCode::kUnsupported, "gemma3n.altup.num_inputs: expected 4, found 2", pair("gemma3n.altup.num_inputs", uint32_t{2}));
+  refused(ErrorCode::kUnsupported, "gemma3n.rope.scaling.type: expected none, found the string \"yarn\"", pair("gemma3n.rope.scaling.type", "yarn"));
+  refused(ErrorCode::kBadFile, "tokenizer.ggml.scores: expected a list of 2, one for each token, found a list of 1", pair("tokenizer.ggml.model", "llama"),
+          pair("tokenizer.ggml.tokens", std::vector<std::string>{"a", "b"}), pair("tokenizer.ggml.scores", std::vector<float>{1}));
+}
+
 // Logits of the seven ids of the case text_7.
-void expect_logits(const Checkpoint& checkpoint, const std::vector<int32_t>& ids, const std::vector<float>& want, double tolerance) {
-  const LoadedText text = load_text(checkpoint.source, checkpoint.config);
+void expect_logits(std::shared_ptr<const TensorSource> source, const Config& config, const std::vector<int32_t>& ids, const std::vector<float>& want, double tolerance) {
+  const LoadedText text = load_text(source, config);
   std::vector<float> got;
   for (const std::vector<float>& row : TextRunner(*text.model, {}).feed(ids)) got.insert(got.end(), row.begin(), row.end());
   EXPECT_LE(relative_rms(got, want), tolerance);
@@ -125,14 +219,40 @@ TEST(GgufCheckpoint, Bf16FileGivesTheGoldensOfTheFolder) {
   }
 }
 
+// Every tensor of another source as f32: the sums of q8 and q4 kernels round activations, these do not.
+class DecodedTensors : public TensorSource {
+ public:
+  explicit DecodedTensors(const TensorSource& from) {
+    for (const auto& [name, tensor] : from.tensors()) {
+      const int64_t count = std::accumulate(tensor.shape.begin(), tensor.shape.end(), int64_t{1}, std::multiplies<>());
+      std::vector<float>& values = values_.emplace_back(static_cast<size_t>(count));
+      decode_values(tensor.dtype, tensor.data, count, values.data());
+      TensorInfo info = tensor;
+      info.dtype = DType::kF32, info.data = reinterpret_cast<const std::byte*>(values.data()), info.bytes = count * 4;
+      tensors_.emplace(name, std::move(info));
+    }
+  }
+  const TensorInfo* find(const std::string& name) const override {
+    const auto found = tensors_.find(name);
+    return found == tensors_.end() ? nullptr : &found->second;
+  }
+  const std::map<std::string, TensorInfo>& tensors() const override { return tensors_; }
+
+ private:
+  std::list<std::vector<float>> values_;
+  std::map<std::string, TensorInfo> tensors_;
+};
+
 TEST(GgufCheckpoint, MixedFileGivesItsLogits) {
+  const auto golden = open_safetensors_file(kFolder + "text-mixed.safetensors");
   std::vector<float> want(7 * 768);
   std::vector<int32_t> ids(7);
-  const auto source = open_safetensors_file(kFolder + "text-mixed.safetensors");
-  std::memcpy(want.data(), source->find("text.logits")->data, want.size() * 4);
-  std::memcpy(ids.data(), source->find("ids")->data, ids.size() * 4);
-  expect_logits(open_checkpoint(kFolder + "text-mixed.gguf"), ids, want, 1e-4);
-  expect_logits(open_checkpoint(kFolder + "text-mixed-split-00003-of-00004.gguf"), ids, want, 1e-4);
+  std::memcpy(want.data(), golden->find("text.logits")->data, want.size() * 4);
+  std::memcpy(ids.data(), golden->find("ids")->data, ids.size() * 4);
+  for (const char* name : {"text-mixed.gguf", "text-mixed-split-00003-of-00004.gguf"}) {
+    const Checkpoint checkpoint = open_checkpoint(kFolder + name);
+    expect_logits(std::make_shared<DecodedTensors>(*checkpoint.source), checkpoint.config, ids, want, 1e-4);
+  }
 }
 
 TEST(GgufCheckpoint, ValuesOfEveryTensor) {
@@ -143,13 +263,7 @@ TEST(GgufCheckpoint, ValuesOfEveryTensor) {
       const GgufTensor& tensor = *file.find(record.text("name"));
       const int64_t count = std::accumulate(tensor.ne.begin(), tensor.ne.end(), int64_t{1}, std::multiplies<>());
       std::vector<float> values(static_cast<size_t>(count));
-      const DType type = tensor.dtype_or_fail();
-      for (int64_t i = 0; !is_block_type(type) && i < count; ++i) {
-        uint16_t half = 0;
-        if (type == DType::kF32) std::memcpy(&values[static_cast<size_t>(i)], tensor.data + 4 * i, 4);
-        else std::memcpy(&half, tensor.data + 2 * i, 2), values[static_cast<size_t>(i)] = type == DType::kBF16 ? bf16_to_f32(half) : f16_to_f32(half);
-      }
-      if (is_block_type(type)) decode_values(type, tensor.data, count, values.data());
+      decode_values(tensor.dtype_or_fail(), tensor.data, count, values.data());
       EXPECT_EQ(crc32_hex(values.data(), values.size() * 4), record.text("values_crc32")) << name << ": " << tensor.name;
     }
   }
