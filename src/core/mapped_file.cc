@@ -29,14 +29,18 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
     throw Error(ErrorCode::kBadFile, path + ": the file is empty");
   }
   void* data = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd, 0);
-  const int reason = errno;
-  ::close(fd);
-  if (data == MAP_FAILED) throw Error(ErrorCode::kOutOfMemory, path + ": cannot map " + std::to_string(size_) + " bytes: " + std::strerror(reason));
+  if (data == MAP_FAILED) {
+    const int reason = errno;
+    ::close(fd);
+    throw Error(ErrorCode::kOutOfMemory, path + ": cannot map " + std::to_string(size_) + " bytes: " + std::strerror(reason));
+  }
   data_ = static_cast<const std::byte*>(data);
+  fd_ = fd;
 }
 
 MappedFile::~MappedFile() {
-  if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
+  ::munmap(const_cast<std::byte*>(data_), size_);
+  ::close(fd_);
 }
 
 namespace {

@@ -92,6 +92,8 @@ class GgufFile {
   // general.architecture, which must be "gemma3n" or "clip" (a file of the vision and audio towers): kUnsupported names another one.
   std::string architecture() const;
 
+  // Of a byte of a tensor.
+  FileRange range(const std::byte* data) const;
   // Hints about pages; see MappedFile.
   void will_need(const std::byte* data, int64_t bytes) const;
   void drop(const std::byte* data, int64_t bytes) const;

@@ -87,6 +87,11 @@ const MappedFile* GgufFile::file_of(const std::byte* data) const {
   return nullptr;
 }
 
+FileRange GgufFile::range(const std::byte* data) const {
+  const MappedFile* file = file_of(data);
+  return file ? file->range(data) : FileRange{};
+}
+
 void GgufFile::will_need(const std::byte* data, int64_t bytes) const {
   if (const MappedFile* file = file_of(data)) file->will_need(static_cast<size_t>(data - file->bytes().data()), static_cast<size_t>(bytes));
 }

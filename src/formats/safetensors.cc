@@ -259,8 +259,11 @@ class MappedTensors : public TensorSource {
   void add_file(const std::string& path, F&& take, std::map<std::string, std::string>* metadata = nullptr) {
     auto file = std::make_unique<MappedFile>(path);
     SafetensorsContents contents = parse_safetensors(file->bytes(), path);
+    for (TensorInfo& tensor : contents.tensors) {
+      tensor.range = file->range(tensor.data);
+      take(tensor);
+    }
     files_.push_back(std::move(file));
-    for (TensorInfo& tensor : contents.tensors) take(tensor);
     if (metadata) *metadata = std::move(contents.metadata);
   }
   void insert(TensorInfo& tensor) {

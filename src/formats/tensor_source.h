@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/dtype.h"
+#include "core/mapped_file.h"
 
 namespace g3n {
 
@@ -18,6 +19,7 @@ struct TensorInfo {
   const std::byte* data = nullptr;  // mapped, little-endian, row-major
   int64_t bytes = 0;
   std::string file;                 // for messages
+  FileRange range{};                // of `data`; open as long as the TensorSource
 };
 
 class TensorSource {

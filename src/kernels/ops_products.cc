@@ -1,11 +1,9 @@
-// Dense products and embedding rows of ops.h: rounding of the inputs once, and the split into tasks of (rows x panels).
+// Dense products of ops.h: rounding of the inputs once, and the split into tasks of (rows x panels).
 #include <algorithm>
 #include <string>
 
 #include "g3n/error.h"
 #include "kernels/ops_internal.h"
-#include "kernels/pack.h"
-#include "kernels/quant/q8.h"
 
 namespace g3n {
 namespace {
@@ -129,23 +127,6 @@ void multiply(Context& ctx, View<const float, 2> x, std::span<const Product> pro
   });
 }
 
-// Values that gather_rows decodes at once.
-int64_t row_block(const TableView& table) { return table.through_q8 ? kBlockCols : dtype_facts(table.dtype).block_values; }
-
-// Columns first .. first + out.dim[0] of a row, block by block.
-void gather_blocks(const TableView& table, const std::byte* row, int64_t first, float scale, View<float, 1> out) {
-  constexpr int64_t kLongestBlock = 256;
-  const int64_t length = row_block(table);
-  float values[kLongestBlock];
-  for (int64_t i = 0; i < out.dim[0];) {
-    const int64_t block = (first + i) / length, within = (first + i) % length, count = std::min(length - within, out.dim[0] - i);
-    decode_values(table.dtype, row + dtype_bytes(table.dtype, block * length), length, values);
-    if (table.through_q8) quant::round_to_q8(*reinterpret_cast<float(*)[32]>(values));
-    for (int64_t k = 0; k < count; ++k) out[i + k] = values[within + k] * scale;
-    i += count;
-  }
-}
-
 }  // namespace
 
 void expect(bool condition, const char* message) {
@@ -197,32 +178,6 @@ void matmul(Context& ctx, View<const float, 2> x, const WeightView& weight, View
 void matmul_f32(Context& ctx, View<const float, 2> x, const WeightView& weight, View<float, 2> out) {
   const Product product{weight, out};
   multiply(ctx, x, {&product, 1}, ComputeType::kF32);
-}
-
-void gather_rows(Context& ctx, const TableView& table, std::span<const int32_t> ids, int64_t first_col, float scale, View<float, 2> out) {
-  expect(table.data != nullptr, "gather_rows: the table is null");
-  expect_shape(out, {static_cast<int64_t>(ids.size()), out.dim[1]}, "gather_rows out");
-  expect(first_col >= 0 && first_col + out.dim[1] <= table.cols, "gather_rows: columns outside the table");
-  for (int32_t id : ids) expect(id >= 0 && id < table.rows, "gather_rows: id outside the table");
-  const int64_t cols = out.dim[1], size = dtype_bytes(table.dtype);
-  const bool by_block = table.through_q8 || is_block_type(table.dtype);
-  expect(!by_block || table.cols % row_block(table) == 0, "gather_rows: rows are not whole blocks");
-  if (by_block) decode_values(table.dtype, nullptr, 0, nullptr);  // throws if it cannot
-  for_rows(ctx, out.dim[0], cols, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      if (by_block) {
-        gather_blocks(table, table.data + ids[r] * dtype_bytes(table.dtype, table.cols), first_col, scale, {out.row(r), {cols}});
-        continue;
-      }
-      const std::byte* row = table.data + (ids[r] * table.cols + first_col) * size;
-      switch (table.dtype) {
-        case DType::kF32: ctx.kernels.scale(reinterpret_cast<const float*>(row), scale, out.row(r), cols); break;
-        case DType::kBF16: ctx.kernels.from_bf16(reinterpret_cast<const bf16_t*>(row), scale, out.row(r), cols); break;
-        default:
-          for (int64_t i = 0; i < cols; ++i) out.row(r)[i] = f16_to_f32(reinterpret_cast<const uint16_t*>(row)[i]) * scale;
-      }
-    }
-  });
 }
 
 }  // namespace g3n

@@ -140,6 +140,7 @@ class GgufTensors : public TensorSource {
     return out;
   }
   void insert(const std::string& name, TensorInfo info) {
+    info.range = file_->range(info.data);
     const auto [at, is_new] = tensors_.emplace(name, info);
     if (!is_new) bad(info, "stands for " + name + ", as " + at->second.name + " does");
   }

@@ -81,6 +81,10 @@ TEST(Gguf, AnyShardGivesTheWhole) {
       EXPECT_EQ(got->ne, want.ne);
       ASSERT_EQ(got->bytes, want.bytes);
       EXPECT_EQ(std::memcmp(got->data, want.data, static_cast<size_t>(want.bytes)), 0) << want.name;
+      const FileRange range = split.range(got->data);
+      std::vector<std::byte> read(static_cast<size_t>(want.bytes));
+      EXPECT_EQ(::pread(range.fd, read.data(), read.size(), range.offset), want.bytes);
+      EXPECT_EQ(std::memcmp(read.data(), want.data, read.size()), 0) << want.name;
     }
   }
 }

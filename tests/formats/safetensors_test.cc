@@ -2,6 +2,7 @@
 #include "formats/safetensors.h"
 
 #include <chrono>
+#include <cstring>
 #include <random>
 
 #include "errors.h"
@@ -103,6 +104,10 @@ TEST(SafetensorsFolder, SingleFileShardsAndSurplus) {
   EXPECT_EQ(shards->tensors().size(), 2u);
   ASSERT_TRUE(shards->find("b"));
   EXPECT_EQ(shards->find("b")->file, folder / "s2.safetensors");
+  const TensorInfo& b = *shards->find("b");
+  std::string read(static_cast<size_t>(b.bytes), '\0');
+  EXPECT_EQ(::pread(b.range.fd, read.data(), read.size(), b.range.offset), b.bytes);
+  EXPECT_EQ(std::memcmp(read.data(), b.data, read.size()), 0);
   shards->will_need(*shards->find("b"));
   shards->drop(*shards->find("b"));
   folder.write("model.safetensors", tensor_file("c"));
