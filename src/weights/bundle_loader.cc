@@ -69,6 +69,8 @@ void BundleLoader::on_table(const std::string& name, TableView& member, const Sh
   if (!entry) return;
   member.dtype = entry->what.dtype;
   member.data = entry->bytes->data;
+  member.fd = entry->bytes->range.fd;
+  member.file_offset = entry->bytes->range.offset;
 }
 
 void BundleLoader::check() const { throw_problems(problems_); }

@@ -179,8 +179,10 @@ void Loader::on_table(const std::string& name, TableView& member, const Shape& s
   member.through_q8 = dtype == DType::kQ8_0 && dtype != tensor->dtype;  // the answers of a bundle, without its memory
   member.data = options_.check_only ? nullptr : tensor->data;
   bytes_.mapped += tensor->bytes;
-  if (is_block_type(tensor->dtype) || reinterpret_cast<uintptr_t>(tensor->data) % static_cast<uintptr_t>(dtype_bytes(tensor->dtype)) == 0) return;
-  // A header of odd length: elements are not aligned in the file, so this table is copied.
+  member.fd = tensor->range.fd;
+  member.file_offset = tensor->range.offset;
+  if (member.fd >= 0 || is_block_type(tensor->dtype) || reinterpret_cast<uintptr_t>(tensor->data) % static_cast<uintptr_t>(dtype_bytes(tensor->dtype)) == 0) return;
+  // Memory where elements are not aligned: this table is copied.
   std::byte* out = allocate(tensor->bytes);
   if (!out) return;
   std::memcpy(out, tensor->data, static_cast<size_t>(tensor->bytes));
