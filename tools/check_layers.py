@@ -21,7 +21,7 @@ ALLOWED = {
     "runtime": {"core", "kernels", "formats", "media", "tokenizer", "weights", "text", "embedder", "vision", "audio", "model", "g3n"},
 }
 # Programs see the public headers; these files also walk the model (all of src but runtime).
-APPS_THAT_WALK = re.compile(r"(inspect|trace|bench)")
+APPS_THAT_WALK = re.compile(r"(inspect|trace|bench|convert)")
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 
 
