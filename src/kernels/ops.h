@@ -15,7 +15,7 @@ namespace g3n {
 // ---- products ---------------------------------------------------------------------------------------------------------------------
 
 struct Product {
-  const WeightView& weight;  // [out, in] in panels
+  const WeightView& weight;  // [out, in] in panels or blocks
   View<float, 2> out;        // [rows, out]
 };
 

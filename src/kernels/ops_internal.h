@@ -33,5 +33,7 @@ void for_pieces(Context& ctx, int64_t rows, int64_t cols, const F& f) {
 View<const float, 2> rounded_input(Context& ctx, View<const float, 2> x);
 // x in int8, as q8 and q4 weights want it; in scratch.
 QuantizedRows quantize_rows(Context& ctx, View<const float, 2> x);
+// out = x * weight^T for a weight in kBlocks, of any type, with f32 sums.
+void multiply_blocks(Context& ctx, View<const float, 2> x, const WeightView& weight, View<float, 2> out);
 
 }  // namespace g3n

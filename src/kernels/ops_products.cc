@@ -81,7 +81,8 @@ void run_task(const Context& ctx, const Inputs& x, const Product& product, const
 Inputs prepare_inputs(Context& ctx, View<const float, 2> x, std::span<const Product> products, ComputeType compute) {
   Inputs inputs{.f32 = x};
   bool f32_weights = false, bf16_weights = false, quantized_weights = false;
-  for (const Product& p : products) (is_quantized(p.weight.dtype) ? quantized_weights : p.weight.dtype == DType::kBF16 ? bf16_weights : f32_weights) = true;
+  for (const Product& p : products)
+    (p.weight.layout == Layout::kBlocks ? f32_weights : is_quantized(p.weight.dtype) ? quantized_weights : p.weight.dtype == DType::kBF16 ? bf16_weights : f32_weights) = true;
   if (quantized_weights) inputs.coded = quantize_rows(ctx, x);
   if (compute == ComputeType::kF32) return inputs;
   const int64_t rows = x.dim[0], cols = x.dim[1];
@@ -108,10 +109,11 @@ void multiply(Context& ctx, View<const float, 2> x, std::span<const Product> pro
   int64_t tasks = 0, work = 0;
   for (size_t i = 0; i < products.size(); ++i) {
     const WeightView& w = products[i].weight;
-    expect_weight(w, Layout::kPanels, "matmul");
+    const bool blocks = w.layout == Layout::kBlocks;
+    expect_weight(w, blocks ? Layout::kBlocks : Layout::kPanels, "matmul");
     expect_shape(x, {rows, w.cols}, "matmul x");
     expect_shape(products[i].out, {rows, w.rows}, "matmul out");
-    splits[i] = split_product(ctx, rows, cols, w.rows);
+    splits[i] = blocks ? Split{} : split_product(ctx, rows, cols, w.rows);  // those come after the others
     tasks += splits[i].row_blocks * splits[i].runs;
     work += rows * w.rows * cols / 8;
   }
@@ -125,6 +127,8 @@ void multiply(Context& ctx, View<const float, 2> x, std::span<const Product> pro
       run_task(ctx, inputs, products[i], splits[i], task);
     }
   });
+  for (const Product& p : products)
+    if (p.weight.layout == Layout::kBlocks) multiply_blocks(ctx, inputs.f32, p.weight, p.out);
 }
 
 }  // namespace
@@ -136,7 +140,7 @@ void expect(bool condition, const char* message) {
 void expect_weight(const WeightView& weight, Layout layout, const char* op) {
   if (!weight) throw Error(ErrorCode::kInternal, std::string(op) + ": the weight is null");
   if (weight.layout != layout) throw Error(ErrorCode::kInternal, std::string(op) + ": the weight has the wrong layout");
-  if (weight.dtype != DType::kF32 && weight.dtype != DType::kBF16 && !is_quantized(weight.dtype))
+  if (layout != Layout::kBlocks && weight.dtype != DType::kF32 && weight.dtype != DType::kBF16 && !is_quantized(weight.dtype))
     throw Error(ErrorCode::kInternal, std::string(op) + ": weights are F32, BF16, Q8_0 or Q4_0, this one is " + dtype_name(weight.dtype));
 }
 
