@@ -154,7 +154,8 @@ class Bench {
     for (int64_t turn = 0; turn < flags_.repeat && (turn == 0 || taken < kLoadBudget); ++turn) {
       model_.reset();
       const double start = now();
-      model_ = Gemma3n::load(path, pool_, {.log = Log(callbacks.on_warning), .on_memory = callbacks.on_memory, .on_progress = callbacks.on_progress});
+      model_ = Gemma3n::load(path, pool_, {.recipe = Recipe::named(callbacks.quantize), .log = Log(callbacks.on_warning),
+                                           .on_memory = callbacks.on_memory, .on_progress = callbacks.on_progress});
       result.values.push_back(now() - start);
       taken += result.values.back();
       callbacks.on_warning = {}, callbacks.on_memory = {};  // once is enough

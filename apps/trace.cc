@@ -43,7 +43,8 @@ class Tracer {
         ctx_{.pool = pool_, .kernels = best_kernels(), .arena = arena_,
              .compute = options.engine.compute == Compute::kBF16 ? ComputeType::kBF16 : ComputeType::kF32} {
     const EngineOptions callbacks = with_callbacks(options.engine);
-    model_ = Gemma3n::load(find_model_folder(options), pool_, {.log = Log(callbacks.on_warning), .on_memory = callbacks.on_memory, .on_progress = callbacks.on_progress});
+    model_ = Gemma3n::load(find_model_folder(options), pool_, {.recipe = Recipe::named(options.engine.quantize), .log = Log(callbacks.on_warning),
+                                                               .on_memory = callbacks.on_memory, .on_progress = callbacks.on_progress});
     clear_status();
     if (options.engine.image_size) model_->set_image_size(options.engine.image_size);
   }
