@@ -1,6 +1,7 @@
 // Products with weights that stay in the blocks of their file: each thread decodes a panel of 16 rows to f32 and multiplies by that. The bits are those of
 // the same values packed as f32 panels.
 #include <atomic>
+#include <cstring>
 
 #include "kernels/ops_internal.h"
 #include "kernels/quant/gguf_blocks.h"
@@ -10,6 +11,19 @@ namespace {
 
 constexpr int64_t kTileInputs = 256;              // a multiple of every block
 constexpr int64_t kTileStep = kTileInputs + 16;   // rows of a tile in different sets of L1
+
+typedef float Four __attribute__((vector_size(16)));
+
+// 4 inputs of 4 rows of a tile, to 4 rows of 4 inputs of a panel.
+inline void transpose_four(const float* tile, float* panel) {
+  Four a, b, c, d;
+  std::memcpy(&a, tile, 16), std::memcpy(&b, tile + kTileStep, 16), std::memcpy(&c, tile + 2 * kTileStep, 16), std::memcpy(&d, tile + 3 * kTileStep, 16);
+  const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  const Four out[4] = {__builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5), __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7),
+                       __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5), __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7)};
+  for (int64_t k = 0; k < 4; ++k) std::memcpy(panel + k * kPanelRows, &out[k], 16);
+}
 
 // Rows first .. first + 16 as a panel of f32 (core/weight.h); rows beyond the last are zero.
 void decode_panel(const WeightView& w, quant::RowDecoder decode, int64_t first, float* panel) {
@@ -21,7 +35,10 @@ void decode_panel(const WeightView& w, quant::RowDecoder decode, int64_t first, 
     const std::byte* blocks = w.data + first * w.step_bytes + dtype_bytes(w.dtype, begin);
     for (int64_t r = 0; r < rows; ++r) decode(blocks + r * w.step_bytes, inputs, tile + r * kTileStep);
     float* out = panel + begin * kPanelRows;
-    for (int64_t k = 0; k < inputs; ++k)
+    const int64_t fours = inputs / 4 * 4;
+    for (int64_t k = 0; k < fours; k += 4)
+      for (int64_t r = 0; r < kPanelRows; r += 4) transpose_four(tile + r * kTileStep + k, out + k * kPanelRows + r);
+    for (int64_t k = fours; k < inputs; ++k)
       for (int64_t r = 0; r < kPanelRows; ++r) out[k * kPanelRows + r] = tile[r * kTileStep + k];
   }
 }

@@ -46,6 +46,11 @@ TEST(GgufBlocks, PlainTypes) {
   EXPECT_EQ(std::memcmp(got.data(), want.data(), 16), 0);
   quant::decode_row(DType::kF16, reinterpret_cast<const std::byte*>(f16), 4, got.data());
   EXPECT_EQ(std::memcmp(got.data(), want.data(), 16), 0);
+  std::vector<uint16_t> halves(65536);
+  std::vector<float> all(65536), alone(65536);
+  for (size_t i = 0; i < 65536; ++i) halves[i] = static_cast<uint16_t>(i), alone[i] = f16_to_f32(halves[i]);
+  quant::decode_row(DType::kF16, reinterpret_cast<const std::byte*>(halves.data()), 65536, all.data());
+  EXPECT_EQ(std::memcmp(all.data(), alone.data(), 4 * 65536), 0);
   const uint16_t bf16[4] = {0x3fc0, 0x8000, 0x3380, 0xff80};
   quant::decode_row(DType::kBF16, reinterpret_cast<const std::byte*>(bf16), 3, got.data());
   EXPECT_EQ(std::memcmp(got.data(), want.data(), 12), 0);
