@@ -12,7 +12,7 @@ namespace {
 
 // ---- 32 values and a scale, or a scale and a minimum -----------------------------------------------------------------------------------
 
-void q4_0(const uint8_t* b, float* out) {
+void q4_0(const uint8_t* __restrict b, float* __restrict out) {
   const float d = f16_at(b);
   for (int i = 0; i < 16; ++i) {
     out[i] = d * static_cast<float>((b[2 + i] & 15) - 8);
@@ -20,7 +20,7 @@ void q4_0(const uint8_t* b, float* out) {
   }
 }
 
-void q4_1(const uint8_t* b, float* out) {
+void q4_1(const uint8_t* __restrict b, float* __restrict out) {
   const float d = f16_at(b), m = f16_at(b + 2);
   for (int i = 0; i < 16; ++i) {
     out[i] = d * static_cast<float>(b[4 + i] & 15) + m;
@@ -43,7 +43,7 @@ void q5_1(const uint8_t* b, float* out) {
   for (int i = 0; i < 32; ++i) out[i] = d * static_cast<float>(five_bits(b + 8, fifth, i)) + m;
 }
 
-void q8_0(const uint8_t* b, float* out) {
+void q8_0(const uint8_t* __restrict b, float* __restrict out) {
   const float d = f16_at(b);
   for (int i = 0; i < 32; ++i) out[i] = d * static_cast<float>(static_cast<int8_t>(b[2 + i]));
 }
@@ -53,11 +53,13 @@ void q8_0(const uint8_t* b, float* out) {
 // Two bits of value i of 256: 32 bytes hold the values i, i + 32, i + 64 and i + 96.
 int two_bits(const uint8_t* codes, int i) { return codes[i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3; }
 
-void q2_k(const uint8_t* b, float* out) {
+void q2_k(const uint8_t* __restrict b, float* __restrict out) {
   const float d = f16_at(b + 80), least = f16_at(b + 82);
-  for (int i = 0; i < 256; ++i) {
-    const int s = b[i / 16];
-    out[i] = d * static_cast<float>((s & 15) * two_bits(b + 16, i)) - least * static_cast<float>(s >> 4);
+  for (int j = 0; j < 16; ++j) {
+    const float scale = d * static_cast<float>(b[j] & 15), minimum = least * static_cast<float>(b[j] >> 4);
+    const uint8_t* codes = b + 16 + j / 8 * 32 + j % 2 * 16;
+    const int shift = j % 8 / 2 * 2;
+    for (int i = 0; i < 16; ++i) out[16 * j + i] = scale * static_cast<float>(codes[i] >> shift & 3) - minimum;
   }
 }
 
@@ -79,7 +81,7 @@ ScaleAndMinimum six_bits(const uint8_t* s, int j) {
   return {(s[j + 4] & 15) | (s[j - 4] >> 6) << 4, (s[j + 4] >> 4) | (s[j] >> 6) << 4};
 }
 
-void q4_k(const uint8_t* b, float* out) {
+void q4_k(const uint8_t* __restrict b, float* __restrict out) {
   const float d = f16_at(b), least = f16_at(b + 2);
   for (int j = 0; j < 8; ++j) {
     const ScaleAndMinimum s = six_bits(b + 4, j);
@@ -90,7 +92,7 @@ void q4_k(const uint8_t* b, float* out) {
   }
 }
 
-void q5_k(const uint8_t* b, float* out) {
+void q5_k(const uint8_t* __restrict b, float* __restrict out) {
   const float d = f16_at(b), least = f16_at(b + 2);
   for (int j = 0; j < 8; ++j) {
     const ScaleAndMinimum s = six_bits(b + 4, j);
@@ -101,7 +103,7 @@ void q5_k(const uint8_t* b, float* out) {
   }
 }
 
-void q6_k(const uint8_t* b, float* out) {
+void q6_k(const uint8_t* __restrict b, float* __restrict out) {
   const float d = f16_at(b + 208);
   for (int j = 0; j < 16; ++j) {  // 16 values share a scale
     const float scale = d * static_cast<float>(static_cast<int8_t>(b[192 + j]));
@@ -143,7 +145,7 @@ void tq1_0(const uint8_t* b, float* out) {
   for (int i = 0; i < 16; ++i) out[240 + i] = value(48 + i % 4, i / 4);
 }
 
-void tq2_0(const uint8_t* b, float* out) {
+void tq2_0(const uint8_t* __restrict b, float* __restrict out) {
   const float d = f16_at(b + 64);
   for (int i = 0; i < 256; ++i) out[i] = d * static_cast<float>(two_bits(b, i) - 1);
 }
