@@ -1,19 +1,17 @@
-// g3n inspect: what a checkpoint holds and what it will take, from its config and file headers alone; no weight is read.
+// g3n inspect: what a folder, bundle or GGUF file holds and what it will take, from its config and headers alone; no weight is read.
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <set>
 
 #include "audio/audio_tower.h"
 #include "commands.h"
 #include "console.h"
-#include "formats/checkpoint_folder.h"
 #include "json_text.h"
 #include "kernels/ops.h"
 #include "local_model.h"
-#include "model/generation_config.h"
-#include "model/processor_config.h"
+#include "model/checkpoint.h"
 #include "text/text_model.h"
-#include "tokenizer/tokenizer.h"
 #include "vision/vision_tower.h"
 #include "weights/shape_lister.h"
 #include "weights/tensor_names.h"
@@ -57,14 +55,32 @@ struct Component {
   std::string name;
   int64_t tensors = 0, parameters = 0;
   BytesNeeded bytes{};
+  std::map<DType, int64_t> formats;  // bytes of each
 };
 
+// Tensors of a bundle as the checkpoint had them: names, shapes and packed bytes. A table beside a matrix of its name (embed_tokens) keeps its ending.
+std::map<std::string, TensorInfo> tensors_of(const Bundle& bundle) {
+  std::map<std::string, TensorInfo> out;
+  for (const auto& [name, entry] : bundle.entries()) {
+    std::string plain = name.ends_with(kTableEnding) ? name.substr(0, name.size() - std::string_view(kTableEnding).size()) : name;
+    if (plain != name && bundle.find(plain)) plain = name;
+    out[plain] = {.name = plain, .dtype = entry.what.dtype, .shape = entry.what.shape, .bytes = entry.what.bytes, .file = bundle.path()};
+  }
+  return out;
+}
+TensorMap pointers(const std::map<std::string, TensorInfo>& tensors) {
+  TensorMap out;
+  for (const auto& [name, tensor] : tensors) out[name] = &tensor;
+  return out;
+}
+
 // What the model binds and what the files have, laid side by side.
-class Checkpoint {
+class Contents {
  public:
-  explicit Checkpoint(const std::string& path)
-      : folder(path), top((check_model_folder(path), Config::load(path + "/config.json"))), text(TextConfig::from(top)),
-        source_(open_safetensors_folder(path)), tensors(canonical_tensors(*source_)), lister_(tensors) {
+  explicit Contents(const std::string& path)
+      : checkpoint(open_checkpoint(path)), top(checkpoint.config), text(TextConfig::from(top)),
+        bundled_(checkpoint.bundle ? tensors_of(*checkpoint.bundle) : std::map<std::string, TensorInfo>{}),
+        tensors(checkpoint.bundle ? pointers(bundled_) : canonical_tensors(*checkpoint.source)), lister_(tensors) {
     TextModel(text).bind(lister_);
     has_vision = VisionTower::present(lister_);
     has_audio = AudioTower::present(AudioConfig::from(top), lister_);
@@ -75,6 +91,7 @@ class Checkpoint {
       if (tensor.kind == TensorKind::kIgnored) dead.insert(tensor.name);
       else if (found == tensors.end() && !tensor.optional) missing.insert(tensor.name);
       bound.insert(tensor.name);
+      if (tensors.contains(tensor.name + kTableEnding)) bound.insert(tensor.name + kTableEnding);
     }
   }
 
@@ -91,8 +108,10 @@ class Checkpoint {
         if (!counted.insert(tensor.name).second) continue;  // the tied head
         ++component.tensors;
         component.parameters += element_count(tensor.shape);
+        for (const std::string& stored : {tensor.name, tensor.name + kTableEnding})
+          if (const auto found = tensors.find(stored); found != tensors.end()) component.formats[found->second->dtype] += found->second->bytes;
       }
-      component.bytes = total_bytes_needed(members, tensors);
+      component.bytes = checkpoint.bundle ? mapped_alone(component) : total_bytes_needed(members, tensors);
       if (component.tensors > 0) all.push_back(component);
     }
     return all;
@@ -111,14 +130,23 @@ class Checkpoint {
     return sum;
   }
 
+  std::string kind() const { return checkpoint.bundle ? "bundle" : std::filesystem::is_directory(checkpoint.path) ? "folder" : "GGUF"; }
   const char* note(const std::string& name) const { return dead.contains(name) ? "dead" : bound.contains(name) ? "" : "not used"; }
 
-  std::string folder;
+  Checkpoint checkpoint;
   Config top;
   TextConfig text;
 
  private:
-  std::unique_ptr<TensorSource> source_;
+  // Nothing of a bundle is copied.
+  static BytesNeeded mapped_alone(const Component& component) {
+    BytesNeeded out;
+    for (const auto& [dtype, bytes] : component.formats) out.file += bytes;
+    out.mapped = out.file;
+    return out;
+  }
+
+  std::map<std::string, TensorInfo> bundled_;
 
  public:
   TensorMap tensors;
@@ -161,12 +189,24 @@ std::string padded(const std::string& text, int width) {
 }
 
 std::string component_row(const std::string& name, const std::string& tensors, const std::string& parameters, const std::string& file, const std::string& memory,
-                          const std::string& mapped) {
-  return padded(name, 24) + padded(tensors, -8) + padded(parameters, -16) + padded(file, -12) + padded(memory, -12) + padded(mapped, -12) + "\n";
+                          const std::string& mapped, const std::string& formats = "") {
+  return padded(name, 24) + padded(tensors, -8) + padded(parameters, -16) + padded(file, -12) + padded(memory, -12) + padded(mapped, -12) +
+         (formats.empty() ? "" : "  " + formats) + "\n";
 }
 std::string bytes_or_dash(int64_t bytes) { return bytes == 0 ? "-" : format_bytes(bytes); }
+// "q4, q8": the one that takes most first.
+std::vector<std::string> format_names(const Component& c) {
+  std::vector<std::pair<int64_t, std::string>> all;
+  for (const auto& [dtype, bytes] : c.formats) all.emplace_back(-bytes, format_name(dtype));
+  std::sort(all.begin(), all.end());
+  std::vector<std::string> names;
+  for (const auto& [bytes, name] : all) names.push_back(name);
+  return names;
+}
 std::string component_row(const Component& c) {
-  return component_row(c.name, std::to_string(c.tensors), grouped(c.parameters), format_bytes(c.bytes.file), bytes_or_dash(c.bytes.packed), bytes_or_dash(c.bytes.mapped));
+  std::string formats;
+  for (const std::string& name : format_names(c)) formats += (formats.empty() ? "" : ", ") + name;
+  return component_row(c.name, std::to_string(c.tensors), grouped(c.parameters), format_bytes(c.bytes.file), bytes_or_dash(c.bytes.packed), bytes_or_dash(c.bytes.mapped), formats);
 }
 
 std::string shape_text(const std::vector<int64_t>& shape) {
@@ -183,13 +223,14 @@ Component total(const std::vector<Component>& components) {
     sum.bytes.file += c.bytes.file;
     sum.bytes.packed += c.bytes.packed;
     sum.bytes.mapped += c.bytes.mapped;
+    for (const auto& [dtype, bytes] : c.formats) sum.formats[dtype] += bytes;
   }
   return sum;
 }
 
 class Report {
  public:
-  Report(const Checkpoint& checkpoint, const Options& options) : c_(checkpoint), components_(checkpoint.components()) {
+  Report(const Contents& contents, const Options& options) : c_(contents), components_(contents.components()) {
     context_ = std::min(options.engine.context ? options.engine.context : c_.text.max_position_embeddings, c_.text.max_position_embeddings);
     kv_dtype_ = cache_dtype(options.engine);
     kv_bytes_ = kv_cache_bytes(c_.text, context_, options.engine.chunk, kv_dtype_);
@@ -198,7 +239,7 @@ class Report {
   }
 
   std::string text() const {
-    std::string out = c_.folder + "\n" + config_text() + "\n" + component_row("component", "tensors", "parameters", "in files", "in memory", "mapped");
+    std::string out = c_.checkpoint.path + "\n" + config_text() + "\n" + component_row("component", "tensors", "parameters", "in files", "in memory", "mapped", "formats");
     for (const Component& component : components_) out += component_row(component);
     out += component_row(total(components_));
     for (const Component& extra : {dead_, unused_})
@@ -244,7 +285,7 @@ class Report {
                       " heads over " + n(t.num_key_value_heads) + " KV heads of " + n(t.head_dim) + ", ffn " + distinct(t.intermediate_size) + "\n" +
                       "          " + n(t.altup_num_inputs) + " AltUp streams, LAuReL rank " + n(t.laurel_rank) + ", per-layer inputs of " +
                       n(t.hidden_size_per_layer_input) + ", " + n(t.vocab_size) + " ids, " + n(t.max_position_embeddings) + " positions\n";
-    const ProcessorConfig processor = ProcessorConfig::load(FileSet::folder(c_.folder));
+    const ProcessorConfig& processor = c_.checkpoint.processor;
     out += "vision    " + (c_.has_vision ? "MobileNetV5, pictures of " + n(processor.image_width) + " x " + n(processor.image_height) + " to " +
                                                n(VisionConfig::from(c_.top).soft_tokens_per_image) + " soft tokens"
                                          : std::string("not in this checkpoint")) + "\n";
@@ -254,18 +295,21 @@ class Report {
     } else {
       out += "audio     not in this checkpoint\n";
     }
-    const GenerationConfig generation = GenerationConfig::load(FileSet::folder(c_.folder), c_.top);
+    const GenerationConfig& generation = c_.checkpoint.generation;
     out += "sampling  temperature " + format_number(generation.sampling.temperature, 2) + ", top-k " + n(generation.sampling.top_k) + ", top-p " +
            format_number(generation.sampling.top_p, 2) + ", stop ids";
     for (const int32_t id : generation.stop_ids) (out += ' ') += n(id);
-    return out + "\ntokenizer " + (Tokenizer::is_in(c_.folder) ? "yes" : "no") + "\n";
+    return out + "\ntokenizer " + (c_.checkpoint.tokenizer ? "yes" : "no") + "\n" +
+           (c_.checkpoint.bundle ? "bundle    recipe " + c_.checkpoint.bundle->recipe() + ", checksum " + c_.checkpoint.bundle->checksum() + "\n" : "");
   }
 
   JsonObject config_json() const {
     const TextConfig& t = c_.text;
     JsonList ffn;
     for (const int64_t width : t.intermediate_size) ffn.push_back({width});
-    return {{"path", {c_.folder}},
+    return {{"path", {c_.checkpoint.path}},
+            {"format", {c_.kind()}},
+            {"recipe", {c_.checkpoint.bundle ? c_.checkpoint.bundle->recipe() : std::string()}},
             {"text",
              {JsonObject{{"layers", {t.num_hidden_layers}},
                          {"kv_layers", {t.first_shared_layer()}},
@@ -279,12 +323,14 @@ class Report {
                          {"max_position_embeddings", {t.max_position_embeddings}}}}},
             {"has_vision", {c_.has_vision}},
             {"has_audio", {c_.has_audio}},
-            {"has_tokenizer", {Tokenizer::is_in(c_.folder)}}};
+            {"has_tokenizer", {c_.checkpoint.tokenizer != nullptr}}};
   }
 
   static JsonObject component_json(const Component& c) {
+    JsonList formats;
+    for (const std::string& name : format_names(c)) formats.push_back({name});
     return {{"name", {c.name}}, {"tensors", {c.tensors}}, {"parameters", {c.parameters}}, {"file_bytes", {c.bytes.file}}, {"memory_bytes", {c.bytes.packed}},
-            {"mapped_bytes", {c.bytes.mapped}}};
+            {"mapped_bytes", {c.bytes.mapped}}, {"formats", {std::move(formats)}}};
   }
 
   JsonList tensors_json() const {
@@ -298,7 +344,7 @@ class Report {
     return list;
   }
 
-  const Checkpoint& c_;
+  const Contents& c_;
   std::vector<Component> components_;
   Component dead_, unused_;
   int64_t context_ = 0, kv_bytes_ = 0;
@@ -308,8 +354,8 @@ class Report {
 }  // namespace
 
 int inspect(const Options& options) {
-  const Checkpoint checkpoint(find_model_folder(options));
-  const Report report(checkpoint, options);
+  const Contents contents(find_model_folder(options));
+  const Report report(contents, options);
   if (options.json) write_stdout(report.json(options.tensors));
   else write_stdout(report.text() + (options.tensors ? report.tensors_text() : ""));
   return kExitDone;
