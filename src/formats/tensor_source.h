@@ -19,7 +19,7 @@ struct TensorInfo {
   const std::byte* data = nullptr;  // mapped, little-endian, row-major
   int64_t bytes = 0;
   std::string file;                 // for messages
-  FileRange range{};                // of `data`; open as long as the TensorSource
+  FileRange range{};                // of `data`, open as long as the TensorSource; whoever points `data` elsewhere sets it anew
 };
 
 class TensorSource {
