@@ -101,6 +101,7 @@ class GgufReader {
     GgufContents out;
     out.metadata.where_ = path_;
     for (uint64_t i = 0; i < key_count_; ++i) read_key(out.metadata);
+    out.metadata.bytes_ = file_.first(at_);
     read_alignment(out.metadata);
     out.tensors.reserve(tensor_count_);
     for (uint64_t i = 0; i < tensor_count_; ++i) read_tensor(out.tensors);

@@ -56,6 +56,9 @@ class GgufMetadata {
 
   [[noreturn]] void fail(const std::string& key, const std::string& wanted) const;
 
+  // A GGUF file of these keys and no tensors.
+  std::string as_file() const;
+
  private:
   friend class GgufReader;
   struct Value {
@@ -69,6 +72,7 @@ class GgufMetadata {
   std::string found(const std::string& key) const;
 
   std::string where_;
+  std::span<const std::byte> bytes_;  // of the file, to the end of the keys
   std::map<std::string, Value> values_;
 };
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -173,6 +174,12 @@ std::string GgufMetadata::text(const std::string& key, std::optional<std::string
   const Value& v = value(key, "a string");
   if (v.is_list || v.type != kText) fail(key, "a string");
   return std::string(texts(key).front());
+}
+
+std::string GgufMetadata::as_file() const {
+  std::string out(reinterpret_cast<const char*>(bytes_.data()), bytes_.size());
+  std::fill_n(out.begin() + 8, 8, '\0');  // behind magic and version: the number of tensors
+  return out;
 }
 
 }  // namespace g3n

@@ -19,7 +19,7 @@ Checkpoint read_files(const std::string& path, FileSet files) {
           .config = std::move(config),
           .generation = std::move(generation),
           .processor = std::move(processor),
-          .tokenizer = Tokenizer::is_in(files) ? Tokenizer::load(files) : nullptr,
+          .tokenizer = Tokenizer::is_in(files) ? Tokenizer::load(files) : files.has(kGgufKeysFile) ? load_gguf_tokenizer(files) : nullptr,
           .chat_template = find_chat_template(files),
           .source = nullptr,
           .bundle = nullptr,

@@ -24,7 +24,7 @@ struct Checkpoint {
   std::optional<std::string> chat_template;
   std::shared_ptr<const TensorSource> source;      // of a folder or GGUF file, else null
   std::shared_ptr<const Bundle> bundle;            // of a bundle, else null
-  FileSet files;                                   // what convert puts into a bundle; empty for GGUF
+  FileSet files;                                   // what convert puts into a bundle
 };
 
 // Opens a folder, or a file by its first bytes. Reads configs and tokenizer, no weights. Throws kNotFound, kUnsupported or kBadFile, saying what was

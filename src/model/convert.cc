@@ -12,6 +12,7 @@
 #include "audio/audio_tower.h"
 #include "formats/safetensors_writer.h"
 #include "g3n/error.h"
+#include "model/gguf_checkpoint.h"
 #include "text/text_model.h"
 #include "vision/vision_tower.h"
 #include "weights/loader.h"
@@ -20,7 +21,8 @@ namespace g3n {
 namespace {
 
 constexpr const char* kFiles[] = {"config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json", "tokenizer.model",
-                                  "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "chat_template.json"};
+                                  "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "chat_template.json",
+                                  kGgufKeysFile};
 constexpr int64_t kAlign = static_cast<int64_t>(kAlignment);
 
 // One component's weights, planned and packed.

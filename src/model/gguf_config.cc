@@ -281,7 +281,14 @@ GgufConfigs read_gguf_configs(const GgufFile& file) {
   top.raw("text_config", text_config(text, keys, vocab, text_vocab));
   top.raw("vision_config", vision.text());
   top.raw("audio_config", audio.text());
-  return {Config::parse(top.text(), file.path()), generation_config(keys, stops), text_vocab};
+  GenerationConfig generation = generation_config(keys, stops);
+  JsonObject sampling;
+  sampling.set("temperature", generation.sampling.temperature);
+  sampling.set("top_k", int64_t{generation.sampling.top_k});
+  sampling.set("top_p", generation.sampling.top_p);
+  sampling.set("min_p", generation.sampling.min_p);
+  sampling.set("eos_token_id", stops);
+  return {Config::parse(top.text(), file.path()), top.text(), std::move(generation), sampling.text(), text_vocab};
 }
 
 }  // namespace g3n

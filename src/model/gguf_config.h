@@ -2,6 +2,7 @@
 // writer left out comes from the shapes of the tensors, or is what Gemma 3n has.
 #pragma once
 #include <cstdint>
+#include <string>
 
 #include "formats/gguf.h"
 #include "formats/json_config.h"
@@ -11,7 +12,9 @@ namespace g3n {
 
 struct GgufConfigs {
   Config config;                // as config.json
+  std::string config_json;      // its text
   GenerationConfig generation;
+  std::string generation_json;  // as generation_config.json
   int64_t text_vocab = 0;       // ids below are text; rows of the per-layer table behind it mean nothing
 };
 

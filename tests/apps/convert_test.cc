@@ -94,6 +94,22 @@ TEST(Convert, ARecipeFromAFile) {
   EXPECT_FALSE(std::filesystem::exists(folder.path("b.g3n")));
 }
 
+// A GGUF file's keys go along: configs as JSON, the tokenizer as they are.
+TEST(Convert, AGgufFileBecomesABundleWithItsTokenizer) {
+  const TemporaryFolder folder;
+  const std::string out = folder.path("a.g3n");
+  for (const std::string name : {"text-bf16.gguf", "text-mixed.gguf"}) {
+    SCOPED_TRACE(name);
+    const std::string gguf = G3N_SOURCE_DIR "/tests/golden/data/gguf/" + name;
+    const Outcome made = run_g3n({"convert", gguf, out, "--recipe", "bf16", "--force"});
+    ASSERT_EQ(made.status, 0) << made.err;
+    const Conversation c{.prompt = "Where is the key?"};
+    EXPECT_TRUE(traced(out, c) == traced(gguf, c));
+    EXPECT_EQ(run_g3n({"tokenize", "-m", out, "--chat", c.prompt}).out, run_g3n({"tokenize", "-m", gguf, "--chat", c.prompt}).out);
+    EXPECT_EQ(run_g3n({"run", "-m", out, "--seed", "7", "--max-tokens", "8", c.prompt}).out, run_g3n({"run", "-m", gguf, "--seed", "7", "--max-tokens", "8", c.prompt}).out) << "sampling";
+  }
+}
+
 TEST(Convert, NothingIsOverwrittenUnlessForced) {
   const TemporaryFolder folder;
   const std::string out = folder.path("out.g3n");
