@@ -128,6 +128,7 @@ void add_model_flags(FlagSet& flags, Options& o) {
   flags.number<std::int64_t>("--chunk", "N", o.engine.chunk, 1, 65536,
                              "prompt positions per forward pass (default " + std::to_string(standard.chunk) + ")");
   flags.text("--quantize", "q4|q8|FILE", o.engine.quantize, "pack the weights of a folder while loading; g3n convert does it once and for all");
+  flags.flag("--release-encoders", o.engine.release_encoders, "give the memory of the image and audio encoders back after each prompt with media");
   flags.number<int>("--image-size", "N", o.engine.image_size, 1, 4096, "pixels a side for the image encoder (default: the checkpoint's)");
 }
 

@@ -32,6 +32,7 @@ struct EngineOptions {
   // ---- how ----
   Compute compute = Compute::kF32;
   CacheType kv_cache = CacheType::kAuto;
+  bool release_encoders = false;  // vision and audio weights are given back after each prompt with media, and loaded again for the next
   int threads = 0;              // 0: one per usable core
   std::int64_t chunk = 512;     // prompt positions per forward pass; bounds scratch memory, changes no result
   // ---- to whom ---- called from the loading thread only; may be empty

@@ -103,6 +103,16 @@ const Tokenizer& Gemma3n::tokenizer() const {
   return *checkpoint_.tokenizer;
 }
 
+void Gemma3n::release_encoders() {
+  vision_.reset();
+  audio_.reset();
+  vision_store_ = {};
+  audio_store_ = {};
+  if (!checkpoint_.bundle) return;
+  for (const auto& [name, entry] : checkpoint_.bundle->entries())
+    if (!name.starts_with("model.language_model.")) checkpoint_.bundle->source()->drop(*entry.bytes);  // mapped pages
+}
+
 const VisionTower& Gemma3n::vision() {
   if (!has_vision_) throw Error(ErrorCode::kUnsupported, path() + ": this checkpoint has no vision tower: images cannot be read");
   if (!vision_) {

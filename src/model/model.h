@@ -70,6 +70,9 @@ class Gemma3n {
   // The vector of a side id, one row.
   SoftTokens hard_embedding(Context& ctx, int32_t id);
 
+  // Gives the memory of the encoders back; the next medium loads them again. One thread at a time, as encode_image.
+  void release_encoders();
+
   const VisionTower& vision();  // loads it
   const AudioTower& audio();    // loads it
 

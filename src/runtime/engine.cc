@@ -58,7 +58,7 @@ Engine::Impl::Impl(const EngineOptions& options)
     throw Error(ErrorCode::kInvalidArgument, "context: expected at most " + std::to_string(config.max_position_embeddings) + " (max_position_embeddings), got " +
                                                  std::to_string(options.context));
   context = options.context ? options.context : config.max_position_embeddings;
-  builder = std::make_unique<PromptBuilder>(*model, machine);
+  builder = std::make_unique<PromptBuilder>(*model, machine, options.release_encoders);
   info = {.path = folder,
           .has_tokenizer = model->has_tokenizer(),
           .has_vision = model->has_vision(),

@@ -122,6 +122,7 @@ PreparedPrompt PromptBuilder::fill(std::vector<int32_t> ids, const Media& media,
   place_all(media.audios, audio_positions, special.audio_soft_tokens, [&](Context& ctx, const AudioPart& p) { return model_.encode_audio(ctx, p); });
   for (const int64_t at : side_positions)
     place(machine_.run(cancelled, [&](Context& ctx) { return model_.hard_embedding(ctx, ids[at]); }), {&at, 1}, out.soft);
+  if (release_encoders_ && !out.soft.empty()) machine_.run(nullptr, [&](Context&) { model_.release_encoders(); });
   std::sort(out.soft.begin(), out.soft.end(), [](const SoftSpan& a, const SoftSpan& b) { return a.first < b.first; });
   out.ids = std::move(ids);
   out.encode_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -11,7 +11,8 @@ namespace g3n {
 
 class PromptBuilder {
  public:
-  PromptBuilder(Gemma3n& model, Machine& machine) : model_(model), machine_(machine) {}
+  // release_encoders: their memory is given back after each prompt with media.
+  PromptBuilder(Gemma3n& model, Machine& machine, bool release_encoders = false) : model_(model), machine_(machine), release_encoders_(release_encoders) {}
 
   // The template's text with one placeholder per medium.
   std::string render(const ChatPrompt& prompt) const;
@@ -34,6 +35,7 @@ class PromptBuilder {
 
   Gemma3n& model_;
   Machine& machine_;
+  bool release_encoders_;
 };
 
 }  // namespace g3n
