@@ -29,11 +29,13 @@ struct Columns {
 
 Columns whole_blocks(int64_t block, int64_t first, int64_t count) { return {first, count, first / block * block, round_up(first + count, block)}; }
 
-// The first byte that could not be read, by any thread; the lowest, so that messages do not depend on who came first.
+// The first byte that could not be read, or stands in a block that means nothing, by any thread; the lowest, so that messages do not depend on who
+// came first.
 struct ReadFailure {
   static constexpr int64_t kNone = INT64_MAX;
+  static constexpr int kBadBlock = -1;
   std::atomic<int64_t> offset{kNone};
-  std::atomic<int> reason{0};  // 0: the file ended
+  std::atomic<int> reason{0};  // 0: the file ended; kBadBlock; else errno
 
   void note(int64_t at, int why) {
     int64_t seen = offset.load();
@@ -70,12 +72,15 @@ void convert(const Context& ctx, const TableView& table, const std::byte* values
 
 void gather_row(const Context& ctx, const TableView& table, int64_t row, const Columns& columns, float scale, float* out, ReadFailure& failure) {
   alignas(kAlignment) std::byte buffer[kTablePiece * 4];  // no type takes more than 4 bytes a value
+  const bool file = table.fd >= 0;
   for (int64_t begin = columns.first_block; begin < columns.end_block; begin += kTablePiece) {
     const int64_t end = std::min(begin + kTablePiece, columns.end_block), at = place(table, row, begin);
     const std::byte* values = buffer;
-    if (table.fd < 0) values = table.data + at;
+    if (!file) values = table.data + at;
     else if (!read_fully(table.fd, buffer, dtype_bytes(table.dtype, end - begin), table.file_offset + at, failure)) return;
     const int64_t first = std::max(begin, columns.first), last = std::min(end, columns.first + columns.count);
+    if (const int64_t bad = quant::first_bad_block(table.dtype, values, end - begin); bad >= 0)
+      return failure.note((file ? table.file_offset : 0) + at + bad * dtype_facts(table.dtype).block_bytes, ReadFailure::kBadBlock);
     convert(ctx, table, values, first - begin, last - first, scale, out + (first - columns.first));
   }
 }
@@ -100,6 +105,9 @@ void gather_rows(Context& ctx, const TableView& table, std::span<const int32_t> 
   });
   if (failure.offset == ReadFailure::kNone) return;
   const int reason = failure.reason;
+  if (reason == ReadFailure::kBadBlock)
+    throw Error(ErrorCode::kBadFile, std::string("gather_rows: expected a finite scale in the block of ") + dtype_name(table.dtype) + " at byte " +
+                                         std::to_string(failure.offset) + (file ? " of the table's file" : " of the table"));
   throw Error(ErrorCode::kBadFile, "gather_rows: expected a row of a table at byte " + std::to_string(failure.offset) + " of its file: " +
                                        (reason ? std::strerror(reason) : "the file ends there"));
 }

@@ -142,6 +142,22 @@ void pack_weight(ThreadPool& pool, const PackSource& source, const WeightView& v
 
 void decode_values(DType dtype, const std::byte* data, int64_t n, float* out) { quant::decode_row(dtype, data, n, out); }
 
+void expect_finite_scales(ThreadPool& pool, const PackSource& source, int64_t first_row, int64_t rows, int64_t cols) {
+  if (!is_block_type(source.dtype)) return;
+  const int64_t row_bytes = dtype_bytes(source.dtype, cols), blocks = cols / dtype_facts(source.dtype).block_values;
+  std::atomic<int64_t> first{INT64_MAX};  // in blocks of the tensor
+  pool.parallel_for(rows, std::max<int64_t>(1, (1 << 20) / row_bytes), [&](int64_t begin, int64_t end) {
+    const int64_t bad = quant::first_bad_block(source.dtype, source.data + begin * row_bytes, (end - begin) * cols);
+    if (bad < 0) return;
+    const int64_t block = begin * blocks + bad;
+    for (int64_t seen = first; block < seen && !first.compare_exchange_weak(seen, block);) {
+    }
+  });
+  if (const int64_t block = first; block != INT64_MAX)
+    throw Error(ErrorCode::kBadFile, "row " + std::to_string(first_row + block / blocks) + ", block " + std::to_string(block % blocks) + ": expected a finite scale of " +
+                                         dtype_name(source.dtype) + ", found another");
+}
+
 float weight_value(const WeightView& view, int64_t row, int64_t col) {
   if (is_quantized(view.dtype)) return quantized_value(view, row, col);
   const std::byte* at = view.data + packed_offset(view, row, col);

@@ -25,6 +25,9 @@ void pack_table(ThreadPool& pool, const PackSource& source, int64_t rows, int64_
 // n values of any float or block type (n a multiple of its block).
 void decode_values(DType dtype, const std::byte* data, int64_t n, float* out);
 
+// Throws kBadFile, naming row (counted from first_row) and block, if a block of a GGUF type has a scale that is not finite; other types pass.
+void expect_finite_scales(ThreadPool& pool, const PackSource& source, int64_t first_row, int64_t rows, int64_t cols);
+
 // The value of output `row`, input `col`, from any layout: for tests and tools, slow.
 float weight_value(const WeightView& view, int64_t row, int64_t col);
 

@@ -89,6 +89,7 @@ class TextKeys {
   int64_t uniform(const std::string& name, F&& otherwise) const {
     const std::vector<int64_t> values = keys_.integers(key(name));
     if (values.empty()) return otherwise();
+    if (keys_.is_list(key(name))) expect_per_layer(key(name), values.size());
     if (std::adjacent_find(values.begin(), values.end(), std::not_equal_to<>()) != values.end() || values[0] < 1)
       keys_.fail(key(name), "one positive number, or one for each layer and all of them equal");
     return values[0];
@@ -272,6 +273,7 @@ GgufConfigs read_gguf_configs(const GgufFile& file) {
   JsonObject top, vision, audio;
   top.set("model_type", "gemma3n");
   top.set("eos_token_id", stops);
+  top.set("tie_word_embeddings", file.find("output.weight") == nullptr);
   top.set("image_token_id", token_id(tokens, "<image_soft_token>").value_or(text_vocab + 1));
   top.set("audio_token_id", token_id(tokens, "<audio_soft_token>").value_or(audio_offset + 1));
   vision.set("vocab_offset", text_vocab);

@@ -84,7 +84,7 @@ class GgufTensors : public TensorSource {
   static TensorInfo info_of(const GgufTensor& tensor) {
     TensorInfo info;
     info.name = tensor.name;  // in messages the file's own
-    info.dtype = tensor.dtype_or_fail();
+    info.dtype = tensor.dtype.value_or(DType::kU8);  // of tensors that are only listed
     info.shape.assign(tensor.ne.rbegin(), tensor.ne.rend());
     info.data = tensor.data;
     info.bytes = tensor.bytes;
@@ -94,6 +94,8 @@ class GgufTensors : public TensorSource {
 
   void add(const GgufTensor& tensor) {
     const TensorInfo info = info_of(tensor);
+    if (!is_known(tensor.name)) return insert(tensor.name, info);
+    tensor.dtype_or_fail();
     if (const std::string_view stack = look_up(kStacks, tensor.name); !stack.empty()) return add_stack(info, kModel + std::string(stack));
     if (tensor.name == "output.weight") return insert("lm_head.weight", info);
     if (const std::string_view name = look_up(kGlobal, tensor.name); !name.empty()) {
@@ -104,8 +106,12 @@ class GgufTensors : public TensorSource {
     const auto [layer, rest] = layer_and_rest(tensor.name);
     const std::string prefix = kModel + "layers." + std::string(layer) + ".";
     if (rest == "attn_qkv.weight") return add_joined(info, prefix + "self_attn.", "blk." + std::string(layer) + ".attn_output.weight");
-    const std::string_view name = look_up(kInLayer, rest);
-    insert(name.empty() ? tensor.name : prefix + std::string(name), info);
+    insert(prefix + std::string(look_up(kInLayer, rest)), info);
+  }
+  static bool is_known(std::string_view name) {
+    if (!look_up(kStacks, name).empty() || !look_up(kGlobal, name).empty() || name == "output.weight") return true;
+    const std::string_view rest = layer_and_rest(name).second;
+    return rest == "attn_qkv.weight" || !look_up(kInLayer, rest).empty();
   }
 
   // [count, out, in]: one matrix after the other.

@@ -9,7 +9,7 @@
 namespace g3n {
 
 // text_vocab: rows of the per-layer table that mean something; later ones are cut off. Tensors of names that Gemma 3n has not keep them, so that
-// the loader reports them as surplus. Throws kUnsupported for a tensor of a type that nothing here decodes, kBadFile for one that cannot be cut.
+// the loader reports them as surplus. Throws kUnsupported for one of Gemma's in a type that nothing here decodes, kBadFile for one that cannot be cut.
 std::shared_ptr<const TensorSource> gguf_tensor_source(std::shared_ptr<const GgufFile> file, int64_t text_vocab);
 
 }  // namespace g3n

@@ -94,6 +94,7 @@ TextConfig TextConfig::from(const Config& top) {
   t.altup_num_inputs = c.integer("altup_num_inputs", 4, 1, 64);
   t.altup_active_idx = c.integer("altup_active_idx", 0, 0, t.altup_num_inputs - 1);
   t.altup_correct_scale = c.boolean("altup_correct_scale", true);
+  t.tie_word_embeddings = top.boolean("tie_word_embeddings", true);
   t.altup_coef_clip = c.number("altup_coef_clip", 120.0);
   t.max_position_embeddings = c.integer("max_position_embeddings", 32768, 1, int64_t{1} << 30);
   t.rms_norm_eps = static_cast<float>(c.number("rms_norm_eps", 1e-6));

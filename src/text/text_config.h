@@ -24,6 +24,7 @@ struct TextConfig {
   int64_t altup_num_inputs = 0;
   int64_t altup_active_idx = 0;
   bool altup_correct_scale = true;
+  bool tie_word_embeddings = true;                 // the head is the embedding table; false: lm_head.weight, if the file has it
   double altup_coef_clip = 0;                      // weights beyond it deserve a warning, nothing is clipped (text.md 6.2)
   double rope_theta = 0;                           // full layers
   double rope_local_base_freq = 0;                 // sliding layers

@@ -21,9 +21,11 @@ void gather_streams(View<const float, 3> from, std::span<const int32_t> which, V
 
 void TextModel::bind(Binder& bind) {
   const int64_t hidden = config_.hidden_size, others = config_.altup_num_inputs - 1;
+  const bool own_head = !config_.tie_word_embeddings && bind.has("lm_head.weight");
+  if (own_head) bind.matrix("lm_head.weight", unembed_, {config_.vocab_size, hidden});
   Binder::Scope scope(bind, "model.language_model.");
   bind.table("embed_tokens.weight", embed_tokens_, {config_.vocab_size, hidden});
-  bind.matrix("embed_tokens.weight", unembed_, {config_.vocab_size, hidden});
+  if (!own_head) bind.matrix("embed_tokens.weight", unembed_, {config_.vocab_size, hidden});
   per_layer_embedding_.bind(bind, config_);
   altup_projections_.resize(others);
   altup_unembed_projections_.resize(others);

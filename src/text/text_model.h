@@ -32,7 +32,7 @@ class TextModel : public LanguageModel {
 
   TextConfig config_;
   TableView embed_tokens_;                          // [vocab, hidden], as in the file: rows are looked up
-  WeightView unembed_;                              // the same tensor, packed: the tied head
+  WeightView unembed_;                              // [vocab, hidden]: the head; tied: the same tensor, packed
   PerLayerEmbedding per_layer_embedding_;
   std::vector<WeightView> altup_projections_;         // streams - 1 of [hidden, hidden]
   std::vector<WeightView> altup_unembed_projections_; // streams - 1 of [hidden, hidden]

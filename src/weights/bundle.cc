@@ -35,6 +35,9 @@ bool can_be_read(const PackedTensor& t) {
   }
 }
 
+// Do so many bytes, padded, take so many of the file? bytes may be INT64_MAX.
+bool fills(int64_t bytes, int64_t in_file) { return bytes <= in_file && round_up(bytes, kAlign) == in_file; }
+
 }  // namespace
 
 std::string format_name(DType dtype) {
@@ -117,7 +120,7 @@ std::shared_ptr<const Bundle> Bundle::open(const std::string& path) {
       const std::string length = value(name);
       int64_t bytes = -1;
       std::from_chars(length.data(), length.data() + length.size(), bytes);
-      if (bytes < 0 || round_up(bytes, kAlign) != tensor.bytes)
+      if (bytes < 0 || !fills(bytes, tensor.bytes))
         throw Error(ErrorCode::kBadFile, path + ": " + name + ": expected a length that fits " + std::to_string(tensor.bytes) + " bytes, found '" + length + "'");
       bundle->files_.emplace(name.substr(std::string_view(kFileBeginning).size()), std::span(tensor.data, static_cast<size_t>(bytes)));
       continue;
@@ -130,8 +133,8 @@ std::shared_ptr<const Bundle> Bundle::open(const std::string& path) {
       throw Error(e.code(), path + ": " + e.what());
     }
     what.bytes = bytes_of(what);
-    if (tensor.bytes != round_up(what.bytes, kAlign))
-      throw Error(ErrorCode::kBadFile, path + ": " + name + ": expected " + std::to_string(round_up(what.bytes, kAlign)) + " bytes for '" + metadata.at(name) + "', found " +
+    if (!fills(what.bytes, tensor.bytes))
+      throw Error(ErrorCode::kBadFile, path + ": " + name + ": expected " + std::to_string(what.bytes) + " bytes for '" + metadata.at(name) + "' (and padding to 64), found " +
                                            std::to_string(tensor.bytes));
     if (reinterpret_cast<uintptr_t>(tensor.data) % kAlignment != 0) throw Error(ErrorCode::kBadFile, path + ": " + name + ": expected data at a multiple of 64 bytes");
     bundle->entries_.emplace(name, Entry{std::move(what), &tensor});

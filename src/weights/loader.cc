@@ -19,6 +19,7 @@ constexpr int64_t kReadAhead = 256 << 20;  // bytes
 constexpr int64_t kPartBytes = 32 << 20;   // of the source of a streamed tensor that is packed at once
 constexpr int64_t kSmallModel = 100'000'000;  // parameters
 const std::string kText = "model.language_model.";
+const std::string kHead = kText + "embed_tokens.weight", kOwnHead = "lm_head.weight";
 
 bool is_float(DType type) { return type == DType::kF32 || type == DType::kBF16 || type == DType::kF16; }
 
@@ -104,7 +105,8 @@ DType Loader::packed_dtype(const std::string& name, const TensorInfo& tensor, in
     const bool convolution = element_count(tensor.shape, std::min<size_t>(2, tensor.shape.size())) > 1;  // its inputs are reordered
     if (is_exact(name) || convolution) return DType::kF32;
     if (is_quantized(tensor.dtype)) return tensor.dtype;
-    if (layout != Layout::kPanels) return DType::kF32;
+    // The head is read for every token: decoding its blocks each time takes a second at full size, its f32 panels a twentieth of that.
+    if (layout != Layout::kPanels || name == kHead || name == kOwnHead) return DType::kF32;
     layout = Layout::kBlocks;
     return tensor.dtype;
   }
@@ -136,6 +138,7 @@ void Loader::on_matrix(const std::string& name, WeightView& member, const Shape&
   if (member.layout == Layout::kBlocks && !options_.stream) {  // read where it lies
     member.data = options_.check_only ? nullptr : tensor->data;
     bytes_.mapped += tensor->bytes;
+    if (!options_.check_only) add_task(tensor, {name, PackedKind::kMatrix, member.dtype, member.layout, shape}, nullptr, 1);
     return;
   }
   std::byte* out = allocate(packed_bytes(member.dtype, member.layout, member.rows, member.cols));
@@ -226,20 +229,12 @@ void Loader::run_matrix(const Task& task, int64_t first, int64_t rows, std::byte
     std::memcpy(copy.data(), from.data, static_cast<size_t>(rows * row_bytes));
     from.data = copy.data();
   }
-  try {
-    pack_weight(options_.pool, from, view, out);
-  } catch (const Error& e) {
-    throw Error(e.code(), task.tensor->file + ": " + task.tensor->name + ": " + e.what());
-  }
+  pack_weight(options_.pool, from, view, out);
 }
 
 void Loader::run_table(const Task& task, int64_t first, int64_t rows, std::byte* out) {
   const int64_t cols = element_count(task.what.shape, 1), row_bytes = dtype_bytes(task.tensor->dtype, cols);
-  try {
-    pack_table(options_.pool, {task.tensor->dtype, task.tensor->data + first * row_bytes}, rows, cols, task.what.dtype, out);
-  } catch (const Error& e) {
-    throw Error(e.code(), task.tensor->file + ": " + task.tensor->name + ": " + e.what());
-  }
+  pack_table(options_.pool, {task.tensor->dtype, task.tensor->data + first * row_bytes}, rows, cols, task.what.dtype, out);
 }
 
 void Loader::run_f32(const Task& task, std::byte* bytes) {
@@ -262,6 +257,18 @@ void Loader::run_f32(const Task& task, std::byte* bytes) {
 }
 
 void Loader::run(const Task& task, int64_t first, int64_t rows, std::byte* out) {
+  const TensorInfo& tensor = *task.tensor;
+  const bool by_rows = task.what.kind == PackedKind::kMatrix || task.what.kind == PackedKind::kTable;
+  const int64_t cols = element_count(task.what.shape, by_rows ? 1 : 0);
+  try {
+    expect_finite_scales(options_.pool, {tensor.dtype, tensor.data + first * dtype_bytes(tensor.dtype, cols)}, first, by_rows ? rows : 1, cols);
+    if (out) pack(task, first, rows, out);
+  } catch (const Error& e) {
+    throw Error(e.code(), tensor.file + ": " + tensor.name + ": " + e.what());
+  }
+}
+
+void Loader::pack(const Task& task, int64_t first, int64_t rows, std::byte* out) {
   switch (task.what.kind) {
     case PackedKind::kMatrix: return run_matrix(task, first, rows, out);
     case PackedKind::kTable: return run_table(task, first, rows, out);
@@ -309,7 +316,7 @@ WeightStore Loader::finish() {
       source_->will_need(*tasks_[next].tensor);
       asked += tasks_[next].tensor->bytes;
     }
-    run(task, 0, task.what.shape[0], task.out);
+    run_in_parts(task, [&](int64_t first, int64_t rows, int64_t offset) { run(task, first, rows, task.out ? task.out + offset : nullptr); });
     source_->drop(*task.tensor);
     done += task.tensor->bytes;
   }
@@ -328,29 +335,43 @@ void Loader::pack_each(const std::function<void(size_t, int64_t, std::span<const
   std::vector<std::byte> buffer;
   for (size_t i = 0; i < tasks_.size(); ++i) {
     const Task& task = tasks_[i];
-    const int64_t rows = task.what.shape[0], row_bytes = std::max<int64_t>(1, task.tensor->bytes / std::max<int64_t>(rows, 1));
-    const bool in_parts = task.what.kind == PackedKind::kTable || (task.what.kind == PackedKind::kMatrix && task.what.layout != Layout::kNeurons && task.taps == 1);
-    const int64_t part = in_parts ? round_up(std::max<int64_t>(kPartBytes / row_bytes, 1), kPanelRows) : rows;
-    int64_t offset = 0;
-    for (int64_t first = 0; first < rows; first += part) {
-      const int64_t count = std::min(part, rows - first);
-      PackedTensor piece = task.what;
-      piece.shape[0] = count;
+    const int64_t rows = task.what.shape[0], row_bytes = source_row_bytes(task);
+    run_in_parts(task, [&](int64_t first, int64_t count, int64_t offset) {
       TensorInfo behind = *task.tensor;  // the next part, read while this one is packed
-      behind.data += std::min(first + count, rows) * row_bytes;
-      behind.bytes = std::max<int64_t>(0, std::min(part, rows - first - count)) * row_bytes;
+      behind.data += (first + count) * row_bytes;
+      behind.bytes = std::min(count, rows - first - count) * row_bytes;
       if (behind.bytes > 0) source_->will_need(behind);
       else if (i + 1 < tasks_.size()) source_->will_need(*tasks_[i + 1].tensor);
-      buffer.resize(static_cast<size_t>(bytes_of(piece)));
+      buffer.resize(static_cast<size_t>(part_bytes(task, count)));
       run(task, first, count, buffer.data());
       use(i, offset, buffer);
-      offset += static_cast<int64_t>(buffer.size());
       TensorInfo used = *task.tensor;
       used.data += first * row_bytes;
       used.bytes = count * row_bytes;
       source_->drop(used);
       packed(used.bytes);
-    }
+    });
+  }
+}
+
+int64_t Loader::source_row_bytes(const Task& task) { return task.tensor->bytes / std::max<int64_t>(task.what.shape[0], 1); }
+
+int64_t Loader::part_bytes(const Task& task, int64_t rows) {
+  PackedTensor part = task.what;
+  part.shape[0] = rows;
+  return bytes_of(part);
+}
+
+// use(first row, rows, offset in the packed tensor), ascending: tables and matrices whose rows lie one behind the other in parts, others whole.
+void Loader::run_in_parts(const Task& task, const std::function<void(int64_t, int64_t, int64_t)>& use) {
+  const int64_t rows = task.what.shape[0];
+  const bool in_parts = task.what.kind == PackedKind::kTable || (task.what.kind == PackedKind::kMatrix && task.what.layout != Layout::kNeurons && task.taps == 1);
+  const int64_t part = in_parts ? round_up(std::max<int64_t>(kPartBytes / std::max<int64_t>(source_row_bytes(task), 1), 1), kPanelRows) : rows;
+  int64_t offset = 0;
+  for (int64_t first = 0; first < rows; first += part) {
+    const int64_t count = std::min(part, rows - first);
+    use(first, count, offset);
+    offset += part_bytes(task, count);
   }
 }
 

@@ -74,8 +74,12 @@ class Loader : public WeightReader {
   // Memory for a tensor of the store; null when nothing is kept.
   std::byte* allocate(int64_t bytes);
   void add_task(const TensorInfo* tensor, PackedTensor what, std::byte* out, int64_t taps);
-  // Output rows first .. first + rows of a task into `out`; all of it for vectors and neurons.
+  // Output rows first .. first + rows of a task into `out`; all of it for vectors and neurons. out null: they stay where they are, and are checked only.
   void run(const Task& task, int64_t first, int64_t rows, std::byte* out);
+  static int64_t source_row_bytes(const Task& task);
+  static int64_t part_bytes(const Task& task, int64_t rows);
+  static void run_in_parts(const Task& task, const std::function<void(int64_t, int64_t, int64_t)>& use);
+  void pack(const Task& task, int64_t first, int64_t rows, std::byte* out);
   void run_matrix(const Task& task, int64_t first, int64_t rows, std::byte* out);
   void run_table(const Task& task, int64_t first, int64_t rows, std::byte* out);
   void run_f32(const Task& task, std::byte* out);

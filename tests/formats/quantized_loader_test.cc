@@ -11,13 +11,15 @@ namespace {
 // Tensors in memory, as a GGUF file or a folder would give them.
 class Source : public TensorSource {
  public:
-  // Bytes are pseudo-random; scales of Q8_0 and Q4_0 blocks and plain values are finite.
+  // Bytes are pseudo-random; scales of Q8_0, Q4_0 and Q4_K blocks and plain values are finite.
   void add(const std::string& name, DType dtype, const Shape& shape) {
     std::vector<std::byte>& data = bytes_[name];
     data.resize(static_cast<size_t>(element_count(shape, 0) / dtype_facts(dtype).block_values * dtype_bytes(dtype)));
     for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>((i * 2654435761u + name.size()) >> 13);
     const size_t unit = static_cast<size_t>(dtype_bytes(dtype)), high = dtype == DType::kF32 ? 3 : 1;  // exponents of f16, bf16 and f32 around 1
     for (size_t at = high; at < data.size(); at += unit) data[at] = (data[at] & std::byte{0x81}) | std::byte{0x3e};
+    if (dtype == DType::kQ4_K)  // the minimum's
+      for (size_t at = 3; at < data.size(); at += unit) data[at] = (data[at] & std::byte{0x81}) | std::byte{0x3e};
     tensors_[name] = {.name = name, .dtype = dtype, .shape = shape, .data = data.data(), .bytes = static_cast<int64_t>(data.size()), .file = "memory"};
   }
   std::vector<std::byte>& bytes(const std::string& name) { return bytes_.at(name); }
@@ -82,6 +84,29 @@ TEST(QuantizedLoader, OtherBlocksStayInTheFile) {
   EXPECT_EQ(m.data, source->find(kScope + "m")->data);
   EXPECT_EQ(m.step_bytes, 2 * 144);
   EXPECT_EQ(store.allocated_bytes(), 0);
+}
+
+TEST(QuantizedLoader, ScalesThatAreNoNumbersAreFoundWhateverBecomesOfThem) {
+  ThreadPool pool(2);
+  for (const bool stream : {false, true})
+    for (const DType dtype : {DType::kQ4_K, DType::kQ8_0})
+      for (const std::string name : {"m.weight", "norm.weight", "altup.modality_router.weight"}) {
+        auto source = std::make_shared<Source>();
+        const Shape shape = name == "norm.weight" ? Shape{512} : Shape{37, 512};
+        source->add(kScope + name, dtype, shape);
+        const size_t row = name == "norm.weight" ? 0 : 36, per_row = 512 / static_cast<size_t>(dtype_facts(dtype).block_values);
+        source->bytes(kScope + name)[(row * per_row + 1) * static_cast<size_t>(dtype_bytes(dtype)) + 1] = std::byte{0x7e};
+        Loader loader(source, {.pool = pool, .stream = stream});
+        WeightView matrix;
+        View<const float, 1> vector;
+        if (shape.size() == 1) loader.vector(kScope + name, vector, 512);
+        else loader.matrix(kScope + name, matrix, {37, 512});
+        const auto load = [&] {
+          if (stream) loader.pack_each([](size_t, int64_t, std::span<const std::byte>) {}, [](int64_t) {});
+          else loader.finish();
+        };
+        EXPECT_ERROR(ErrorCode::kBadFile, load(), "memory: " + kScope + name + ": row " + std::to_string(row) + ", block 1: expected a finite scale of ");
+      }
 }
 
 TEST(QuantizedLoader, VectorsRoutersAndConvolutionsInBlocksBecomeF32) {

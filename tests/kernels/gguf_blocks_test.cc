@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -36,6 +37,36 @@ TEST(GgufBlocks, AllFormatsGiveTheGoldenBits) {
     ++formats;
   }
   EXPECT_EQ(formats, 26);
+}
+
+// A scale that is not finite leaves no value of its block finite, so the values tell where they are; zeros elsewhere.
+TEST(GgufBlocks, BadScalesAreFound) {
+  for (int t = 0; t < kDTypes; ++t) {
+    const DType type = static_cast<DType>(t);
+    if (!is_block_type(type) || type == DType::kNVFP4) continue;  // whose scales are all finite
+    const DTypeFacts facts = dtype_facts(type);
+    const size_t size = static_cast<size_t>(facts.block_bytes);
+    int found = 0;
+    for (size_t at = 0; at + 1 < size; ++at)
+      for (const uint32_t half : {0x7c00u, 0xfc00u, 0x7e01u, 0x7bffu, 0xff80u, 0xffffu}) {
+        if (type == DType::kQ8_K && at == 3) continue;  // half of it is a code: a finite scale, and a product beyond f32
+        std::vector<std::byte> blocks(3 * size);
+        blocks[size + at] = static_cast<std::byte>(half & 255), blocks[size + at + 1] = static_cast<std::byte>(half >> 8);
+        std::vector<float> values(static_cast<size_t>(3 * facts.block_values));
+        quant::decode_row(type, blocks.data(), 3 * facts.block_values, values.data());
+        const float* second = values.data() + facts.block_values;
+        const bool bad = type == DType::kMXFP4 ? at == 0 && (half & 255) == 255 : !std::isfinite(second[0]);
+        EXPECT_EQ(quant::first_bad_block(type, blocks.data(), 3 * facts.block_values), bad ? 1 : -1) << dtype_name(type) << " byte " << at << ": " << half;
+        found += bad;
+      }
+    if (type != DType::kIQ1_M) EXPECT_GT(found, 0) << dtype_name(type);
+  }
+  std::vector<std::byte> iq1_m(56);
+  iq1_m[55] = std::byte{0x70};  // half of the exponent
+  EXPECT_EQ(quant::first_bad_block(DType::kIQ1_M, iq1_m.data(), 256), -1);
+  iq1_m[53] = std::byte{0xc0};
+  EXPECT_EQ(quant::first_bad_block(DType::kIQ1_M, iq1_m.data(), 256), 0);
+  EXPECT_EQ(quant::first_bad_block(DType::kF16, iq1_m.data(), 28), -1);
 }
 
 TEST(GgufBlocks, PlainTypes) {

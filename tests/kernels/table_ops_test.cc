@@ -97,5 +97,24 @@ TEST(TableOps, AFileThatEndsTooEarlyIsNamedByItsByte) {
   EXPECT_THROW(gather_rows(context, {.dtype = DType::kI8, .rows = 1, .cols = kCols, .data = bytes.data()}, id, 0, 1.0f, matrix(out, 1, kCols)), Error);
 }
 
+TEST(TableOps, AScaleThatIsNotFiniteIsNamedByItsByte) {
+  std::vector<std::byte> bytes = table_file(DType::kQ8_0);
+  bytes[kOffset + 34 * (16 * 3 + 5) + 1] = std::byte{0x7c};  // row 3, block 5
+  const TemporaryFile file(bytes);
+  for (int threads : {1, 3}) {
+    TestContext context(threads);
+    std::vector<int32_t> ids(30, 3);
+    std::vector<float> out(30 * kCols);
+    try {
+      gather_rows(context, {.dtype = DType::kQ8_0, .rows = kRows, .cols = kCols, .fd = file.fd, .file_offset = kOffset}, ids, 0, 1.0f, matrix(out, 30, kCols));
+      ADD_FAILURE() << "expected an error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kBadFile);
+      EXPECT_NE(std::string(error.what()).find("finite scale in the block of Q8_0 at byte " + std::to_string(kOffset + 34 * (16 * 3 + 5))), std::string::npos) << error.what();
+    }
+    gather_rows(context, {.dtype = DType::kQ8_0, .rows = kRows, .cols = kCols, .data = bytes.data() + kOffset}, ids, 0, 1.0f, View<float, 2>{out.data(), {30, 160}});
+  }
+}
+
 }  // namespace
 }  // namespace g3n::test

@@ -4,13 +4,13 @@
 #include <cstring>
 #include <filesystem>
 #include <limits>
-#include <list>
 #include <numeric>
 
 #include "formats/errors.h"
 #include "formats/gguf.h"
 #include "formats/gguf_writer.h"
 #include "kernels/pack.h"
+#include "model/decoded_tensors.h"
 #include "model/gguf_source.h"
 #include "support/golden.h"
 #include "support/media_files.h"
@@ -175,7 +175,26 @@ TEST(GgufCheckpoint, TensorsAreCutAndNamed) {
   expect(model + "altup_projections.2.weight", {32, 32}, 2 * 32 * 32);
   expect(model + "embed_tokens_per_layer.weight", {40, 16}, 0);  // rows behind the vocabulary are cut off
   expect("lm_head.weight", {40, 32}, 0);
+  EXPECT_FALSE(TextConfig::from(checkpoint.config).tie_word_embeddings);
   expect("extra", {3}, 0);
+}
+
+// A type that nothing decodes: an error where the model needs the tensor, else one more tensor that nobody uses.
+TEST(GgufCheckpoint, UnknownTypesMatterOnlyWhereTheyAreUsed) {
+  const TemporaryFolder folder;
+  SmallFile file(folder);
+  file.open();
+  const auto with_type_99 = [&](const std::string& tensor) {
+    std::string bytes = slurp(file.path);
+    const std::string key = std::string(1, static_cast<char>(tensor.size())) + std::string(7, '\0') + tensor;
+    const size_t name = bytes.find(key), rank = name + key.size();
+    bytes[rank + 4 + 8 * static_cast<size_t>(bytes[rank])] = 99;
+    return folder.write("other.gguf", bytes);
+  };
+  const Checkpoint checkpoint = open_checkpoint(with_type_99("extra"));
+  ASSERT_NE(checkpoint.source->find("extra"), nullptr);
+  EXPECT_EQ(checkpoint.source->find("extra")->bytes, 0);
+  EXPECT_ERROR(ErrorCode::kUnsupported, open_checkpoint(with_type_99("blk.1.laurel_l.weight")), "blk.1.laurel_l.weight: unknown tensor type 99");
 }
 
 TEST(GgufCheckpoint, KeysThatContradict) {
@@ -188,6 +207,7 @@ TEST(GgufCheckpoint, KeysThatContradict) {
   using std::pair;
   refused(ErrorCode::kBadFile, "gemma3n.feed_forward_length: expected 96 for layer 0, the rows of blk.0.ffn_gate.weight, found 100", pair("gemma3n.feed_forward_length", uint32_t{100}));
   refused(ErrorCode::kBadFile, "gemma3n.activation_sparsity_scale: expected a list of 2", pair("gemma3n.activation_sparsity_scale", std::vector<float>{1, 2, 3}));
+  refused(ErrorCode::kBadFile, "gemma3n.attention.head_count: expected a list of 2", pair("gemma3n.attention.head_count", std::vector<uint32_t>{4, 4, 4}));
   refused(ErrorCode::kUnsupported, "gemma3n.altup.num_inputs: expected 4, found 2", pair("gemma3n.altup.num_inputs", uint32_t{2}));
   refused(ErrorCode::kUnsupported, "gemma3n.rope.scaling.type: expected none, found the string \"yarn\"", pair("gemma3n.rope.scaling.type", "yarn"));
   refused(ErrorCode::kBadFile, "tokenizer.ggml.scores: expected a list of 2, one for each token, found a list of 1", pair("tokenizer.ggml.model", "llama"),
@@ -218,30 +238,6 @@ TEST(GgufCheckpoint, Bf16FileGivesTheGoldensOfTheFolder) {
     std::printf("%s: %s\n", name.c_str(), sink.worst().c_str());
   }
 }
-
-// Every tensor of another source as f32: the sums of q8 and q4 kernels round activations, these do not.
-class DecodedTensors : public TensorSource {
- public:
-  explicit DecodedTensors(const TensorSource& from) {
-    for (const auto& [name, tensor] : from.tensors()) {
-      const int64_t count = std::accumulate(tensor.shape.begin(), tensor.shape.end(), int64_t{1}, std::multiplies<>());
-      std::vector<float>& values = values_.emplace_back(static_cast<size_t>(count));
-      decode_values(tensor.dtype, tensor.data, count, values.data());
-      TensorInfo info = tensor;
-      info.dtype = DType::kF32, info.data = reinterpret_cast<const std::byte*>(values.data()), info.bytes = count * 4, info.range = {};
-      tensors_.emplace(name, std::move(info));
-    }
-  }
-  const TensorInfo* find(const std::string& name) const override {
-    const auto found = tensors_.find(name);
-    return found == tensors_.end() ? nullptr : &found->second;
-  }
-  const std::map<std::string, TensorInfo>& tensors() const override { return tensors_; }
-
- private:
-  std::list<std::vector<float>> values_;
-  std::map<std::string, TensorInfo> tensors_;
-};
 
 TEST(GgufCheckpoint, MixedFileGivesItsLogits) {
   const auto golden = open_safetensors_file(kFolder + "text-mixed.safetensors");

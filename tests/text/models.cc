@@ -9,10 +9,10 @@
 
 namespace g3n::testing {
 
-LoadedText load_text(std::shared_ptr<const TensorSource> source, const Config& config) {
+LoadedText load_text(std::shared_ptr<const TensorSource> source, const Config& config, const Recipe& recipe) {
   ThreadPool pool(2);
   LoadedText text{.source = source, .store = {}, .model = std::make_unique<TextModel>(TextConfig::from(config))};
-  Loader loader(source, {.pool = pool, .components = {"model.language_model."}});
+  Loader loader(source, {.pool = pool, .components = {"model.language_model."}, .recipe = recipe});
   text.model->bind(loader);
   text.store = loader.finish();
   return text;

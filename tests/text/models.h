@@ -9,6 +9,7 @@
 #include "formats/tensor_source.h"
 #include "kernels/table.h"
 #include "text/text_model.h"
+#include "weights/recipe.h"
 #include "weights/weight_store.h"
 
 namespace g3n::testing {
@@ -18,7 +19,7 @@ struct LoadedText {
   WeightStore store;
   std::unique_ptr<TextModel> model;
 };
-LoadedText load_text(std::shared_ptr<const TensorSource> source, const Config& config);
+LoadedText load_text(std::shared_ptr<const TensorSource> source, const Config& config, const Recipe& recipe = {});
 const LoadedText& tiny_text();
 // All tensors of a config's text model, by the hash rule.
 LoadedText hash_text(const Config& config);

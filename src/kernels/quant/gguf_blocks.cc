@@ -201,7 +201,46 @@ void f16_row(const std::byte* values, int64_t n, float* out) {
   }
 }
 
+// ---- scales --------------------------------------------------------------------------------------------------------------------------------
+
+bool is_finite_f16(const uint8_t* b) { return (b[1] & 0x7c) != 0x7c; }
+
+// Where the f16 scales of a block stand; -1: no second one. Q8_K, MXFP4 and IQ1_M have scales of other kinds, those of NVFP4 are always finite.
+struct ScalePlaces {
+  int first = -1, second = -1;
+};
+ScalePlaces scale_places(DType type) {
+  switch (type) {
+    case DType::kQ4_1: case DType::kQ5_1: case DType::kQ4_K: case DType::kQ5_K: return {0, 2};
+    case DType::kQ2_K: return {80, 82};
+    case DType::kQ3_K: return {108};
+    case DType::kQ6_K: return {208};
+    case DType::kTQ1_0: return {52};
+    case DType::kTQ2_0: return {64};
+    case DType::kQ8_K: case DType::kMXFP4: case DType::kNVFP4: case DType::kIQ1_M: return {};
+    default: return {0};
+  }
+}
+
+bool has_finite_scales(DType type, ScalePlaces places, const uint8_t* b) {
+  if (places.first >= 0) return is_finite_f16(b + places.first) && (places.second < 0 || is_finite_f16(b + places.second));
+  if (type == DType::kMXFP4) return b[0] != 0xff;
+  if (type == DType::kQ8_K) return (b[3] & 0x7f) != 0x7f || (b[2] & 0x80) == 0;
+  if (type == DType::kIQ1_M) return (b[55] & 0x70) != 0x70 || (b[53] & 0xc0) != 0xc0;
+  return true;
+}
+
 }  // namespace
+
+int64_t first_bad_block(DType type, const std::byte* blocks, int64_t n) {
+  if (!is_block_type(type)) return -1;
+  const DTypeFacts facts = dtype_facts(type);
+  const ScalePlaces places = scale_places(type);
+  const auto* b = reinterpret_cast<const uint8_t*>(blocks);
+  for (int64_t i = 0; i < n / facts.block_values; ++i, b += facts.block_bytes)
+    if (!has_finite_scales(type, places, b)) return i;
+  return -1;
+}
 
 RowDecoder row_decoder(DType type) {
   switch (type) {

@@ -1,0 +1,168 @@
+// Text models out of GGUF files in every type: values of packed weights are those of our own quantisers, products with blocks as they are give the logits,
+// a head of its own is used, damaged scales are found.
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "core/thread_pool.h"
+#include "formats/errors.h"
+#include "kernels/pack.h"
+#include "model/checkpoint.h"
+#include "model/decoded_tensors.h"
+#include "support/golden.h"
+#include "support/hash_weights.h"
+#include "text/models.h"
+#include "tools/gguf_maker.h"
+#include "weights/loader.h"
+
+namespace g3n::testing {
+namespace {
+
+const std::string kFolder = G3N_SOURCE_DIR "/tests/golden/data/gguf/";
+const std::string kTinyConfig = G3N_SOURCE_DIR "/tests/golden/data/tiny/config.json";
+const std::string kText = "model.language_model.";
+
+std::vector<float> logits_of(std::shared_ptr<const TensorSource> source, const Config& config, const std::vector<int32_t>& ids, const TextRun& run = {},
+                             const Recipe& recipe = {}) {
+  const LoadedText text = load_text(source, config, recipe);
+  std::vector<float> out;
+  for (const std::vector<float>& row : TextRunner(*text.model, run).feed(ids)) out.insert(out.end(), row.begin(), row.end());
+  return out;
+}
+
+// A source with some tensors put in place of others, or added.
+class Replaced : public TensorSource {
+ public:
+  explicit Replaced(std::shared_ptr<const TensorSource> from) : from_(std::move(from)), tensors_(from_->tensors()) {}
+  // A copy of a tensor's bytes under another name (or its own), to be changed.
+  std::vector<std::byte>& copy(const std::string& from, const std::string& to) {
+    TensorInfo info = tensors_.at(from);
+    std::vector<std::byte>& bytes = bytes_.emplace_back(info.data, info.data + info.bytes);
+    info.name = to, info.data = bytes.data(), info.range = {};
+    tensors_[to] = info;
+    return bytes;
+  }
+  const TensorInfo* find(const std::string& name) const override {
+    const auto found = tensors_.find(name);
+    return found == tensors_.end() ? nullptr : &found->second;
+  }
+  const std::map<std::string, TensorInfo>& tensors() const override { return tensors_; }
+
+ private:
+  std::shared_ptr<const TensorSource> from_;
+  std::map<std::string, TensorInfo> tensors_;
+  std::list<std::vector<std::byte>> bytes_;
+};
+
+// The matrices of a file as the loader packs them are, byte for byte, those that it quantises from the checkpoint the file was made from.
+TEST(GgufModel, PackedWeightsAreThoseOfOurQuantisers) {
+  ThreadPool pool(2);
+  const std::string rows_on_disk = kText + "embed_tokens_per_layer.weight";  // never packed
+  for (const DType type : {DType::kQ8_0, DType::kQ4_0}) {
+    const TemporaryFolder folder;
+    write_random_gguf(pool, kTinyConfig, folder / "random.gguf", type);
+    const Checkpoint checkpoint = open_checkpoint(folder / "random.gguf");
+    const int64_t ple = TextConfig::from(checkpoint.config).hidden_size_per_layer_input;
+    std::vector<NamedShape> shapes;
+    for (const auto& [name, tensor] : checkpoint.source->tensors())
+      if (tensor.dtype == type && name != rows_on_disk) shapes.push_back({name, tensor.shape});
+    ASSERT_GT(shapes.size(), 50u);
+    const std::shared_ptr<const TensorSource> plain = hash_checkpoint(shapes, ple);
+    Loader from_file(checkpoint.source, {.pool = pool});
+    Loader from_plain(plain, {.pool = pool, .recipe = Recipe::parse(type == DType::kQ8_0 ? "* q8" : "* q4", "here")});
+    std::vector<WeightView> got(shapes.size()), want(shapes.size());
+    for (size_t i = 0; i < shapes.size(); ++i) {
+      const Layout layout = i % 3 == 0 ? Layout::kPanels : i % 3 == 1 ? Layout::kRows : Layout::kNeurons;
+      from_file.matrix(shapes[i].name, got[i], shapes[i].shape, layout);
+      from_plain.matrix(shapes[i].name, want[i], shapes[i].shape, layout);
+    }
+    const WeightStore file_store = from_file.finish(), plain_store = from_plain.finish();
+    for (size_t i = 0; i < shapes.size(); ++i) {
+      ASSERT_EQ(got[i].dtype, type);
+      ASSERT_EQ(want[i].dtype, type);
+      EXPECT_EQ(std::memcmp(got[i].data, want[i].data, static_cast<size_t>(packed_bytes(type, got[i].layout, got[i].rows, got[i].cols))), 0) << shapes[i].name;
+    }
+  }
+}
+
+// A recipe that quantises the values of a file as the file does.
+Recipe recipe_of(const TensorSource& source) {
+  std::string lines;
+  for (const auto& [name, tensor] : source.tensors())
+    if (tensor.dtype == DType::kQ8_0 || tensor.dtype == DType::kQ4_0) lines += name + (tensor.dtype == DType::kQ8_0 ? " q8\n" : " q4\n");
+  return Recipe::parse(lines, "types of the file");
+}
+
+// Files of every base type give the bits of their values, quantised as they are.
+TEST(GgufModel, RandomFilesGiveTheLogitsOfTheirValues) {
+  ThreadPool pool(2);
+  const std::vector<int32_t> ids = {2, 105, 300, 7, 440, 106, 12};
+  for (const DType type : {DType::kBF16, DType::kF16, DType::kQ8_0, DType::kQ4_0}) {
+    const TemporaryFolder folder;
+    write_random_gguf(pool, kTinyConfig, folder / "random.gguf", type);
+    const Checkpoint checkpoint = open_checkpoint(folder / "random.gguf");
+    ASSERT_NE(checkpoint.tokenizer, nullptr);
+    EXPECT_EQ(checkpoint.tokenizer->special().end_of_turn, 106);
+    const std::vector<float> got = logits_of(checkpoint.source, checkpoint.config, ids);
+    const auto values = std::make_shared<DecodedTensors>(*checkpoint.source);
+    EXPECT_EQ(got, logits_of(values, checkpoint.config, ids, {}, recipe_of(*checkpoint.source))) << dtype_name(type);
+  }
+}
+
+// Twelve types, each in its own kernel or in its blocks: near the golden logits, and the same bits whatever the threads and chunks.
+TEST(GgufModel, MixedFileInItsOwnTypes) {
+  const auto golden = open_safetensors_file(kFolder + "text-mixed.safetensors");
+  std::vector<float> want(7 * 768);
+  std::vector<int32_t> ids(7);
+  std::memcpy(want.data(), golden->find("text.logits")->data, want.size() * 4);
+  std::memcpy(ids.data(), golden->find("ids")->data, ids.size() * 4);
+  const Checkpoint checkpoint = open_checkpoint(kFolder + "text-mixed.gguf");
+  const std::vector<float> got = logits_of(checkpoint.source, checkpoint.config, ids);
+  const double distance = relative_rms(got, want);
+  EXPECT_LE(distance, 0.05);
+  std::printf("relative rms of the logits: %.3g\n", distance);
+  TextRun run;
+  run.threads = 1, run.chunk = 2;
+  EXPECT_EQ(std::memcmp(logits_of(checkpoint.source, checkpoint.config, ids, run).data(), got.data(), got.size() * 4), 0);
+}
+
+// output.weight: the embedding with every sign turned gives every logit with its sign turned.
+TEST(GgufModel, AHeadOfItsOwnIsUsed) {
+  const Checkpoint checkpoint = open_checkpoint(kFolder + "text-bf16.gguf");
+  const std::vector<int32_t> ids = {2, 9, 40};
+  const std::vector<float> tied = logits_of(checkpoint.source, checkpoint.config, ids);
+  const auto source = std::make_shared<Replaced>(checkpoint.source);
+  std::vector<std::byte>& head = source->copy(kText + "embed_tokens.weight", "lm_head.weight");
+  for (size_t i = 1; i < head.size(); i += 2) head[i] ^= std::byte{0x80};
+  EXPECT_EQ(logits_of(source, checkpoint.config, ids), tied) << "Hugging Face's rule: the config ties them";
+  std::string config(checkpoint.files.text("config.json"));
+  const std::string key = "\"tie_word_embeddings\": ";
+  ASSERT_NE(config.find(key + "true"), std::string::npos);
+  config.replace(config.find(key), key.size() + 4, key + "false");
+  const std::vector<float> own = logits_of(source, Config::parse(config, "config"), ids);
+  for (size_t i = 0; i < tied.size(); ++i) ASSERT_EQ(own[i], -tied[i]) << i;
+}
+
+// Scales that are infinite or not a number, in weights that are packed, decoded, or left in the file, and in rows of the per-layer table.
+TEST(GgufModel, DamagedScalesAreFound) {
+  const Checkpoint checkpoint = open_checkpoint(kFolder + "text-mixed.gguf");
+  const auto damage = [](TensorInfo const& tensor, std::vector<std::byte>& bytes, int64_t block) {
+    const size_t scale = tensor.dtype == DType::kQ6_K ? 208 : tensor.dtype == DType::kQ3_K ? 108 : tensor.dtype == DType::kQ2_K ? 80 : 0;
+    bytes[static_cast<size_t>(block * dtype_facts(tensor.dtype).block_bytes) + scale + 1] = std::byte{0x7c};
+  };
+  std::map<DType, int> tried;
+  for (const auto& [name, tensor] : checkpoint.source->tensors()) {
+    if (!is_block_type(tensor.dtype) || tensor.dtype == DType::kMXFP4 || tried[tensor.dtype]++ > 2) continue;
+    const auto source = std::make_shared<Replaced>(checkpoint.source);
+    damage(tensor, source->copy(name, name), 1);
+    if (name.find("per_layer") == std::string::npos || name.find("embed") == std::string::npos) {
+      EXPECT_ERROR(ErrorCode::kBadFile, load_text(source, checkpoint.config), name, "block ", dtype_name(tensor.dtype));
+    } else {  // rows are looked up: row 0 stands for ids without rows
+      EXPECT_ERROR(ErrorCode::kBadFile, logits_of(source, checkpoint.config, {0}), "expected a finite scale in the block of " + std::string(dtype_name(tensor.dtype)));
+    }
+  }
+  EXPECT_GE(tried.size(), 5u);
+}
+
+}  // namespace
+}  // namespace g3n::testing
