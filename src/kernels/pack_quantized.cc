@@ -43,17 +43,21 @@ bool is_finite(const float (&x)[32]) {
   return sum == 0.0f;
 }
 
+// The codes of a Q4_0 block: low nibbles first.
+void unpack_q4(const std::byte* nibbles, int8_t (&codes)[32]) {
+  uint8_t bytes[16];
+  std::memcpy(bytes, nibbles, 16);
+  for (int i = 0; i < 16; ++i) codes[i] = static_cast<int8_t>((bytes[i] & 15) - 8);
+  for (int i = 0; i < 16; ++i) codes[i + 16] = static_cast<int8_t>((bytes[i] >> 4) - 8);
+}
+
 // A block of a source: quantised here, or taken as it is from blocks of the same type. False if a value or scale is not finite.
 bool read_block(const PackSource& source, DType dtype, int64_t row, int64_t block, int64_t cols, Block& out) {
   if (source.dtype == dtype) {
     const std::byte* at = source.data + (row * (cols / 32) + block) * dtype_bytes(dtype);
     std::memcpy(&out.scale, at, 2);
     if (dtype == DType::kQ8_0) std::memcpy(out.codes, at + 2, 32);
-    else
-      for (int i = 0; i < 16; ++i) {
-        out.codes[i] = static_cast<int8_t>(static_cast<int>(at[2 + i] & std::byte{15}) - 8);
-        out.codes[i + 16] = static_cast<int8_t>(static_cast<int>(at[2 + i] >> 4) - 8);
-      }
+    else unpack_q4(at + 2, out.codes);
     return (out.scale & 0x7c00u) != 0x7c00u;
   }
   float x[32];
@@ -94,21 +98,25 @@ Place place_of(const WeightView& view, int64_t row, int64_t col) {
   }
 }
 
-// 16 rows x 64 inputs: a line of scales, then the code lines of both blocks. q4 bytes are written whole, so padding needs no clearing before.
+// 16 rows x 64 inputs: a line of scales, then the code lines of both blocks, four codes of a row (eight in q4) after those of the row before.
+// q4 bytes are written whole, so padding needs no clearing before.
 void put_pair(DType dtype, const Block (&rows)[16][2], std::byte* out) {
   const bool q4 = dtype == DType::kQ4_0;
+  const uint8_t bias = q4 ? 8 : 128;
   for (int half = 0; half < 2; ++half) {
     std::byte* codes = out + 64 + half * (q4 ? 256 : 512);
     for (int lane = 0; lane < 16; ++lane) {
       const Block& b = rows[lane][half];
       std::memcpy(out + (half * 16 + lane) * 2, &b.scale, 2);
-      if (q4) {
-        for (int m = 0; m < 4; ++m)
-          for (int k = 0; k < 4; ++k)
-            codes[m * 64 + lane * 4 + k] = std::byte{static_cast<uint8_t>((b.codes[8 * m + k] + 8) | (b.codes[8 * m + 4 + k] + 8) << 4)};
-      } else {
-        for (int i = 0; i < 32; ++i) codes[i / 4 * 64 + lane * 4 + i % 4] = std::byte{static_cast<uint8_t>(b.codes[i] + 128)};
-      }
+      uint8_t bytes[32];
+      for (int i = 0; i < 32; ++i) bytes[i] = static_cast<uint8_t>(b.codes[i] + bias);
+      uint32_t fours[8];
+      std::memcpy(fours, bytes, 32);
+      const auto put = [&](int line, uint32_t word) { std::memcpy(codes + line * 64 + lane * 4, &word, 4); };
+      if (q4)
+        for (int m = 0; m < 4; ++m) put(m, fours[2 * m] | fours[2 * m + 1] << 4);
+      else
+        for (int m = 0; m < 8; ++m) put(m, fours[m]);
     }
   }
 }

@@ -59,7 +59,10 @@ std::optional<DType> format_of_name(const std::string& name) {
 
 std::string describe(const PackedTensor& t) {
   std::string text = std::string(kKinds[static_cast<int>(t.kind)]) + " " + format_name(t.dtype) + " " + kLayouts[static_cast<int>(t.layout)] + " ";
-  for (size_t i = 0; i < t.shape.size(); ++i) text += (i ? "," : "") + std::to_string(t.shape[i]);
+  for (size_t i = 0; i < t.shape.size(); ++i) {
+    if (i > 0) text += ',';
+    text += std::to_string(t.shape[i]);
+  }
   return text;
 }
 

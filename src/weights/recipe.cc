@@ -21,6 +21,7 @@ model.language_model.altup_*                          q8
 model.language_model.per_layer_model_projection*      q8
 *.laurel.*                                            q8
 model.language_model.*                                q4
+lm_head.weight                                        q4
 model.embed_*@table                                   keep
 model.vision_tower.timm_model.conv_stem.*             keep
 model.*                                               q8

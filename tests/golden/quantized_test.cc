@@ -1,4 +1,4 @@
-// The demo checkpoint in q8 and q4: its answers beside those of transformers in f32, and bits that no choice but the recipe changes.
+// The demo checkpoint in q8 and q4, and with narrower KV caches: its answers beside those of transformers in f32, and bits that no choice but the recipe changes.
 #include <gtest/gtest.h>
 
 #include "golden/demo.h"
@@ -39,6 +39,15 @@ TEST(Quantized, Q8AnswersAsF32Does) {
   const Same same = same_answers(*quantized("q8"));
   EXPECT_EQ(same.decided, same.of_decided);
   EXPECT_GE(same.of_decided, 17u);
+}
+TEST(Quantized, NarrowCachesAnswerAsF32Does) {
+  for (const CacheType kv : {CacheType::kBF16, CacheType::kQ8}) {
+    EngineOptions options;
+    options.model = demo_folder();
+    options.kv_cache = kv;
+    const Same same = same_answers(*Engine::open(options));
+    EXPECT_EQ(same.decided, same.of_decided) << (kv == CacheType::kQ8 ? "q8" : "bf16");
+  }
 }
 TEST(Quantized, Q4AnswersAsF32DoesInFourOfFive) { EXPECT_GE(same_answers(*quantized("q4")).all * 5, conversations().size() * 4); }
 

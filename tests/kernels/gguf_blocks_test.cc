@@ -59,7 +59,7 @@ TEST(GgufBlocks, BadScalesAreFound) {
         EXPECT_EQ(quant::first_bad_block(type, blocks.data(), 3 * facts.block_values), bad ? 1 : -1) << dtype_name(type) << " byte " << at << ": " << half;
         found += bad;
       }
-    if (type != DType::kIQ1_M) EXPECT_GT(found, 0) << dtype_name(type);
+    EXPECT_TRUE(found > 0 || type == DType::kIQ1_M) << dtype_name(type);  // whose scale spans four bytes
   }
   std::vector<std::byte> iq1_m(56);
   iq1_m[55] = std::byte{0x70};  // half of the exponent
