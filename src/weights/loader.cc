@@ -194,6 +194,11 @@ void Loader::on_table(const std::string& name, TableView& member, const Shape& s
 
 void Loader::on_ignored(const std::string& name, const Shape&) { seen_.insert(name); }
 
+std::byte* Loader::scratch(int use, int64_t bytes) {
+  if (scratch_[use].size() < bytes) scratch_[use] = {}, scratch_[use] = Buffer<std::byte>(bytes);
+  return scratch_[use].data();
+}
+
 void Loader::run_matrix(const Task& task, int64_t first, int64_t rows, std::byte* out) {
   const int64_t cols = element_count(task.what.shape, 1), row_bytes = dtype_bytes(task.tensor->dtype, cols);
   const WeightView view{.dtype = task.what.dtype, .layout = task.what.layout, .rows = rows, .cols = cols,
@@ -203,31 +208,27 @@ void Loader::run_matrix(const Task& task, int64_t first, int64_t rows, std::byte
     std::memcpy(out, from.data, static_cast<size_t>(rows * row_bytes));
     return;
   }
-  Buffer<std::byte> copy;
   const int64_t count = rows * cols;
   if (is_block_type(from.dtype) && from.dtype != view.dtype) {
-    copy = Buffer<std::byte>(count * 4);
-    float* values = reinterpret_cast<float*>(copy.data());
+    float* values = reinterpret_cast<float*>(scratch(0, count * 4));
     options_.pool.parallel_for(rows, 16, [&](int64_t begin, int64_t end) {
       decode_values(from.dtype, from.data + begin * row_bytes, (end - begin) * cols, values + begin * cols);
     });
-    from = {DType::kF32, copy.data()};
+    from = {DType::kF32, reinterpret_cast<const std::byte*>(values)};
   } else if (from.dtype != view.dtype && view.dtype == DType::kBF16) {  // a recipe asks for less than the file has
-    Buffer<std::byte> rounded(count * 2);
-    pack_table(options_.pool, from, rows, cols, DType::kBF16, rounded.data());
-    copy = std::move(rounded);
-    from = {DType::kBF16, copy.data()};
+    std::byte* rounded = scratch(0, count * 2);
+    pack_table(options_.pool, from, rows, cols, DType::kBF16, rounded);
+    from = {DType::kBF16, rounded};
   }
   const int64_t size = is_block_type(from.dtype) ? 1 : dtype_bytes(from.dtype);
   if (task.taps > 1) {
-    Buffer<std::byte> reordered(count * size);
-    reorder_taps(options_.pool, from.data, reordered.data(), rows, cols / task.taps, task.taps, size);
-    copy = std::move(reordered);
-    from.data = copy.data();
+    std::byte* reordered = scratch(1, count * size);
+    reorder_taps(options_.pool, from.data, reordered, rows, cols / task.taps, task.taps, size);
+    from.data = reordered;
   } else if (reinterpret_cast<uintptr_t>(from.data) % static_cast<uintptr_t>(size) != 0) {
-    copy = Buffer<std::byte>(rows * row_bytes);
-    std::memcpy(copy.data(), from.data, static_cast<size_t>(rows * row_bytes));
-    from.data = copy.data();
+    std::byte* copy = scratch(1, rows * row_bytes);
+    std::memcpy(copy, from.data, static_cast<size_t>(rows * row_bytes));
+    from.data = copy;
   }
   pack_weight(options_.pool, from, view, out);
 }
@@ -322,6 +323,7 @@ WeightStore Loader::finish() {
   }
   if (options_.progress) options_.progress(done, total);
   tasks_.clear();
+  for (Buffer<std::byte>& memory : scratch_) memory = {};
   return std::move(store_);
 }
 

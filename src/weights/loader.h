@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "core/arena.h"
 #include "core/log.h"
 #include "core/thread_pool.h"
 #include "formats/tensor_source.h"
@@ -80,6 +81,8 @@ class Loader : public WeightReader {
   static int64_t part_bytes(const Task& task, int64_t rows);
   static void run_in_parts(const Task& task, const std::function<void(int64_t, int64_t, int64_t)>& use);
   void pack(const Task& task, int64_t first, int64_t rows, std::byte* out);
+  // Memory for a form between the file's and the packed one; kept, since fresh pages cost more than the work on them.
+  std::byte* scratch(int use, int64_t bytes);
   void run_matrix(const Task& task, int64_t first, int64_t rows, std::byte* out);
   void run_table(const Task& task, int64_t first, int64_t rows, std::byte* out);
   void run_f32(const Task& task, std::byte* out);
@@ -94,6 +97,7 @@ class Loader : public WeightReader {
   std::vector<Task> tasks_;
   WeightStore store_;
   Bytes bytes_;
+  Buffer<std::byte> scratch_[2];
 };
 
 }  // namespace g3n
