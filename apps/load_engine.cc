@@ -1,6 +1,8 @@
 // See load_engine.h. Only the app reads the environment.
 #include "load_engine.h"
 
+#include <chrono>
+#include <cmath>
 #include <cstdlib>
 
 #include "console.h"
@@ -34,9 +36,33 @@ EngineOptions with_callbacks(EngineOptions options) {
   return options;
 }
 
+namespace {
+
+// Bundles are mapped: what packing took is what one saves.
+std::string packing_hint(const EngineOptions& options, double seconds) {
+  const std::string recipe = options.quantize.empty() ? "bf16" : options.quantize;
+  return "packed in " + std::to_string(std::lround(seconds)) + " s, which a bundle saves each time: g3n convert " + options.model + " model.g3n --recipe " + recipe + "\n";
+}
+
+}  // namespace
+
 std::shared_ptr<Engine> open_engine(const Options& options) {
-  std::shared_ptr<Engine> engine = Engine::open(with_callbacks(options.engine));
+  using Clock = std::chrono::steady_clock;
+  constexpr double kWorthAHint = 2;  // seconds
+  EngineOptions engine_options = with_callbacks(options.engine);
+  Clock::time_point begin{}, end{};
+  engine_options.on_memory = [&, show = engine_options.on_memory](std::int64_t needed, std::int64_t free) {
+    show(needed, free);
+    begin = Clock::now();
+  };
+  engine_options.on_progress = [&, show = engine_options.on_progress](std::int64_t done, std::int64_t total) {
+    show(done, total);
+    end = Clock::now();
+  };
+  std::shared_ptr<Engine> engine = Engine::open(engine_options);
   clear_status();
+  if (const double seconds = std::chrono::duration<double>(end - begin).count(); begin != Clock::time_point{} && seconds >= kWorthAHint)
+    write_stderr(packing_hint(options.engine, seconds));
   return engine;
 }
 
