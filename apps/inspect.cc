@@ -230,7 +230,7 @@ Component total(const std::vector<Component>& components) {
 
 class Report {
  public:
-  Report(const Contents& contents, const Options& options) : c_(contents), components_(contents.components()) {
+  Report(const Contents& contents, const Options& options) : c_(contents), components_(contents.components()), verified_(options.verify) {
     context_ = std::min(options.engine.context ? options.engine.context : c_.text.max_position_embeddings, c_.text.max_position_embeddings);
     kv_dtype_ = cache_dtype(options.engine);
     kv_bytes_ = kv_cache_bytes(c_.text, context_, options.engine.chunk, kv_dtype_);
@@ -300,7 +300,7 @@ class Report {
            format_number(generation.sampling.top_p, 2) + ", stop ids";
     for (const int32_t id : generation.stop_ids) (out += ' ') += n(id);
     return out + "\ntokenizer " + (c_.checkpoint.tokenizer ? "yes" : "no") + "\n" +
-           (c_.checkpoint.bundle ? "bundle    recipe " + c_.checkpoint.bundle->recipe() + ", checksum " + c_.checkpoint.bundle->checksum() + "\n" : "");
+           (c_.checkpoint.bundle ? "bundle    recipe " + c_.checkpoint.bundle->recipe() + ", checksum " + c_.checkpoint.bundle->checksum() + (verified_ ? " (verified)" : "") + "\n" : "");
   }
 
   JsonObject config_json() const {
@@ -347,14 +347,30 @@ class Report {
   const Contents& c_;
   std::vector<Component> components_;
   Component dead_, unused_;
+  bool verified_ = false;  // against its checksum
   int64_t context_ = 0, kv_bytes_ = 0;
   DType kv_dtype_ = DType::kF32;
 };
 
 }  // namespace
 
+namespace {
+
+void verify(const Contents& contents) {
+  if (!contents.checkpoint.bundle) throw Error(ErrorCode::kInvalidArgument, contents.checkpoint.path + ": expected a bundle, which has a checksum, found another kind of checkpoint");
+  contents.checkpoint.bundle->verify([shown = std::int64_t{-1}](std::int64_t done, std::int64_t total) mutable {
+    const std::int64_t percent = 100 * done / total;
+    if (percent != shown) show_status("reading " + std::to_string(percent) + " %");
+    shown = percent;
+  });
+  clear_status();
+}
+
+}  // namespace
+
 int inspect(const Options& options) {
   const Contents contents(find_model_folder(options));
+  if (options.verify) verify(contents);
   const Report report(contents, options);
   if (options.json) write_stdout(report.json(options.tensors));
   else write_stdout(report.text() + (options.tensors ? report.tensors_text() : ""));

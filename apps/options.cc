@@ -207,6 +207,7 @@ void add_command_flags(FlagSet& flags, Options& o, Command command) {
       return;
     case Command::kInspect:
       flags.flag("--tensors", o.tensors, "list every tensor: type, shape, bytes, file");
+      flags.flag("--verify", o.verify, "read a bundle as a whole and compare it with its checksum");
       flags.flag("--json", o.json, "one JSON object");
       return;
   }

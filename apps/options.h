@@ -78,6 +78,7 @@ struct Options {
 
   // ---- inspect ----
   bool tensors = false;
+  bool verify = false;
 
   // ---- bench ----
   BenchFlags bench;

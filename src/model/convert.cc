@@ -1,9 +1,5 @@
 #include "model/convert.h"
 
-#define XXH_INLINE_ALL  // the library is headers alone
-#include <xxhash.h>
-
-#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -15,6 +11,7 @@
 #include "model/gguf_checkpoint.h"
 #include "text/text_model.h"
 #include "vision/vision_tower.h"
+#include "weights/bundle_checksum.h"
 #include "weights/loader.h"
 
 namespace g3n {
@@ -30,12 +27,6 @@ struct Component {
   std::unique_ptr<Loader> loader;
   size_t first;  // of its tensors in the file
 };
-
-std::string hex(uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
-  return text;
-}
 
 // Binds text and, where they are there, the towers to a streaming loader each.
 std::vector<Component> plan_components(const Checkpoint& c, const ConvertOptions& options) {
@@ -65,7 +56,7 @@ void check_room(const std::string& out, int64_t bytes) {
 void convert_to_bundle(const Checkpoint& c, const std::string& out, const ConvertOptions& options) {
   if (!c.source) throw Error(ErrorCode::kUnsupported, c.path + ": expected a checkpoint folder or a GGUF file, found a bundle: its weights are packed already");
   std::vector<Component> parts = plan_components(c, options);
-  Metadata metadata = {{"bundle.checksum", "xxh3-" + std::string(16, '0')}, {"bundle.recipe", options.recipe.name()}, {"bundle.version", std::to_string(kBundleVersion)}};
+  Metadata metadata = {{"bundle.checksum", BundleChecksum::nothing()}, {"bundle.recipe", options.recipe.name()}, {"bundle.version", std::to_string(kBundleVersion)}};
   std::vector<TensorDeclaration> declared;
   std::vector<std::string_view> files;
   int64_t total = 0, source_bytes = 0;
@@ -90,15 +81,14 @@ void convert_to_bundle(const Checkpoint& c, const std::string& out, const Conver
   for (const auto& [name, tensor] : c.source->tensors()) source_bytes += tensor.bytes;
   check_room(out, total);
 
-  const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> hash(XXH3_createState(), XXH3_freeState);
-  XXH3_64bits_reset(hash.get());
+  BundleChecksum checksum;
   SafetensorsWriter writer(out, declared, metadata);
   const std::vector<std::byte> zeros(kAlignment);
   // Bytes of tensor `index`, with its padding behind the last.
   const auto write = [&](size_t index, int64_t offset, std::span<const std::byte> bytes, int64_t all) {
     writer.write(index, offset, bytes);
-    XXH3_64bits_update(hash.get(), bytes.data(), bytes.size());
-    if (offset + static_cast<int64_t>(bytes.size()) == all) XXH3_64bits_update(hash.get(), zeros.data(), static_cast<size_t>(declared[index].shape[0] - all));
+    checksum.update(bytes);
+    if (offset + static_cast<int64_t>(bytes.size()) == all) checksum.update(std::span(zeros).first(static_cast<size_t>(declared[index].shape[0] - all)));
   };
   for (size_t i = 0; i < files.size(); ++i) write(i, 0, std::as_bytes(std::span(files[i])), static_cast<int64_t>(files[i].size()));
   int64_t done = 0;
@@ -111,7 +101,7 @@ void convert_to_bundle(const Checkpoint& c, const std::string& out, const Conver
                            });
   }
   if (options.progress) options.progress(source_bytes, source_bytes);
-  writer.set_metadata("bundle.checksum", "xxh3-" + hex(XXH3_64bits_digest(hash.get())));
+  writer.set_metadata("bundle.checksum", checksum.text());
   writer.finish();
 }
 

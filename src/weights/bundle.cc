@@ -1,11 +1,13 @@
 #include "weights/bundle.h"
 
+#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <sstream>
 
 #include "formats/safetensors.h"
 #include "g3n/error.h"
+#include "weights/bundle_checksum.h"
 
 namespace g3n {
 namespace {
@@ -148,6 +150,28 @@ std::shared_ptr<const Bundle> Bundle::open(const std::string& path) {
 const Bundle::Entry* Bundle::find(const std::string& name) const {
   const auto found = entries_.find(name);
   return found == entries_.end() ? nullptr : &found->second;
+}
+
+void Bundle::verify(const std::function<void(int64_t, int64_t)>& progress) const {
+  constexpr int64_t kPiece = 64 << 20;
+  std::vector<const TensorInfo*> in_file_order;
+  int64_t total = 0, done = 0;
+  for (const auto& [name, tensor] : source_->tensors()) in_file_order.push_back(&tensor), total += tensor.bytes;
+  std::sort(in_file_order.begin(), in_file_order.end(), [](const TensorInfo* a, const TensorInfo* b) { return a->data < b->data; });
+  BundleChecksum found;
+  for (const TensorInfo* tensor : in_file_order)
+    for (int64_t at = 0; at < tensor->bytes; at += kPiece) {
+      TensorInfo piece = *tensor;
+      piece.data += at;
+      piece.bytes = std::min(kPiece, tensor->bytes - at);
+      source_->will_need(piece);
+      found.update({piece.data, static_cast<size_t>(piece.bytes)});
+      source_->drop(piece);
+      done += piece.bytes;
+      if (progress) progress(done, total);
+    }
+  if (found.text() != checksum_)
+    throw Error(ErrorCode::kBadFile, path_ + ": expected data with checksum " + checksum_ + ", found " + found.text() + ": the file is damaged; copy it again or make it again with g3n convert");
 }
 
 FileSet Bundle::files() const { return FileSet(path_, files_, source_); }

@@ -2,6 +2,7 @@
 // what they hold is in its metadata: NAME -> "kind type layout shape", for instance "matrix q4 panels 8192,2048". Loading maps the file and
 // points at it.
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -49,6 +50,8 @@ class Bundle {
   const std::string& recipe() const { return recipe_; }
   const std::string& checksum() const { return checksum_; }
   FileSet files() const;
+  // Reads all of it and compares it with the checksum. Throws kBadFile. progress: bytes read, bytes in all.
+  void verify(const std::function<void(int64_t, int64_t)>& progress = {}) const;
 
   struct Entry {
     PackedTensor what;

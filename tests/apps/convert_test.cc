@@ -110,6 +110,21 @@ TEST(Convert, AGgufFileBecomesABundleWithItsTokenizer) {
   }
 }
 
+TEST(Convert, VerifyFindsADamagedByte) {
+  const TemporaryFolder folder;
+  std::string bytes = read_text(bundle("q8"));
+  const Outcome whole = run_g3n({"inspect", "-m", bundle("q8"), "--verify"});
+  EXPECT_EQ(whole.status, 0) << whole.err;
+  EXPECT_THAT(whole.out, HasSubstr("(verified)"));
+  bytes[bytes.size() * 2 / 3] ^= 1;
+  write_text(folder.path("damaged.g3n"), bytes);
+  EXPECT_EQ(run_g3n({"inspect", "-m", folder.path("damaged.g3n")}).status, 0) << "nothing is read";
+  const Outcome damaged = run_g3n({"inspect", "-m", folder.path("damaged.g3n"), "--verify"});
+  EXPECT_EQ(damaged.status, 1);
+  EXPECT_THAT(damaged.err, HasSubstr("checksum"));
+  EXPECT_THAT(run_g3n({"inspect", demo(), "--verify"}).err, HasSubstr("expected a bundle"));
+}
+
 TEST(Convert, NothingIsOverwrittenUnlessForced) {
   const TemporaryFolder folder;
   const std::string out = folder.path("out.g3n");
