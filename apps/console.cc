@@ -105,6 +105,14 @@ void show_status(const std::string& text) {
   write_all(STDERR_FILENO, std::string(kClearLine) + one_line(text));
 }
 
+std::function<void(std::int64_t, std::int64_t)> percent_status(const std::string& what) {
+  return [what, shown = std::int64_t{-1}](std::int64_t done, std::int64_t total) mutable {
+    const std::int64_t percent = total > 0 ? 100 * done / total : 100;
+    if (percent != shown) show_status(what + " " + std::to_string(percent) + " %");
+    shown = percent;
+  };
+}
+
 void clear_status() {
   if (status_shown.exchange(false)) write_all(STDERR_FILENO, kClearLine);
 }

@@ -3,6 +3,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -36,6 +37,8 @@ bool stderr_is_terminal();
 // A line on a terminal's stderr that is rewritten in place; nothing elsewhere. Colors are never used (NO_COLOR asks for no more).
 void show_status(const std::string& text);
 void clear_status();
+// For callbacks: shows "what N %" whenever N changes.
+std::function<void(std::int64_t done, std::int64_t total)> percent_status(const std::string& what);
 
 // All of stdin, byte for byte. Throws Error{kBadFile}.
 std::string read_stdin();

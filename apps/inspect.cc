@@ -352,17 +352,9 @@ class Report {
   DType kv_dtype_ = DType::kF32;
 };
 
-}  // namespace
-
-namespace {
-
 void verify(const Contents& contents) {
   if (!contents.checkpoint.bundle) throw Error(ErrorCode::kInvalidArgument, contents.checkpoint.path + ": expected a bundle, which has a checksum, found another kind of checkpoint");
-  contents.checkpoint.bundle->verify([shown = std::int64_t{-1}](std::int64_t done, std::int64_t total) mutable {
-    const std::int64_t percent = 100 * done / total;
-    if (percent != shown) show_status("reading " + std::to_string(percent) + " %");
-    shown = percent;
-  });
+  contents.checkpoint.bundle->verify(percent_status("reading"));
   clear_status();
 }
 

@@ -28,11 +28,7 @@ EngineOptions with_callbacks(EngineOptions options) {
     if (needed >= kWorthMentioning || stderr_is_terminal())
       write_stderr("loading: needs " + format_bytes(needed) + ", " + format_bytes(free) + " free\n");
   };
-  options.on_progress = [shown = std::int64_t{-1}](std::int64_t done, std::int64_t total) mutable {
-    const std::int64_t percent = total > 0 ? 100 * done / total : 100;
-    if (percent != shown) show_status("loading " + std::to_string(percent) + " %");
-    shown = percent;
-  };
+  options.on_progress = percent_status("loading");
   return options;
 }
 
