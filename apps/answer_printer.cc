@@ -13,8 +13,11 @@ std::string rate_line(const char* name, std::int64_t tokens, double seconds) {
 }  // namespace
 
 void AnswerPrinter::on_prefill(std::int64_t done_tokens, std::int64_t total_tokens) {
-  if (done_tokens < total_tokens) show_status("reading the prompt: " + std::to_string(done_tokens) + " of " + std::to_string(total_tokens) + " tokens");
-  else clear_status();
+  if (done_tokens < total_tokens)
+    show_status("reading the prompt: " + std::to_string(done_tokens) + " of " + std::to_string(total_tokens) +
+                " tokens");
+  else
+    clear_status();
 }
 
 void AnswerPrinter::on_token(std::int32_t) { clear_status(); }
@@ -42,7 +45,8 @@ void print_stats(const Answer& answer, double load_seconds) {
   if (load_seconds >= 0) text += "load     " + format_number(load_seconds, 3) + " s\n";
   text += "encode   " + format_number(t.encode_seconds, 3) + " s\n";
   text += rate_line("prefill  ", t.prefilled_tokens, t.prefill_seconds);
-  text += rate_line("decode   ", static_cast<std::int64_t>(answer.ids.size()) - 1, t.decode_seconds);  // the first comes out of prefill
+  text += rate_line("decode   ", static_cast<std::int64_t>(answer.ids.size()) - 1,
+                    t.decode_seconds);  // the first comes out of prefill
   text += "memory   " + format_bytes(peak_memory_bytes()) + " at most\n";
   write_stderr(text);
 }

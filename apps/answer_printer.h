@@ -16,7 +16,8 @@ class AnswerPrinter : public EventSink {
   void on_token(std::int32_t id) override;
   void on_text(std::string_view text) override;
 
-  // After the answer, however it ended: clears the status line, ends a printed answer with its newline, throws the WriteFailed of on_text.
+  // After the answer, however it ended: clears the status line, ends a printed answer with its newline, throws the
+  // WriteFailed of on_text.
   void finish();
 
  private:

@@ -1,4 +1,5 @@
-// g3n bench: how fast one model is on this machine. Only what is asked for is measured; ids are made up, so that no tokenizer is needed.
+// g3n bench: how fast one model is on this machine. Only what is asked for is measured; ids are made up, so that no
+// tokenizer is needed.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -20,8 +21,8 @@
 namespace g3n::cli {
 namespace {
 
-constexpr double kLoadBudget = 10.0;   // seconds: loading is repeated only while it has taken less
-constexpr int kWarmUpSteps = 2;        // decoded tokens that do not count
+constexpr double kLoadBudget = 10.0;  // seconds: loading is repeated only while it has taken less
+constexpr int kWarmUpSteps = 2;       // decoded tokens that do not count
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -58,9 +59,14 @@ struct Result {
 class Bench {
  public:
   explicit Bench(const Options& options)
-      : options_(options), flags_(options.bench), pool_(options.engine.threads),
-        ctx_{.pool = pool_, .kernels = best_kernels(), .arena = arena_,
-             .compute = options.engine.compute == Compute::kBF16 ? ComputeType::kBF16 : ComputeType::kF32, .cancelled = scope_.flag()} {}
+      : options_(options),
+        flags_(options.bench),
+        pool_(options.engine.threads),
+        ctx_{.pool = pool_,
+             .kernels = best_kernels(),
+             .arena = arena_,
+             .compute = options.engine.compute == Compute::kBF16 ? ComputeType::kBF16 : ComputeType::kF32,
+             .cancelled = scope_.flag()} {}
 
   void measure() {
     load();
@@ -82,21 +88,27 @@ class Bench {
       object.emplace_back(r.is_rate ? "tok_per_s" : "seconds", JsonNode{values});
       results.push_back({object});
     }
-    const JsonObject machine = {{"cpu", {cpu_name()}}, {"isa", {std::string(ctx_.kernels.name)}}, {"threads", {int64_t{pool_.threads()}}}};
+    const JsonObject machine = {
+        {"cpu", {cpu_name()}}, {"isa", {std::string(ctx_.kernels.name)}}, {"threads", {int64_t{pool_.threads()}}}};
     const JsonObject model = {{"path", {options_.engine.model}}, {"format", {format_}}};
-    return to_json({JsonObject{{"machine", {machine}}, {"model", {model}}, {"results", {results}}, {"peak_rss_bytes", {peak_.all}},
-                               {"peak_rss_anonymous_bytes", {peak_.anonymous}}, {"peak_rss_file_bytes", {peak_.file}}}});
+    return to_json({JsonObject{{"machine", {machine}},
+                               {"model", {model}},
+                               {"results", {results}},
+                               {"peak_rss_bytes", {peak_.all}},
+                               {"peak_rss_anonymous_bytes", {peak_.anonymous}},
+                               {"peak_rss_file_bytes", {peak_.file}}}});
   }
 
   std::string table() const {
-    std::string text = cpu_name() + ", " + ctx_.kernels.name + ", " + std::to_string(pool_.threads()) + (pool_.threads() == 1 ? " thread\n" : " threads\n");
+    std::string text = cpu_name() + ", " + ctx_.kernels.name + ", " + std::to_string(pool_.threads()) +
+                       (pool_.threads() == 1 ? " thread\n" : " threads\n");
     for (const Result& r : results_) {
       char line[160];
       std::snprintf(line, sizeof line, "%-22s %s\n", name_of(r).c_str(), summary(r).c_str());
       text += line;
     }
-    return text + "peak memory            " + format_bytes(peak_.all) + " (at the ends of works: anonymous " + format_bytes(peak_.anonymous) + ", file pages " +
-           format_bytes(peak_.file) + ")\n";
+    return text + "peak memory            " + format_bytes(peak_.all) + " (at the ends of works: anonymous " +
+           format_bytes(peak_.anonymous) + ", file pages " + format_bytes(peak_.file) + ")\n";
   }
 
  private:
@@ -112,7 +124,9 @@ class Bench {
     if (r.work == "prefill") return "prefill " + format_number(r.amount, 0);
     if (r.work == "decode") return "decode at " + format_number(r.amount, 0);
     if (r.work == "image") return "image " + format_number(r.amount, 0) + " px";
-    if (r.work == "audio") return "audio " + format_number(r.amount, r.amount == static_cast<double>(static_cast<int64_t>(r.amount)) ? 0 : 1) + " s";
+    if (r.work == "audio")
+      return "audio " +
+             format_number(r.amount, r.amount == static_cast<double>(static_cast<int64_t>(r.amount)) ? 0 : 1) + " s";
     return r.work;
   }
   // Median, smallest and largest.
@@ -122,7 +136,8 @@ class Bench {
     const double median = v.size() % 2 ? v[v.size() / 2] : (v[v.size() / 2 - 1] + v[v.size() / 2]) / 2;
     const int digits = r.is_rate ? 1 : 3;
     std::string text = format_number(median, digits) + (r.is_rate ? " tok/s" : " s");
-    if (v.size() > 1) text += "   (" + format_number(v.front(), digits) + " .. " + format_number(v.back(), digits) + ")";
+    if (v.size() > 1)
+      text += "   (" + format_number(v.front(), digits) + " .. " + format_number(v.back(), digits) + ")";
     return text;
   }
 
@@ -137,7 +152,8 @@ class Bench {
     std::ifstream file("/proc/self/status");
     for (std::string line; std::getline(file, line);) {
       const auto raise = [&line](const char* key, int64_t& most) {
-        if (line.starts_with(key)) most = std::max<int64_t>(most, std::strtoll(line.c_str() + line.find(':') + 1, nullptr, 10) * 1024);
+        if (line.starts_with(key))
+          most = std::max<int64_t>(most, std::strtoll(line.c_str() + line.find(':') + 1, nullptr, 10) * 1024);
       };
       raise("VmHWM:", peak_.all), raise("RssAnon:", peak_.anonymous), raise("RssFile:", peak_.file);
     }
@@ -154,8 +170,11 @@ class Bench {
     for (int64_t turn = 0; turn < flags_.repeat && (turn == 0 || taken < kLoadBudget); ++turn) {
       model_.reset();
       const double start = now();
-      model_ = Gemma3n::load(path, pool_, {.recipe = Recipe::named(callbacks.quantize), .log = Log(callbacks.on_warning),
-                                           .on_memory = callbacks.on_memory, .on_progress = callbacks.on_progress});
+      model_ = Gemma3n::load(path, pool_,
+                             {.recipe = Recipe::named(callbacks.quantize),
+                              .log = Log(callbacks.on_warning),
+                              .on_memory = callbacks.on_memory,
+                              .on_progress = callbacks.on_progress});
       result.values.push_back(now() - start);
       taken += result.values.back();
       callbacks.on_warning = {}, callbacks.on_memory = {};  // once is enough
@@ -173,15 +192,20 @@ class Bench {
 
   std::unique_ptr<SequenceCache> cache_for(int64_t positions) const {
     const int64_t most = model_->text().config().max_position_embeddings;
-    if (positions > most) throw Error(ErrorCode::kContextFull, "bench: " + std::to_string(positions) + " positions asked for, the model has " + std::to_string(most));
-    return model_->text().make_cache(positions, std::min(positions, options_.engine.chunk), cache_dtype(options_.engine));
+    if (positions > most)
+      throw Error(ErrorCode::kContextFull, "bench: " + std::to_string(positions) +
+                                               " positions asked for, the model has " + std::to_string(most));
+    return model_->text().make_cache(positions, std::min(positions, options_.engine.chunk),
+                                     cache_dtype(options_.engine));
   }
 
   // Rows of the next positions; the last one's logits are wanted if `wants`.
   void forward(SequenceCache& cache, const std::vector<int32_t>& ids, bool wants) {
     std::vector<Row> rows;
     for (size_t i = 0; i < ids.size(); ++i)
-      rows.push_back({.position = static_cast<int32_t>(cache.length() + static_cast<int64_t>(i)), .id = ids[i], .wants_logits = wants && i + 1 == ids.size()});
+      rows.push_back({.position = static_cast<int32_t>(cache.length() + static_cast<int64_t>(i)),
+                      .id = ids[i],
+                      .wants_logits = wants && i + 1 == ids.size()});
     SequenceCache* const caches[] = {&cache};
     const int64_t vocab = model_->text().vocab_size();
     logits_.resize(static_cast<size_t>(vocab));
@@ -193,7 +217,8 @@ class Bench {
   void feed(SequenceCache& cache, int64_t tokens) {
     for (int64_t first = 0; first < tokens; first += options_.engine.chunk) {
       std::vector<int32_t> ids;
-      for (int64_t i = first; i < std::min(first + options_.engine.chunk, tokens); ++i) ids.push_back(prompt_id(i, model_->text().choosable_ids()));
+      for (int64_t i = first; i < std::min(first + options_.engine.chunk, tokens); ++i)
+        ids.push_back(prompt_id(i, model_->text().choosable_ids()));
       forward(cache, ids, first + options_.engine.chunk >= tokens);
     }
   }
@@ -209,16 +234,19 @@ class Bench {
       return seconds;
     };
     run(std::min(tokens, options_.engine.chunk));
-    for (int64_t turn = 0; turn < flags_.repeat; ++turn) result.values.push_back(static_cast<double>(tokens) / run(tokens));
+    for (int64_t turn = 0; turn < flags_.repeat; ++turn)
+      result.values.push_back(static_cast<double>(tokens) / run(tokens));
   }
 
-  // Repetitions go on where the one before stopped: the context is fed once, and `repeat * decode_tokens` more positions change little.
+  // Repetitions go on where the one before stopped: the context is fed once, and `repeat * decode_tokens` more
+  // positions change little.
   void decode(int64_t context) {
     Result& result = begin("decode", "context", static_cast<double>(context), true);
     const auto cache = cache_for(std::max<int64_t>(context, 1) + kWarmUpSteps + flags_.repeat * flags_.decode_tokens);
     feed(*cache, std::max<int64_t>(context, 1));  // something has to come first
     const auto step = [&] {
-      const auto best = std::max_element(logits_.begin(), logits_.begin() + model_->text().choosable_ids()) - logits_.begin();
+      const auto best =
+          std::max_element(logits_.begin(), logits_.begin() + model_->text().choosable_ids()) - logits_.begin();
       forward(*cache, {static_cast<int32_t>(best)}, true);
     };
     for (int i = 0; i < kWarmUpSteps; ++i) step();
@@ -250,7 +278,8 @@ class Bench {
     Result& result = begin("image", "size", static_cast<double>(size), false);
     model_->vision();
     model_->set_image_size(static_cast<int>(size));
-    Pixels pixels{static_cast<int>(size), static_cast<int>(size), std::vector<uint8_t>(static_cast<size_t>(size * size * 3))};
+    Pixels pixels{static_cast<int>(size), static_cast<int>(size),
+                  std::vector<uint8_t>(static_cast<size_t>(size * size * 3))};
     for (size_t i = 0; i < pixels.rgb.size(); ++i) pixels.rgb[i] = static_cast<uint8_t>(noise(i) >> 24);
     const ImagePart part{pixels};
     time_encoder(result, [&] { model_->encode_image(ctx_, part); });
@@ -262,7 +291,8 @@ class Bench {
     Result& result = begin("audio", "audio_s", seconds, false);
     model_->audio();
     Samples samples{std::vector<float>(static_cast<size_t>(seconds * 16000))};
-    for (size_t i = 0; i < samples.pcm.size(); ++i) samples.pcm[i] = static_cast<float>(static_cast<int32_t>(noise(i))) / 2147483648.0f;
+    for (size_t i = 0; i < samples.pcm.size(); ++i)
+      samples.pcm[i] = static_cast<float>(static_cast<int32_t>(noise(i))) / 2147483648.0f;
     const AudioPart part{samples};
     time_encoder(result, [&] { model_->encode_audio(ctx_, part); });
   }

@@ -1,4 +1,5 @@
-// g3n chat: a conversation in turns over one Session, so that a turn costs only its own tokens. Lines that start with / are commands.
+// g3n chat: a conversation in turns over one Session, so that a turn costs only its own tokens. Lines that start with /
+// are commands.
 #include <cstdlib>
 #include <filesystem>
 
@@ -22,7 +23,8 @@ constexpr const char* kHelp =
     "/save FILE     write the conversation as JSON (run --messages reads it)\n"
     "/reset         start anew\n"
     "/exit          leave (also Ctrl-D)\n"
-    "A line that ends in \\ goes on in the next one; so does everything between lines with \"\"\". Ctrl-C stops an answer.\n";
+    "A line that ends in \\ goes on in the next one; so does everything between lines with \"\"\". Ctrl-C stops an "
+    "answer.\n";
 
 std::string trimmed(const std::string& text) {
   const size_t first = text.find_first_not_of(" \t");
@@ -37,18 +39,22 @@ std::string with_home(const std::string& path) {
 
 class Chat {
  public:
-  explicit Chat(const Options& options) : options_(options), editor_(make_line_editor()), engine_(open_engine(options)), session_(engine_) {
+  explicit Chat(const Options& options)
+      : options_(options), editor_(make_line_editor()), engine_(open_engine(options)), session_(engine_) {
     sampling_ = options.sampling.over(engine_->default_sampling());
     if (options.system) session_.set_system(*options.system);
   }
 
   int talk() {
-    hint(engine_->info().path + ", " + std::to_string(engine_->info().context) + " positions of context. /help lists the commands, /exit leaves.\n");
+    hint(engine_->info().path + ", " + std::to_string(engine_->info().context) +
+         " positions of context. /help lists the commands, /exit leaves.\n");
     std::string text;
     while (!done_ && read_message(text)) {
       try {
-        if (is_command_) command(text);
-        else answer(text);
+        if (is_command_)
+          command(text);
+        else
+          answer(text);
       } catch (const Error& error) {
         report(error.what());
       }
@@ -110,7 +116,8 @@ class Chat {
       answer = session_.reply(parts(text), reply, &printer);
     } catch (const Error& error) {
       printer.finish();
-      if (error.code() == ErrorCode::kCancelled) return hint("stopped before the answer began; the message is not part of the conversation.\n");
+      if (error.code() == ErrorCode::kCancelled)
+        return hint("stopped before the answer began; the message is not part of the conversation.\n");
       if (!images_.empty() || !audios_.empty()) {
         drop_media();
         report(std::string(error.what()) + " (the message and its files are dropped)");
@@ -136,8 +143,10 @@ class Chat {
 
   std::vector<WrittenPart> written_parts(const std::string& text) const {
     std::vector<WrittenPart> all;
-    for (const MediaBytes& image : images_) all.push_back({WrittenPart::Kind::kImage, "", std::filesystem::absolute(image.name).string()});
-    for (const MediaBytes& audio : audios_) all.push_back({WrittenPart::Kind::kAudio, "", std::filesystem::absolute(audio.name).string()});
+    for (const MediaBytes& image : images_)
+      all.push_back({WrittenPart::Kind::kImage, "", std::filesystem::absolute(image.name).string()});
+    for (const MediaBytes& audio : audios_)
+      all.push_back({WrittenPart::Kind::kAudio, "", std::filesystem::absolute(audio.name).string()});
     if (!is_blank(text)) all.push_back({WrittenPart::Kind::kText, text, ""});
     return all;
   }
@@ -149,16 +158,27 @@ class Chat {
 
   void command(const std::string& line) {
     const size_t space = line.find_first_of(" \t");
-    const std::string name = line.substr(0, space), argument = space == std::string::npos ? "" : trimmed(line.substr(space));
-    if (name == "/image") images_.push_back(read_media(with_home(wanted(name, argument, "FILE"))));
-    else if (name == "/audio") audios_.push_back(read_media(with_home(wanted(name, argument, "FILE"))));
-    else if (name == "/system") session_.set_system(wanted(name, argument, "TEXT"));
-    else if (name == "/save") save(with_home(wanted(name, argument, "FILE")));
-    else if (name == "/undo") undo();
-    else if (name == "/reset") reset();
-    else if (name == "/help") write_stderr(kHelp);
-    else if (name == "/exit" || name == "/quit") done_ = true;
-    else throw Error(ErrorCode::kInvalidArgument, "no command " + name + ": /help lists them (a message may start with a space before its /)");
+    const std::string name = line.substr(0, space),
+                      argument = space == std::string::npos ? "" : trimmed(line.substr(space));
+    if (name == "/image")
+      images_.push_back(read_media(with_home(wanted(name, argument, "FILE"))));
+    else if (name == "/audio")
+      audios_.push_back(read_media(with_home(wanted(name, argument, "FILE"))));
+    else if (name == "/system")
+      session_.set_system(wanted(name, argument, "TEXT"));
+    else if (name == "/save")
+      save(with_home(wanted(name, argument, "FILE")));
+    else if (name == "/undo")
+      undo();
+    else if (name == "/reset")
+      reset();
+    else if (name == "/help")
+      write_stderr(kHelp);
+    else if (name == "/exit" || name == "/quit")
+      done_ = true;
+    else
+      throw Error(ErrorCode::kInvalidArgument,
+                  "no command " + name + ": /help lists them (a message may start with a space before its /)");
   }
 
   static const std::string& wanted(const std::string& name, const std::string& argument, const char* what) {

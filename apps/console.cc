@@ -23,7 +23,8 @@ std::atomic<int> interrupt_mode{kExitNow};
 std::atomic<bool> interrupted_flag{false};
 std::atomic<bool> status_shown{false};
 std::atomic<bool> has_unfinished_file{false};
-int interrupt_pipe[2] = {-1, -1};  // a byte per Ctrl-C: what poll can wait for without a gap between looking and waiting
+int interrupt_pipe[2] = {-1,
+                         -1};  // a byte per Ctrl-C: what poll can wait for without a gap between looking and waiting
 char unfinished_file[PATH_MAX];
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
 
@@ -73,15 +74,18 @@ void wait_for_stdin() {
   ::poll(&wait, 1, -1);
 }
 
-// A process may be started without its standard streams. Their numbers are then taken by streams that fail, before another file gets them.
+// A process may be started without its standard streams. Their numbers are then taken by streams that fail, before
+// another file gets them.
 void occupy_standard_streams() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
-    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) ::_exit(kExitFailed);
+    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+      ::_exit(kExitFailed);
 }
 
 }  // namespace
 
-WriteFailed::WriteFailed(int error) : std::runtime_error(std::string("cannot write to stdout: ") + std::strerror(error)), error_(error) {}
+WriteFailed::WriteFailed(int error)
+    : std::runtime_error(std::string("cannot write to stdout: ") + std::strerror(error)), error_(error) {}
 bool WriteFailed::is_closed_pipe() const { return error_ == EPIPE; }
 
 void write_stdout(std::string_view text) {
@@ -123,17 +127,22 @@ std::string read_stdin() {
   for (;;) {
     const ssize_t count = ::read(STDIN_FILENO, buffer, sizeof buffer);
     if (count == 0) return all;
-    if (count > 0) all.append(buffer, static_cast<size_t>(count));
-    else if (errno == EAGAIN) wait_for_stdin();
-    else if (errno != EINTR) throw Error(ErrorCode::kBadFile, std::string("cannot read stdin: ") + std::strerror(errno));
+    if (count > 0)
+      all.append(buffer, static_cast<size_t>(count));
+    else if (errno == EAGAIN)
+      wait_for_stdin();
+    else if (errno != EINTR)
+      throw Error(ErrorCode::kBadFile, std::string("cannot read stdin: ") + std::strerror(errno));
   }
 }
 
 std::string read_piped_stdin() {
   struct stat info;
   if (::fstat(STDIN_FILENO, &info) != 0) return "";
-  if (S_ISFIFO(info.st_mode)) wait_for_stdin();
-  else if (!S_ISREG(info.st_mode)) return "";
+  if (S_ISFIFO(info.st_mode))
+    wait_for_stdin();
+  else if (!S_ISREG(info.st_mode))
+    return "";
   return read_stdin();
 }
 
@@ -182,8 +191,9 @@ bool wait_for_input() {
 
 void install_signal_handlers() {
   occupy_standard_streams();
-  if (::pipe2(interrupt_pipe, O_CLOEXEC | O_NONBLOCK) != 0) throw Error(ErrorCode::kInternal, std::string("cannot make a pipe: ") + std::strerror(errno));
-  struct sigaction action{};
+  if (::pipe2(interrupt_pipe, O_CLOEXEC | O_NONBLOCK) != 0)
+    throw Error(ErrorCode::kInternal, std::string("cannot make a pipe: ") + std::strerror(errno));
+  struct sigaction action {};
   action.sa_handler = on_interrupt;
   sigemptyset(&action.sa_mask);
   ::sigaction(SIGINT, &action, nullptr);

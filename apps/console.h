@@ -1,5 +1,5 @@
-// The process's surroundings: stdout with every write checked, one-line messages on stderr, a status line that only a terminal sees,
-// piped stdin, Ctrl-C, peak memory.
+// The process's surroundings: stdout with every write checked, one-line messages on stderr, a status line that only a
+// terminal sees, piped stdin, Ctrl-C, peak memory.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -34,7 +34,8 @@ void write_stderr(std::string_view text);
 bool stdin_is_terminal();
 bool stderr_is_terminal();
 
-// A line on a terminal's stderr that is rewritten in place; nothing elsewhere. Colors are never used (NO_COLOR asks for no more).
+// A line on a terminal's stderr that is rewritten in place; nothing elsewhere. Colors are never used (NO_COLOR asks for
+// no more).
 void show_status(const std::string& text);
 void clear_status();
 // For callbacks: shows "what N %" whenever N changes.
@@ -42,7 +43,8 @@ std::function<void(std::int64_t done, std::int64_t total)> percent_status(const 
 
 // All of stdin, byte for byte. Throws Error{kBadFile}.
 std::string read_stdin();
-// What a pipe or a file brings on stdin; nothing from a terminal or device. While a pipe stays silent, says so on stderr.
+// What a pipe or a file brings on stdin; nothing from a terminal or device. While a pipe stays silent, says so on
+// stderr.
 std::string read_piped_stdin();
 
 // Peak resident memory of this process; 0 if unknown.
@@ -69,7 +71,8 @@ class InterruptScope {
   void cancel();  // as if Ctrl-C had been pressed
 };
 
-// Waits until stdin can be read (true) or Ctrl-C is pressed (false), also just before the call. Only inside an InterruptScope.
+// Waits until stdin can be read (true) or Ctrl-C is pressed (false), also just before the call. Only inside an
+// InterruptScope.
 bool wait_for_input();
 
 // Ctrl-C as above, and closed pipes as errors of write.

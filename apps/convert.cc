@@ -11,8 +11,10 @@ namespace g3n::cli {
 
 int convert(const Options& options) {
   const std::string& out = options.out;
-  if (std::filesystem::exists(out) && !options.force) throw Error(ErrorCode::kInvalidArgument, out + ": already there: --force replaces it");
-  if (std::filesystem::is_directory(out)) throw Error(ErrorCode::kInvalidArgument, out + ": expected a file to write, found a folder");
+  if (std::filesystem::exists(out) && !options.force)
+    throw Error(ErrorCode::kInvalidArgument, out + ": already there: --force replaces it");
+  if (std::filesystem::is_directory(out))
+    throw Error(ErrorCode::kInvalidArgument, out + ": expected a file to write, found a folder");
   ThreadPool pool(options.engine.threads);
   const Checkpoint checkpoint = open_checkpoint(find_model_folder(options));
   convert_to_bundle(checkpoint, out,
@@ -24,10 +26,12 @@ int convert(const Options& options) {
                        if (percent == shown) return;
                        shown = percent;
                        const size_t filled = static_cast<size_t>(percent) * 3 / 10;
-                       show_status("converting [" + std::string(filled, '#') + std::string(30 - filled, '.') + "] " + std::to_string(percent) + " %");
+                       show_status("converting [" + std::string(filled, '#') + std::string(30 - filled, '.') + "] " +
+                                   std::to_string(percent) + " %");
                      }});
   clear_status();
-  write_stdout(out + ": " + format_bytes(static_cast<std::int64_t>(std::filesystem::file_size(out))) + ", recipe " + options.recipe + "\n");
+  write_stdout(out + ": " + format_bytes(static_cast<std::int64_t>(std::filesystem::file_size(out))) + ", recipe " +
+               options.recipe + "\n");
   return kExitDone;
 }
 

@@ -15,7 +15,8 @@ namespace g3n::cli {
 namespace {
 
 [[noreturn]] void cannot_read(const std::string& path, int error) {
-  throw Error(error == ENOENT || error == ENOTDIR ? ErrorCode::kNotFound : ErrorCode::kBadFile, "cannot read " + path + ": " + std::strerror(error));
+  throw Error(error == ENOENT || error == ENOTDIR ? ErrorCode::kNotFound : ErrorCode::kBadFile,
+              "cannot read " + path + ": " + std::strerror(error));
 }
 
 struct Descriptor {
@@ -41,7 +42,8 @@ void read_all(const std::string& path, Bytes& bytes) {
     if (count == 0) break;
     used += static_cast<size_t>(count);
     if (used == bytes.size()) bytes.resize(2 * used);
-    if (S_ISCHR(info.st_mode) && used > (size_t{1} << 30)) throw Error(ErrorCode::kBadFile, "cannot read " + path + ": a device without an end");
+    if (S_ISCHR(info.st_mode) && used > (size_t{1} << 30))
+      throw Error(ErrorCode::kBadFile, "cannot read " + path + ": a device without an end");
   }
   bytes.resize(used);
 }
@@ -74,16 +76,19 @@ std::vector<AudioPart> read_audios(const std::vector<std::string>& paths) { retu
 void expect_replaceable(const std::string& path) {
   struct stat info;
   if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode))
-    throw Error(ErrorCode::kBadFile, "cannot write " + path + ": " + (S_ISDIR(info.st_mode) ? "it is a folder" : "it is not a regular file"));
+    throw Error(ErrorCode::kBadFile, "cannot write " + path + ": " +
+                                         (S_ISDIR(info.st_mode) ? "it is a folder" : "it is not a regular file"));
 }
 
-AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), beside_(path_ + ".part-" + std::to_string(::getpid())) {
+AtomicFile::AtomicFile(std::string path)
+    : path_(std::move(path)), beside_(path_ + ".part-" + std::to_string(::getpid())) {
   expect_replaceable(path_);
   fd_ = ::open(beside_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd_ < 0) {
     const int error = errno;
-    throw Error(error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kBadFile,
-                "cannot write " + path_ + ": " + (error == ENOENT ? "its folder does not exist" : std::strerror(error)));
+    throw Error(
+        error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kBadFile,
+        "cannot write " + path_ + ": " + (error == ENOENT ? "its folder does not exist" : std::strerror(error)));
   }
   set_unfinished_file(beside_);
 }
@@ -95,7 +100,9 @@ AtomicFile::~AtomicFile() {
   set_unfinished_file("");
 }
 
-void AtomicFile::fail(const char* what) const { throw Error(ErrorCode::kBadFile, std::string("cannot ") + what + " " + path_ + ": " + std::strerror(errno)); }
+void AtomicFile::fail(const char* what) const {
+  throw Error(ErrorCode::kBadFile, std::string("cannot ") + what + " " + path_ + ": " + std::strerror(errno));
+}
 
 void AtomicFile::write(std::string_view text) {
   while (!text.empty()) {

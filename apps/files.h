@@ -18,8 +18,9 @@ std::vector<AudioPart> read_audios(const std::vector<std::string>& paths);
 // Throws Error{kBadFile} when something else than a regular file is at this place, which a rename would destroy.
 void expect_replaceable(const std::string& path);
 
-// A file written beside its place and renamed into it by commit(); without commit nothing is left. The constructor throws
-// Error{kNotFound, kBadFile} when the folder is not there or not writable, or when the place is taken by something else than a file.
+// A file written beside its place and renamed into it by commit(); without commit nothing is left. The constructor
+// throws Error{kNotFound, kBadFile} when the folder is not there or not writable, or when the place is taken by
+// something else than a file.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);

@@ -1,4 +1,5 @@
-// g3n: the program. Parses the command line, runs the subcommand, turns exceptions into one line on stderr and an exit status.
+// g3n: the program. Parses the command line, runs the subcommand, turns exceptions into one line on stderr and an exit
+// status.
 #include <cstdio>
 #include <exception>
 #include <new>

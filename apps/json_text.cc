@@ -29,7 +29,9 @@ class MessagesReader {
  private:
   [[noreturn]] void fail(const std::string& what) const { throw Error(ErrorCode::kBadFile, file_ + ": " + what); }
 
-  static std::string kind_of(const Json& json) { return json.is_null() ? "null" : std::string("a value of type ") + json.type_name(); }
+  static std::string kind_of(const Json& json) {
+    return json.is_null() ? "null" : std::string("a value of type ") + json.type_name();
+  }
 
   Json parse(std::string_view text) const {
     if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
@@ -57,7 +59,8 @@ class MessagesReader {
     if (content->is_string()) {
       message.parts.push_back({WrittenPart::Kind::kText, content->get<std::string>(), ""});
     } else if (content->is_array()) {
-      for (const Json& entry : *content) message.parts.push_back(part(entry, where + ", part " + std::to_string(message.parts.size() + 1)));
+      for (const Json& entry : *content)
+        message.parts.push_back(part(entry, where + ", part " + std::to_string(message.parts.size() + 1)));
     } else if (!content->is_null()) {  // null is an empty turn
       fail(where + ": expected a string or a list of parts for \"content\", found " + kind_of(*content));
     }
@@ -75,7 +78,8 @@ class MessagesReader {
 
   static std::string path_of(const Json& json, const char* key) {
     for (const char* name : {key, "path"})
-      if (const auto found = json.find(name); found != json.end() && found->is_string()) return found->get<std::string>();
+      if (const auto found = json.find(name); found != json.end() && found->is_string())
+        return found->get<std::string>();
     return "";
   }
 
@@ -94,20 +98,26 @@ struct ToJson {
     return json;
   }
   template <typename T>
-  Json operator()(const T& value) const { return value; }
+  Json operator()(const T& value) const {
+    return value;
+  }
 };
 
 }  // namespace
 
-std::vector<WrittenMessage> parse_messages(std::string_view json, const std::string& file) { return MessagesReader(file).read(json); }
+std::vector<WrittenMessage> parse_messages(std::string_view json, const std::string& file) {
+  return MessagesReader(file).read(json);
+}
 
 std::string messages_json(const std::vector<WrittenMessage>& messages) {
   Json list = Json::array();
   for (const WrittenMessage& message : messages) {
     Json content = Json::array();
     for (const WrittenPart& part : message.parts) {
-      if (part.kind == WrittenPart::Kind::kText) content.push_back({{"type", "text"}, {"text", part.text}});
-      else content.push_back({{"type", part.kind == WrittenPart::Kind::kImage ? "image" : "audio"}, {"path", part.path}});
+      if (part.kind == WrittenPart::Kind::kText)
+        content.push_back({{"type", "text"}, {"text", part.text}});
+      else
+        content.push_back({{"type", part.kind == WrittenPart::Kind::kImage ? "image" : "audio"}, {"path", part.path}});
     }
     list.push_back({{"role", message.role}, {"content", std::move(content)}});
   }

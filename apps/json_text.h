@@ -1,4 +1,5 @@
-// All JSON of the command line, read and written in one unit. Strings that are not UTF-8 (pieces of byte tokens) are written with U+FFFD.
+// All JSON of the command line, read and written in one unit. Strings that are not UTF-8 (pieces of byte tokens) are
+// written with U+FFFD.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -23,7 +24,8 @@ struct WrittenMessage {
   std::vector<WrittenPart> parts;
 };
 
-// A list of {role, content: string or list of parts}, as transformers takes it. Throws Error{kBadFile} naming file, message and part.
+// A list of {role, content: string or list of parts}, as transformers takes it. Throws Error{kBadFile} naming file,
+// message and part.
 std::vector<WrittenMessage> parse_messages(std::string_view json, const std::string& file);
 std::string messages_json(const std::vector<WrittenMessage>& messages);
 

@@ -37,7 +37,8 @@ namespace {
 // Bundles are mapped: what packing took is what one saves.
 std::string packing_hint(const EngineOptions& options, double seconds) {
   const std::string recipe = options.quantize.empty() ? "bf16" : options.quantize;
-  return "packed in " + std::to_string(std::lround(seconds)) + " s, which a bundle saves each time: g3n convert " + options.model + " model.g3n --recipe " + recipe + "\n";
+  return "packed in " + std::to_string(std::lround(seconds)) + " s, which a bundle saves each time: g3n convert " +
+         options.model + " model.g3n --recipe " + recipe + "\n";
 }
 
 }  // namespace
@@ -57,7 +58,8 @@ std::shared_ptr<Engine> open_engine(const Options& options) {
   };
   std::shared_ptr<Engine> engine = Engine::open(engine_options);
   clear_status();
-  if (const double seconds = std::chrono::duration<double>(end - begin).count(); begin != Clock::time_point{} && seconds >= kWorthAHint)
+  if (const double seconds = std::chrono::duration<double>(end - begin).count();
+      begin != Clock::time_point{} && seconds >= kWorthAHint)
     write_stderr(packing_hint(options.engine, seconds));
   return engine;
 }

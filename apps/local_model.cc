@@ -9,7 +9,8 @@ namespace g3n::cli {
 
 std::string find_model_folder(const Options& options) {
   if (!looks_like_hub_id(options.engine.model)) return options.engine.model;
-  return resolve_hub_model(options.engine.model, hub_cache_folders(), Log([](const std::string& message) { warn(message); }));
+  return resolve_hub_model(options.engine.model, hub_cache_folders(),
+                           Log([](const std::string& message) { warn(message); }));
 }
 
 }  // namespace g3n::cli

@@ -14,7 +14,8 @@ namespace {
 // The files of one kind of placeholder, in order.
 class MediaQueue {
  public:
-  MediaQueue(const std::string& messages_path, const std::vector<WrittenMessage>& messages, WrittenPart::Kind kind, const std::vector<std::string>& given)
+  MediaQueue(const std::string& messages_path, const std::vector<WrittenMessage>& messages, WrittenPart::Kind kind,
+             const std::vector<std::string>& given)
       : files_(given) {
     std::vector<std::string> named;
     for (const WrittenMessage& message : messages)
@@ -26,8 +27,9 @@ class MediaQueue {
       for (const std::string& path : named) files_.push_back((folder / path).string());
     } else if (named.size() != given.size()) {
       const bool image = kind == WrittenPart::Kind::kImage;
-      throw Error(ErrorCode::kInvalidArgument, messages_path + " has " + std::to_string(named.size()) + (image ? " image" : " audio") +
-                                                   " placeholders, found " + std::to_string(given.size()) + (image ? " --image" : " --audio"));
+      throw Error(ErrorCode::kInvalidArgument, messages_path + " has " + std::to_string(named.size()) +
+                                                   (image ? " image" : " audio") + " placeholders, found " +
+                                                   std::to_string(given.size()) + (image ? " --image" : " --audio"));
     }
   }
   MediaBytes next() { return read_media(files_[next_++]); }
@@ -39,7 +41,8 @@ class MediaQueue {
 
 }  // namespace
 
-ChatPrompt load_messages(const std::string& path, const std::vector<std::string>& images, const std::vector<std::string>& audios) {
+ChatPrompt load_messages(const std::string& path, const std::vector<std::string>& images,
+                         const std::vector<std::string>& audios) {
   const std::vector<WrittenMessage> written = parse_messages(read_file(path), path);
   MediaQueue image_files(path, written, WrittenPart::Kind::kImage, images);
   MediaQueue audio_files(path, written, WrittenPart::Kind::kAudio, audios);
@@ -47,9 +50,12 @@ ChatPrompt load_messages(const std::string& path, const std::vector<std::string>
   for (const WrittenMessage& message : written) {
     Message& added = prompt.messages.emplace_back(Message{message.role, {}});
     for (const WrittenPart& part : message.parts) {
-      if (part.kind == WrittenPart::Kind::kText) added.parts.push_back(TextPart{part.text});
-      else if (part.kind == WrittenPart::Kind::kImage) added.parts.emplace_back(std::in_place_type<ImagePart>, image_files.next());
-      else added.parts.emplace_back(std::in_place_type<AudioPart>, audio_files.next());
+      if (part.kind == WrittenPart::Kind::kText)
+        added.parts.push_back(TextPart{part.text});
+      else if (part.kind == WrittenPart::Kind::kImage)
+        added.parts.emplace_back(std::in_place_type<ImagePart>, image_files.next());
+      else
+        added.parts.emplace_back(std::in_place_type<AudioPart>, audio_files.next());
     }
   }
   return prompt;

@@ -1,5 +1,5 @@
-// Command line flags by CLI11, which is included here and nowhere else. Values are read by our own strict parsers: CLI11 takes 010 for
-// eight and splits a prompt written [a,b].
+// Command line flags by CLI11, which is included here and nowhere else. Values are read by our own strict parsers:
+// CLI11 takes 010 for eight and splits a prompt written [a,b].
 #include "options.h"
 
 #include <CLI/CLI.hpp>
@@ -78,27 +78,51 @@ class FlagSet {
 
   void flag(const std::string& names, bool& target, const std::string& about) { app_.add_flag(names, target, about); }
 
-  void value(const std::string& names, const std::string& type, const std::string& about, std::function<void(const std::string&)> use) {
-    app_.add_option(names, [use](const CLI::results_t& results) { use(results.at(0)); return true; }, about)
-        ->type_name(type)->expected(1)->allow_extra_args(false);
+  void value(const std::string& names, const std::string& type, const std::string& about,
+             std::function<void(const std::string&)> use) {
+    app_.add_option(
+            names,
+            [use](const CLI::results_t& results) {
+              use(results.at(0));
+              return true;
+            },
+            about)
+        ->type_name(type)
+        ->expected(1)
+        ->allow_extra_args(false);
   }
   void text(const std::string& names, const std::string& type, std::string& target, const std::string& about) {
     value(names, type, about, [&target](const std::string& given) { target = given; });
   }
-  void text(const std::string& names, const std::string& type, std::optional<std::string>& target, const std::string& about) {
+  void text(const std::string& names, const std::string& type, std::optional<std::string>& target,
+            const std::string& about) {
     value(names, type, about, [&target](const std::string& given) { target = given; });
   }
-  void list(const std::string& names, const std::string& type, std::vector<std::string>& target, const std::string& about) {
-    app_.add_option(names, [&target](const CLI::results_t& results) { target = results; return true; }, about)
-        ->type_name(type)->expected(1)->allow_extra_args(false)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  void list(const std::string& names, const std::string& type, std::vector<std::string>& target,
+            const std::string& about) {
+    app_.add_option(
+            names,
+            [&target](const CLI::results_t& results) {
+              target = results;
+              return true;
+            },
+            about)
+        ->type_name(type)
+        ->expected(1)
+        ->allow_extra_args(false)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
   template <typename T, typename Target>
-  void number(const std::string& name, const std::string& type, Target& target, T low, T high, const std::string& about) {
-    value(name, type, about, [name, &target, low, high](const std::string& given) { target = parse_number<T>(name, given, low, high); });
+  void number(const std::string& name, const std::string& type, Target& target, T low, T high,
+              const std::string& about) {
+    value(name, type, about,
+          [name, &target, low, high](const std::string& given) { target = parse_number<T>(name, given, low, high); });
   }
   template <typename T>
-  void numbers(const std::string& name, const std::string& type, std::vector<T>& target, T low, T high, const std::string& about) {
-    value(name, type, about, [name, &target, low, high](const std::string& given) { target = parse_numbers(name, given, low, high); });
+  void numbers(const std::string& name, const std::string& type, std::vector<T>& target, T low, T high,
+               const std::string& about) {
+    value(name, type, about,
+          [name, &target, low, high](const std::string& given) { target = parse_numbers(name, given, low, high); });
   }
 
  private:
@@ -110,26 +134,40 @@ constexpr T kMost = std::numeric_limits<T>::max();
 
 void add_model_flags(FlagSet& flags, Options& o) {
   const EngineOptions standard;
-  flags.text("-m,--model", "DIR", o.engine.model, "Hugging Face folder, or org/name in the local hub cache (also the first argument)");
+  flags.text("-m,--model", "DIR", o.engine.model,
+             "Hugging Face folder, or org/name in the local hub cache (also the first argument)");
   flags.value("--dtype", "f32|bf16", "type of activations (default f32)", [&o](const std::string& given) {
-    if (given == "f32") o.engine.compute = Compute::kF32;
-    else if (given == "bf16") o.engine.compute = Compute::kBF16;
-    else throw UsageError("--dtype: expected f32 or bf16, found '" + given + "'");
+    if (given == "f32")
+      o.engine.compute = Compute::kF32;
+    else if (given == "bf16")
+      o.engine.compute = Compute::kBF16;
+    else
+      throw UsageError("--dtype: expected f32 or bf16, found '" + given + "'");
   });
-  flags.value("--kv-cache", "auto|f32|bf16|q8", "type of the KV cache (default auto: as --dtype)", [&o](const std::string& given) {
-    if (given == "auto") o.engine.kv_cache = CacheType::kAuto;
-    else if (given == "f32") o.engine.kv_cache = CacheType::kF32;
-    else if (given == "bf16") o.engine.kv_cache = CacheType::kBF16;
-    else if (given == "q8") o.engine.kv_cache = CacheType::kQ8;
-    else throw UsageError("--kv-cache: expected auto, f32, bf16 or q8, found '" + given + "'");
-  });
+  flags.value("--kv-cache", "auto|f32|bf16|q8", "type of the KV cache (default auto: as --dtype)",
+              [&o](const std::string& given) {
+                if (given == "auto")
+                  o.engine.kv_cache = CacheType::kAuto;
+                else if (given == "f32")
+                  o.engine.kv_cache = CacheType::kF32;
+                else if (given == "bf16")
+                  o.engine.kv_cache = CacheType::kBF16;
+                else if (given == "q8")
+                  o.engine.kv_cache = CacheType::kQ8;
+                else
+                  throw UsageError("--kv-cache: expected auto, f32, bf16 or q8, found '" + given + "'");
+              });
   flags.number<int>("--threads", "N", o.engine.threads, 1, 1024, "default: one per usable core");
-  flags.number<std::int64_t>("--context", "N", o.engine.context, 1, kMost<std::int32_t>, "positions of a conversation (default: the checkpoint's)");
+  flags.number<std::int64_t>("--context", "N", o.engine.context, 1, kMost<std::int32_t>,
+                             "positions of a conversation (default: the checkpoint's)");
   flags.number<std::int64_t>("--chunk", "N", o.engine.chunk, 1, 65536,
                              "prompt positions per forward pass (default " + std::to_string(standard.chunk) + ")");
-  flags.text("--quantize", "q4|q8|FILE", o.engine.quantize, "pack the weights of a folder while loading; g3n convert does it once and for all");
-  flags.flag("--release-encoders", o.engine.release_encoders, "give the memory of the image and audio encoders back after each prompt with media");
-  flags.number<int>("--image-size", "N", o.engine.image_size, 1, 4096, "pixels a side for the image encoder (default: the checkpoint's)");
+  flags.text("--quantize", "q4|q8|FILE", o.engine.quantize,
+             "pack the weights of a folder while loading; g3n convert does it once and for all");
+  flags.flag("--release-encoders", o.engine.release_encoders,
+             "give the memory of the image and audio encoders back after each prompt with media");
+  flags.number<int>("--image-size", "N", o.engine.image_size, 1, 4096,
+                    "pixels a side for the image encoder (default: the checkpoint's)");
 }
 
 void add_media_flags(FlagSet& flags, Options& o) {
@@ -139,8 +177,10 @@ void add_media_flags(FlagSet& flags, Options& o) {
 
 void add_answer_flags(FlagSet& flags, Options& o) {
   flags.text("--system", "TEXT", o.system, "system text, in front of the first turn");
-  flags.number<std::int64_t>("--max-tokens", "N", o.max_tokens, 1, kMost<std::int32_t>, "end the answer after N tokens (default: when the context is full)");
-  flags.number<double>("--temperature", "X", o.sampling.temperature, 0.0, kMost<double>, "0: the likeliest token; sampling flags that are not given: generation_config.json");
+  flags.number<std::int64_t>("--max-tokens", "N", o.max_tokens, 1, kMost<std::int32_t>,
+                             "end the answer after N tokens (default: when the context is full)");
+  flags.number<double>("--temperature", "X", o.sampling.temperature, 0.0, kMost<double>,
+                       "0: the likeliest token; sampling flags that are not given: generation_config.json");
   flags.number<int>("--top-k", "N", o.sampling.top_k, 0, kMost<int>, "choose among the N likeliest; 0: all");
   flags.number<double>("--top-p", "X", o.sampling.top_p, 0.0, 1.0, "choose among the likeliest that make up X; 1: all");
   flags.number<double>("--min-p", "X", o.sampling.min_p, 0.0, 1.0, "drop tokens below X times the likeliest; 0: none");
@@ -157,13 +197,14 @@ void add_command_flags(FlagSet& flags, Options& o, Command command) {
       flags.text("-f,--file", "FILE", o.file, "a text file put behind the prompt");
       add_media_flags(flags, o);
       add_answer_flags(flags, o);
-      flags.text("--messages", "FILE", o.messages, "JSON list of role and content instead of a prompt; media placeholders take --image and --audio in order");
+      flags.text(
+          "--messages", "FILE", o.messages,
+          "JSON list of role and content instead of a prompt; media placeholders take --image and --audio in order");
       flags.flag("--raw", o.raw, "no chat template: <bos> and the prompt, control tokens in it parsed");
-      flags.flag("--json", o.json, "one JSON object: text, ids, finish_reason, prompt_tokens, completion_tokens, timings");
+      flags.flag("--json", o.json,
+                 "one JSON object: text, ids, finish_reason, prompt_tokens, completion_tokens, timings");
       return;
-    case Command::kChat:
-      add_answer_flags(flags, o);
-      return;
+    case Command::kChat: add_answer_flags(flags, o); return;
     case Command::kTokenize:
       add_media_flags(flags, o);
       flags.text("--system", "TEXT", o.system, "system text, with --chat");
@@ -177,31 +218,40 @@ void add_command_flags(FlagSet& flags, Options& o, Command command) {
       flags.text("--ids-file", "FILE", o.ids_file, "ids separated by white space or commas");
       flags.text("--prompt", "TEXT", o.trace_prompt, "the ids of this prompt, as run would feed it");
       add_media_flags(flags, o);
-      flags.number<std::int64_t>("--steps", "N", o.steps, 0, kMost<std::int32_t>, "greedy tokens to decode after the prompt");
+      flags.number<std::int64_t>("--steps", "N", o.steps, 0, kMost<std::int32_t>,
+                                 "greedy tokens to decode after the prompt");
       flags.list("--taps", "GLOB", o.taps, "write only taps whose name matches; may be repeated (default: all)");
       flags.flag("--cut", o.cut, "want only the last row's logits, so that the others stop early");
       flags.text("--out", "FILE", o.out, "the .safetensors file to write");
       return;
     case Command::kBench:
-      flags.numbers<std::int64_t>("--prefill", "N,N,...", o.bench.prefill, 1, kMost<std::int32_t>, "prompts of N tokens");
-      flags.numbers<std::int64_t>("--decode-at", "N,N,...", o.bench.decode_at, 0, kMost<std::int32_t>, "decoding behind N positions");
-      flags.number<std::int64_t>("--decode-tokens", "N", o.bench.decode_tokens, 1, 1'000'000,
-                                 "tokens of one decode measurement (default " + std::to_string(BenchFlags{}.decode_tokens) + ")");
+      flags.numbers<std::int64_t>("--prefill", "N,N,...", o.bench.prefill, 1, kMost<std::int32_t>,
+                                  "prompts of N tokens");
+      flags.numbers<std::int64_t>("--decode-at", "N,N,...", o.bench.decode_at, 0, kMost<std::int32_t>,
+                                  "decoding behind N positions");
+      flags.number<std::int64_t>(
+          "--decode-tokens", "N", o.bench.decode_tokens, 1, 1'000'000,
+          "tokens of one decode measurement (default " + std::to_string(BenchFlags{}.decode_tokens) + ")");
       flags.numbers<std::int64_t>("--image", "N,N,...", o.bench.images, 1, 4096, "pictures of N pixels a side");
       flags.numbers<double>("--audio", "S,S,...", o.bench.audios, 0.1, 30.0, "clips of S seconds");
-      flags.number<std::int64_t>("--repeat", "N", o.bench.repeat, 1, 1'000'000, "measurements of each (default " + std::to_string(BenchFlags{}.repeat) + ")");
+      flags.number<std::int64_t>("--repeat", "N", o.bench.repeat, 1, 1'000'000,
+                                 "measurements of each (default " + std::to_string(BenchFlags{}.repeat) + ")");
       flags.flag("--json", o.json, "one JSON object: machine, model, results, peak memory");
       return;
     case Command::kConvert:
-      flags.text("--recipe", "q4|q8|bf16|FILE", o.recipe, "formats of the weights (default " + Options{}.recipe + "; docs/quantization.md)");
+      flags.text("--recipe", "q4|q8|bf16|FILE", o.recipe,
+                 "formats of the weights (default " + Options{}.recipe + "; docs/quantization.md)");
       flags.flag("--force", o.force, "replace OUT");
       return;
     case Command::kEval:
-      flags.text("--reference", "SIDE", o.eval.reference, "a recipe for -m (bf16, q8, q4, FILE), or a model: folder, .g3n, .gguf (default bf16)");
+      flags.text("--reference", "SIDE", o.eval.reference,
+                 "a recipe for -m (bf16, q8, q4, FILE), or a model: folder, .g3n, .gguf (default bf16)");
       flags.text("--candidate", "SIDE", o.eval.candidate, "what is compared with it");
       flags.text("-f,--file", "FILE", o.file, "kld: the text");
-      flags.number<std::int64_t>("--window", "N", o.eval.window, 2, 32768, "positions that share a context (default " + std::to_string(EvalFlags{}.window) + ")");
-      flags.number<std::int64_t>("--tokens", "N", o.eval.tokens, 1, kMost<std::int32_t>, "only the first N tokens of the text");
+      flags.number<std::int64_t>("--window", "N", o.eval.window, 2, 32768,
+                                 "positions that share a context (default " + std::to_string(EvalFlags{}.window) + ")");
+      flags.number<std::int64_t>("--tokens", "N", o.eval.tokens, 1, kMost<std::int32_t>,
+                                 "only the first N tokens of the text");
       add_media_flags(flags, o);
       flags.flag("--json", o.json, "one JSON object");
       return;
@@ -243,7 +293,9 @@ void place_positionals(Options& o, std::vector<std::string> given) {
     o.text = given.front();
     given.erase(given.begin());
   }
-  if (!given.empty()) throw UsageError(command + ": unexpected argument '" + given.front() + "'" + (o.text ? " (a prompt of several words is put in quotes)" : ""));
+  if (!given.empty())
+    throw UsageError(command + ": unexpected argument '" + given.front() + "'" +
+                     (o.text ? " (a prompt of several words is put in quotes)" : ""));
 }
 
 void check_run(const Options& o) {
@@ -253,7 +305,8 @@ void check_run(const Options& o) {
 }
 
 void check_tokenize(const Options& o) {
-  if (o.raw + o.chat_template + o.messages.has_value() > 1) throw UsageError("tokenize takes one of --raw, --chat and --messages");
+  if (o.raw + o.chat_template + o.messages.has_value() > 1)
+    throw UsageError("tokenize takes one of --raw, --chat and --messages");
   if (o.messages && o.text) throw UsageError("--messages holds the whole conversation: no TEXT beside it");
   if (!o.messages && !o.text) throw UsageError("tokenize needs a TEXT, or - for stdin");
   if (o.system && !o.chat_template) throw UsageError("--system goes with --chat");
@@ -264,16 +317,19 @@ void check_tokenize(const Options& o) {
 void check_trace(const Options& o) {
   const int sources = o.ids.has_value() + o.ids_file.has_value() + o.trace_prompt.has_value();
   if (sources > 1) throw UsageError("trace takes one of --ids, --ids-file and --prompt");
-  if (sources == 0 && o.images.empty() && o.audios.empty()) throw UsageError("trace needs --ids, --ids-file, --prompt, --image or --audio");
+  if (sources == 0 && o.images.empty() && o.audios.empty())
+    throw UsageError("trace needs --ids, --ids-file, --prompt, --image or --audio");
   if (sources == 0 && o.steps > 0) throw UsageError("--steps needs --ids, --ids-file or --prompt");
   if (o.out.empty()) throw UsageError("trace needs --out FILE.safetensors");
 }
 
 void check_eval(const Options& o) {
-  if (o.eval.what != "kld" && o.eval.what != "media") throw UsageError("eval: expected kld or media, found '" + o.eval.what + "'");
+  if (o.eval.what != "kld" && o.eval.what != "media")
+    throw UsageError("eval: expected kld or media, found '" + o.eval.what + "'");
   if (o.eval.candidate.empty()) throw UsageError("eval needs --candidate: a recipe (q8, q4, FILE) or a model");
   if (o.eval.what == "kld" && !o.file) throw UsageError("eval kld needs a text: -f FILE");
-  if (o.eval.what == "media" && o.images.empty() && o.audios.empty()) throw UsageError("eval media needs --image or --audio");
+  if (o.eval.what == "media" && o.images.empty() && o.audios.empty())
+    throw UsageError("eval media needs --image or --audio");
 }
 
 void check(const Options& o) {
@@ -288,7 +344,8 @@ void check(const Options& o) {
   if (o.command == Command::kTokenize) check_tokenize(o);
   if (o.command == Command::kTrace) check_trace(o);
   if (o.command == Command::kEval) check_eval(o);
-  if (o.command == Command::kConvert && o.out.empty()) throw UsageError("convert needs two paths: g3n convert IN OUT.g3n");
+  if (o.command == Command::kConvert && o.out.empty())
+    throw UsageError("convert needs two paths: g3n convert IN OUT.g3n");
 }
 
 std::string one_line(std::string text) {
@@ -302,7 +359,8 @@ std::string one_line(std::string text) {
 std::vector<std::string> with_command(int argc, const char* const* argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
   const std::string& first = arguments.front();
-  const bool names_model = first == "-m" || first.starts_with("--model") || (first.size() > 2 && first.starts_with("-m"));
+  const bool names_model =
+      first == "-m" || first.starts_with("--model") || (first.size() > 2 && first.starts_with("-m"));
   bool is_command = false;
   for (const CommandName& entry : kCommands) is_command |= first == entry.name;
   const bool is_word = !is_command && !first.empty() && first.front() != '-';
@@ -346,11 +404,18 @@ Invocation parse_command_line(int argc, const char* const* argv) {
     CLI::App* sub = app.add_subcommand(entry.name, entry.about);
     FlagSet flags(*sub);
     add_command_flags(flags, options, entry.command);
-    const auto take = [&positionals](const CLI::results_t& results) { positionals.push_back(results.at(0)); return true; };
+    const auto take = [&positionals](const CLI::results_t& results) {
+      positionals.push_back(results.at(0));
+      return true;
+    };
     sub->add_option("DIR", take, "the model, when -m is absent")->type_name("")->expected(1)->allow_extra_args(false);
     if (takes_text(entry.command))
-      sub->add_option(entry.command == Command::kRun ? "PROMPT" : "TEXT", take, "- is stdin")->type_name("")->expected(1)->allow_extra_args(false);
-    if (entry.command == Command::kConvert) sub->add_option("OUT", take, "the .g3n file to write")->type_name("")->expected(1)->allow_extra_args(false);
+      sub->add_option(entry.command == Command::kRun ? "PROMPT" : "TEXT", take, "- is stdin")
+          ->type_name("")
+          ->expected(1)
+          ->allow_extra_args(false);
+    if (entry.command == Command::kConvert)
+      sub->add_option("OUT", take, "the .g3n file to write")->type_name("")->expected(1)->allow_extra_args(false);
     sub->callback([&options, command = entry.command] { options.command = command; });
   }
   if (argc < 2) return {std::nullopt, app.help()};

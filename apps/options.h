@@ -1,5 +1,5 @@
-// What the command line asks for, parsed and checked. The only unit that knows the flag library is options.cc; defaults come from the
-// library's own structs (include/g3n/options.h), so that each is written once.
+// What the command line asks for, parsed and checked. The only unit that knows the flag library is options.cc; defaults
+// come from the library's own structs (include/g3n/options.h), so that each is written once.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -44,23 +44,23 @@ struct BenchFlags {
 
 // What eval compares.
 struct EvalFlags {
-  std::string what;                        // "kld" or "media"
+  std::string what;  // "kld" or "media"
   std::string reference = "bf16", candidate;
-  std::int64_t window = 256, tokens = 0;   // positions with one context; 0: the whole text
+  std::int64_t window = 256, tokens = 0;  // positions with one context; 0: the whole text
 };
 
 struct Options {
   Command command = Command::kRun;
-  EngineOptions engine;                      // without callbacks and hub caches: load_engine.cc adds them
+  EngineOptions engine;  // without callbacks and hub caches: load_engine.cc adds them
 
   // ---- what is asked (run, chat, tokenize, trace) ----
-  std::optional<std::string> text;           // the prompt or TEXT; "-" is stdin
-  std::optional<std::string> file;           // run -f
-  std::optional<std::string> messages;       // --messages
+  std::optional<std::string> text;      // the prompt or TEXT; "-" is stdin
+  std::optional<std::string> file;      // run -f
+  std::optional<std::string> messages;  // --messages
   std::optional<std::string> system;
   std::vector<std::string> images, audios;
   bool raw = false;
-  bool chat_template = false;                // tokenize --chat
+  bool chat_template = false;  // tokenize --chat
 
   // ---- how it is answered (run, chat) ----
   SamplingFlags sampling;

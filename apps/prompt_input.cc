@@ -9,14 +9,15 @@ namespace g3n::cli {
 namespace {
 
 bool is_white_space(char32_t c) {
-  return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
-         c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+  return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
 bool has_media(const Options& o) { return !o.images.empty() || !o.audios.empty(); }
 
 void expect_words(const Options& o, const std::string& text) {
-  if (is_blank(text) && !has_media(o)) throw UsageError("the prompt is empty: give a text, - for stdin, -f FILE, --image or --audio");
+  if (is_blank(text) && !has_media(o))
+    throw UsageError("the prompt is empty: give a text, - for stdin, -f FILE, --image or --audio");
 }
 
 void append_paragraph(std::string& text, const std::string& more) {
@@ -56,7 +57,8 @@ std::string tokenize_text(const Options& o) {
   return text;
 }
 
-std::vector<Part> turn_parts(const std::vector<std::string>& images, const std::vector<std::string>& audios, const std::string& text) {
+std::vector<Part> turn_parts(const std::vector<std::string>& images, const std::vector<std::string>& audios,
+                             const std::string& text) {
   std::vector<Part> parts;
   for (ImagePart& part : read_images(images)) parts.push_back(std::move(part));
   for (AudioPart& part : read_audios(audios)) parts.push_back(std::move(part));

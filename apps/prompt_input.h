@@ -12,14 +12,15 @@ namespace g3n::cli {
 // White space as the chat template trims it (processor.md 2).
 bool is_blank(std::string_view text);
 
-// The words of run: the argument ("-": stdin as it is), then -f's file, then what a pipe brings, with a blank line between. Throws
-// UsageError when all of it is blank and no media come along.
+// The words of run: the argument ("-": stdin as it is), then -f's file, then what a pipe brings, with a blank line
+// between. Throws UsageError when all of it is blank and no media come along.
 std::string run_text(const Options& options);
 // TEXT of tokenize: the argument or stdin, byte for byte.
 std::string tokenize_text(const Options& options);
 
 // One turn: images, audio, text.
-std::vector<Part> turn_parts(const std::vector<std::string>& images, const std::vector<std::string>& audios, const std::string& text);
+std::vector<Part> turn_parts(const std::vector<std::string>& images, const std::vector<std::string>& audios,
+                             const std::string& text);
 // What the flags --messages, --raw and --system make of a text.
 Prompt make_prompt(const Options& options, const std::string& text);
 

@@ -26,8 +26,10 @@ int run(const Options& options) {
     throw;
   }
   printer.finish();
-  if (options.json) write_stdout(answer_json(answer, engine->info().load_seconds) + "\n");
-  else if (answer.text.empty()) write_stdout("\n");
+  if (options.json)
+    write_stdout(answer_json(answer, engine->info().load_seconds) + "\n");
+  else if (answer.text.empty())
+    write_stdout("\n");
   if (options.stats) print_stats(answer, engine->info().load_seconds);
   return answer.finish_reason == FinishReason::kCancelled ? kExitInterrupted : kExitDone;
 }

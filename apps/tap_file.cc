@@ -18,7 +18,8 @@ const std::string& replaceable(const std::string& path) {
 
 }  // namespace
 
-TapFile::TapFile(const std::string& path, std::vector<std::string> globs) : globs_(std::move(globs)), writer_(replaceable(path)) {
+TapFile::TapFile(const std::string& path, std::vector<std::string> globs)
+    : globs_(std::move(globs)), writer_(replaceable(path)) {
   set_unfinished_file(path + ".tmp-" + std::to_string(::getpid()));  // SafetensorsWriter's name for it
   for (const std::string& glob : globs_) matched_[glob] = false;
 }
@@ -56,7 +57,8 @@ void TapFile::record(const std::string& name, std::span<const int64_t> dims, con
 
 std::vector<float> TapFile::Pieces::joined() const {
   int64_t outer = 1, inner = 1;
-  for (int axis = 0; axis < static_cast<int>(dims.size()); ++axis) (axis < token_axis ? outer : inner) *= axis == token_axis ? 1 : dims[static_cast<size_t>(axis)];
+  for (int axis = 0; axis < static_cast<int>(dims.size()); ++axis)
+    (axis < token_axis ? outer : inner) *= axis == token_axis ? 1 : dims[static_cast<size_t>(axis)];
   std::vector<float> all;
   all.reserve(static_cast<size_t>(outer * inner * dims[static_cast<size_t>(token_axis)]));
   for (int64_t o = 0; o < outer; ++o)
@@ -80,7 +82,8 @@ void TapFile::end_chunks() {
   order_.clear();
 }
 
-void TapFile::add(const std::string& name, DType dtype, const std::vector<int64_t>& dims, std::span<const std::byte> bytes) {
+void TapFile::add(const std::string& name, DType dtype, const std::vector<int64_t>& dims,
+                  std::span<const std::byte> bytes) {
   writer_.add(name, dtype, dims, bytes);
   ++written_;
 }

@@ -1,5 +1,5 @@
-// TapFile: a tap sink that writes what matches to a .safetensors file. Taps of a prompt that comes in one chunk go to disk at once; of
-// several chunks they are kept and joined along their token axis.
+// TapFile: a tap sink that writes what matches to a .safetensors file. Taps of a prompt that comes in one chunk go to
+// disk at once; of several chunks they are kept and joined along their token axis.
 #pragma once
 #include <map>
 #include <span>
@@ -13,7 +13,8 @@ namespace g3n::cli {
 
 class TapFile : public TapSink {
  public:
-  // Throws Error before any work when the folder is missing or the place is taken by something else than a file. No globs: all taps.
+  // Throws Error before any work when the folder is missing or the place is taken by something else than a file. No
+  // globs: all taps.
   TapFile(const std::string& path, std::vector<std::string> globs);
   ~TapFile() override;
 
@@ -48,7 +49,7 @@ class TapFile : public TapSink {
   std::string prefix_;
   SafetensorsWriter writer_;
   bool in_chunks_ = false;
-  std::vector<std::string> order_;       // of pieces_
+  std::vector<std::string> order_;  // of pieces_
   std::map<std::string, Pieces> pieces_;
   int64_t written_ = 0;
 };

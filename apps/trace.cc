@@ -23,12 +23,14 @@ template <typename T>
 std::vector<int32_t> parse_ids(const std::string& text, const std::function<T(const std::string&)>& error) {
   constexpr const char* kSeparators = ", \t\r\n";
   std::vector<int32_t> ids;
-  for (size_t begin = text.find_first_not_of(kSeparators); begin != std::string::npos; begin = text.find_first_not_of(kSeparators, begin)) {
+  for (size_t begin = text.find_first_not_of(kSeparators); begin != std::string::npos;
+       begin = text.find_first_not_of(kSeparators, begin)) {
     const size_t end = std::min(text.find_first_of(kSeparators, begin), text.size());
     int32_t id = 0;
     const auto [stop, problem] = std::from_chars(text.data() + begin, text.data() + end, id);
     if (problem != std::errc{} || stop != text.data() + end || id < 0)
-      throw error("expected a token id, found '" + text.substr(begin, end - begin) + "' in place " + std::to_string(ids.size()));
+      throw error("expected a token id, found '" + text.substr(begin, end - begin) + "' in place " +
+                  std::to_string(ids.size()));
     ids.push_back(id);
     begin = end;
   }
@@ -39,12 +41,19 @@ std::vector<int32_t> parse_ids(const std::string& text, const std::function<T(co
 class Tracer {
  public:
   Tracer(const Options& options, TapFile& file)
-      : options_(options), file_(file), pool_(options.engine.threads),
-        ctx_{.pool = pool_, .kernels = best_kernels(), .arena = arena_,
+      : options_(options),
+        file_(file),
+        pool_(options.engine.threads),
+        ctx_{.pool = pool_,
+             .kernels = best_kernels(),
+             .arena = arena_,
              .compute = options.engine.compute == Compute::kBF16 ? ComputeType::kBF16 : ComputeType::kF32} {
     const EngineOptions callbacks = with_callbacks(options.engine);
-    model_ = Gemma3n::load(find_model_folder(options), pool_, {.recipe = Recipe::named(options.engine.quantize), .log = Log(callbacks.on_warning),
-                                                               .on_memory = callbacks.on_memory, .on_progress = callbacks.on_progress});
+    model_ = Gemma3n::load(find_model_folder(options), pool_,
+                           {.recipe = Recipe::named(options.engine.quantize),
+                            .log = Log(callbacks.on_warning),
+                            .on_memory = callbacks.on_memory,
+                            .on_progress = callbacks.on_progress});
     clear_status();
     if (options.engine.image_size) model_->set_image_size(options.engine.image_size);
   }
@@ -55,8 +64,10 @@ class Tracer {
     ctx_.cancelled = scope.flag();
     if (options_.trace_prompt) ids = prompt_ids(images, audios);
     if (!ids.empty()) check_ids(ids, images.size(), audios.size());
-    const std::vector<SoftTokens> image_tokens = encode("image.", images, [this](const ImagePart& part) { return model_->encode_image(ctx_, part); });
-    const std::vector<SoftTokens> audio_tokens = encode("clip.", audios, [this](const AudioPart& part) { return model_->encode_audio(ctx_, part); });
+    const std::vector<SoftTokens> image_tokens =
+        encode("image.", images, [this](const ImagePart& part) { return model_->encode_image(ctx_, part); });
+    const std::vector<SoftTokens> audio_tokens =
+        encode("clip.", audios, [this](const AudioPart& part) { return model_->encode_audio(ctx_, part); });
     if (!ids.empty()) run_text(ids, image_tokens, audio_tokens);
   }
 
@@ -69,7 +80,8 @@ class Tracer {
     if (!is_blank(*options_.trace_prompt)) user.parts.emplace_back(TextPart{*options_.trace_prompt});
     const std::vector<Segment> segments = render(std::span(&user, 1));
     const MediaIds& media = model_->media_ids();
-    return model_->tokenizer().encode(expand_media(segments, {static_cast<int>(media.image_soft_tokens), static_cast<int>(media.audio_soft_tokens)}));
+    return model_->tokenizer().encode(
+        expand_media(segments, {static_cast<int>(media.image_soft_tokens), static_cast<int>(media.audio_soft_tokens)}));
   }
 
   void check_ids(const std::vector<int32_t>& ids, size_t images, size_t audios) const {
@@ -77,18 +89,21 @@ class Tracer {
     const int64_t vocab = model_->text().vocab_size();
     for (size_t i = 0; i < ids.size(); ++i)
       if (ids[i] < 0 || ids[i] >= vocab)
-        throw Error(ErrorCode::kInvalidArgument, "ids: expected ids below " + std::to_string(vocab) + ", found " + std::to_string(ids[i]) + " in place " + std::to_string(i));
+        throw Error(ErrorCode::kInvalidArgument, "ids: expected ids below " + std::to_string(vocab) + ", found " +
+                                                     std::to_string(ids[i]) + " in place " + std::to_string(i));
     const auto expect = [&](int32_t id, size_t count, int64_t each, const std::string& what) {
       const int64_t found = std::count(ids.begin(), ids.end(), id), wanted = static_cast<int64_t>(count) * each;
       if (found != wanted)
-        throw Error(ErrorCode::kInvalidArgument, "ids: expected " + std::to_string(wanted) + " times the id " + std::to_string(id) + " for " + std::to_string(count) +
-                                                     " --" + what + ", found " + std::to_string(found));
+        throw Error(ErrorCode::kInvalidArgument, "ids: expected " + std::to_string(wanted) + " times the id " +
+                                                     std::to_string(id) + " for " + std::to_string(count) + " --" +
+                                                     what + ", found " + std::to_string(found));
     };
     expect(media.image, images, media.image_soft_tokens, "image");
     expect(media.audio, audios, media.audio_soft_tokens, "audio");
     const int64_t positions = static_cast<int64_t>(ids.size()) + std::max<int64_t>(options_.steps - 1, 0);
     if (positions > context())
-      throw Error(ErrorCode::kContextFull, "the ids and steps take " + std::to_string(positions) + " positions, the context has " + std::to_string(context()));
+      throw Error(ErrorCode::kContextFull, "the ids and steps take " + std::to_string(positions) +
+                                               " positions, the context has " + std::to_string(context()));
   }
 
   int64_t context() const {
@@ -110,8 +125,10 @@ class Tracer {
     return tokens;
   }
 
-  void run_text(const std::vector<int32_t>& ids, const std::vector<SoftTokens>& image_tokens, const std::vector<SoftTokens>& audio_tokens) {
-    const int64_t tokens = static_cast<int64_t>(ids.size()), chunk = options_.engine.chunk, vocab = model_->text().vocab_size();
+  void run_text(const std::vector<int32_t>& ids, const std::vector<SoftTokens>& image_tokens,
+                const std::vector<SoftTokens>& audio_tokens) {
+    const int64_t tokens = static_cast<int64_t>(ids.size()), chunk = options_.engine.chunk,
+                  vocab = model_->text().vocab_size();
     place_soft_tokens(ids, image_tokens, audio_tokens);
     cache_ = model_->text().make_cache(context(), std::min(chunk, context()), cache_dtype(options_.engine));
     if (tokens > chunk) file_.begin_chunks();
@@ -123,7 +140,8 @@ class Tracer {
   }
 
   // One vector per position that does not come from the text table (processor.md 5).
-  void place_soft_tokens(const std::vector<int32_t>& ids, const std::vector<SoftTokens>& image_tokens, const std::vector<SoftTokens>& audio_tokens) {
+  void place_soft_tokens(const std::vector<int32_t>& ids, const std::vector<SoftTokens>& image_tokens,
+                         const std::vector<SoftTokens>& audio_tokens) {
     const auto joined = [](const std::vector<SoftTokens>& media) {
       std::vector<float> all;
       for (const SoftTokens& tokens : media) all.insert(all.end(), tokens.values.begin(), tokens.values.end());
@@ -152,7 +170,10 @@ class Tracer {
     std::vector<Row> rows;
     for (int64_t p = first; p < first + count; ++p) {
       const size_t at = static_cast<size_t>(p);
-      rows.push_back({.sequence = 0, .position = static_cast<int32_t>(p), .id = ids[at], .soft_token = soft_index_[at],
+      rows.push_back({.sequence = 0,
+                      .position = static_cast<int32_t>(p),
+                      .id = ids[at],
+                      .soft_token = soft_index_[at],
                       .wants_logits = !options_.cut || at + 1 == ids.size()});
     }
     const int64_t wanted = std::count_if(rows.begin(), rows.end(), [](const Row& row) { return row.wants_logits; });
@@ -163,7 +184,9 @@ class Tracer {
     const int64_t hidden = model_->text().config().hidden_size, vocab = model_->text().vocab_size();
     logits_.resize(static_cast<size_t>(wanted * vocab));
     SequenceCache* const caches[] = {cache_.get()};
-    const View<const float, 2> soft = soft_.empty() ? View<const float, 2>{} : View<const float, 2>{soft_.data(), {static_cast<int64_t>(soft_.size()) / hidden, hidden}};
+    const View<const float, 2> soft =
+        soft_.empty() ? View<const float, 2>{}
+                      : View<const float, 2>{soft_.data(), {static_cast<int64_t>(soft_.size()) / hidden, hidden}};
     ArenaScope arena(arena_);
     model_->text().forward(ctx_, Batch{rows, caches, soft}, View<float, 2>{logits_.data(), {wanted, vocab}});
   }
@@ -177,7 +200,11 @@ class Tracer {
       file_.add("step." + std::to_string(step) + ".logits", DType::kF32, {vocab}, std::as_bytes(logits));
       greedy.push_back(static_cast<int32_t>(std::max_element(last, last + choosable) - last));
       if (step + 1 == options_.steps) break;
-      run({{.sequence = 0, .position = static_cast<int32_t>(position + step), .id = greedy.back(), .wants_logits = true}}, 1);
+      run({{.sequence = 0,
+            .position = static_cast<int32_t>(position + step),
+            .id = greedy.back(),
+            .wants_logits = true}},
+          1);
       last = logits_.data();
     }
     if (options_.steps > 0) file_.add("greedy_ids", DType::kI32, {options_.steps}, std::as_bytes(std::span(greedy)));
@@ -198,7 +225,9 @@ class Tracer {
 std::vector<int32_t> given_ids(const Options& o) {
   if (o.ids) return parse_ids<UsageError>(*o.ids, [](const std::string& what) { return UsageError("--ids: " + what); });
   if (o.ids_file)
-    return parse_ids<Error>(read_file(*o.ids_file), [&o](const std::string& what) { return Error(ErrorCode::kBadFile, *o.ids_file + ": " + what); });
+    return parse_ids<Error>(read_file(*o.ids_file), [&o](const std::string& what) {
+      return Error(ErrorCode::kBadFile, *o.ids_file + ": " + what);
+    });
   return {};
 }
 
@@ -212,7 +241,8 @@ int trace(const Options& options) {
   Tracer tracer(options, file);
   tracer.trace(std::move(ids), images, audios);
   for (const std::string& glob : file.unmatched_globs()) warn("--taps: no tap matches '" + glob + "'");
-  if (file.written() == 0) throw Error(ErrorCode::kInvalidArgument, options.out + " is not written: --taps matches nothing");
+  if (file.written() == 0)
+    throw Error(ErrorCode::kInvalidArgument, options.out + " is not written: --taps matches nothing");
   file.finish();
   return kExitDone;
 }

@@ -1,5 +1,6 @@
-// bench_kernels [--threads N] [--only WORD,...] [--repeat N] [--json]: single kernels at the shapes of E2B, called as the layers call them (kernels/ops.h), beside
-// what the machine can do at most. One row: bytes of weights over time, against read bandwidth; many: operations over time, against the peak.
+// bench_kernels [--threads N] [--only WORD,...] [--repeat N] [--json]: single kernels at the shapes of E2B, called as
+// the layers call them (kernels/ops.h), beside what the machine can do at most. One row: bytes of weights over time,
+// against read bandwidth; many: operations over time, against the peak.
 // --only ceilings measures the machine alone. Weights are random bits that make small finite numbers in every format.
 #include <algorithm>
 #include <cmath>
@@ -18,8 +19,9 @@
 namespace g3n::bench {
 namespace {
 
-constexpr int64_t kColdBytes = int64_t{192} << 20;  // weights are used in turn until so many bytes lie between two uses: more than a cache holds
-constexpr double kShortest = 0.02;                  // seconds of one measurement
+constexpr int64_t kColdBytes =
+    int64_t{192} << 20;  // weights are used in turn until so many bytes lie between two uses: more than a cache holds
+constexpr double kShortest = 0.02;  // seconds of one measurement
 constexpr double kLiveNeurons = 0.05;
 
 struct Ceilings {
@@ -59,7 +61,12 @@ class ColdWeight {
     buffer_ = Buffer<std::byte>(copies_ * bytes);
     fill_with_small_numbers(buffer_.data(), buffer_.size(), static_cast<uint64_t>(rows * 31 + cols));
     for (int64_t i = 0; i < copies_; ++i)
-      views_.push_back({.dtype = dtype, .layout = layout, .rows = rows, .cols = cols, .step_bytes = packed_step_bytes(dtype, layout, rows, cols), .data = buffer_.data() + i * bytes});
+      views_.push_back({.dtype = dtype,
+                        .layout = layout,
+                        .rows = rows,
+                        .cols = cols,
+                        .step_bytes = packed_step_bytes(dtype, layout, rows, cols),
+                        .data = buffer_.data() + i * bytes});
   }
   const WeightView& next() { return views_[static_cast<size_t>(at_++ % copies_)]; }
   int64_t bytes() const { return buffer_.size() / copies_; }
@@ -75,7 +82,8 @@ class KernelBench {
   KernelBench(int threads, int repeat) : pool_(threads), repeat_(repeat) {}
 
   void measure_ceilings() {
-    ceilings_ = {read_gigabytes_per_second(pool_), dot_int8_gigaops(pool_), fma_f32_gigaflops(pool_), dot_bf16_gigaflops(pool_)};
+    ceilings_ = {read_gigabytes_per_second(pool_), dot_int8_gigaops(pool_), fma_f32_gigaflops(pool_),
+                 dot_bf16_gigaflops(pool_)};
   }
 
   void matmuls(DType dtype) {
@@ -83,14 +91,17 @@ class KernelBench {
       const char* name;
       int64_t out, in;
     };
-    for (const Shape& s : {Shape{"q", 2048, 2048}, Shape{"gate", 8192, 2048}, Shape{"down", 2048, 8192}, Shape{"ple gate", 256, 2048}}) {
+    for (const Shape& s :
+         {Shape{"q", 2048, 2048}, Shape{"gate", 8192, 2048}, Shape{"down", 2048, 8192}, Shape{"ple gate", 256, 2048}}) {
       ColdWeight weight(dtype, Layout::kPanels, s.out, s.in);
       for (const int64_t rows : {1, 4, 64, 512}) {
         const std::vector<float> x = random_values(rows * s.in, 1);
         std::vector<float> out(static_cast<size_t>(rows * s.out));
-        add(std::string("matmul ") + label(dtype) + " " + s.name + " " + std::to_string(s.out) + "x" + std::to_string(s.in) + ", rows " + std::to_string(rows), rows,
-            weight.bytes(), 2 * rows * s.out * s.in, dtype,
-            [&](Context& ctx) { matmul(ctx, {x.data(), {rows, s.in}}, weight.next(), {out.data(), {rows, s.out}}); });
+        add(std::string("matmul ") + label(dtype) + " " + s.name + " " + std::to_string(s.out) + "x" +
+                std::to_string(s.in) + ", rows " + std::to_string(rows),
+            rows, weight.bytes(), 2 * rows * s.out * s.in, dtype, [&](Context& ctx) {
+              matmul(ctx, {x.data(), {rows, s.in}}, weight.next(), {out.data(), {rows, s.out}});
+            });
       }
     }
   }
@@ -107,8 +118,11 @@ class KernelBench {
         g = std::max(0.0f, g - static_cast<float>(1 - 2 * kLiveNeurons));
         live += g > 0;
       }
-      add(std::string("sparse ") + label(dtype) + " 8192, rows " + std::to_string(rows), rows, (up.bytes() + down.bytes()) * live / (rows * ffn), 4 * live * hidden, dtype,
-          [&](Context& ctx) { sparse_feed_forward(ctx, {x.data(), {rows, hidden}}, {gate.data(), {rows, ffn}}, up.next(), down.next(), {out.data(), {rows, hidden}}); });
+      add(std::string("sparse ") + label(dtype) + " 8192, rows " + std::to_string(rows), rows,
+          (up.bytes() + down.bytes()) * live / (rows * ffn), 4 * live * hidden, dtype, [&](Context& ctx) {
+            sparse_feed_forward(ctx, {x.data(), {rows, hidden}}, {gate.data(), {rows, ffn}}, up.next(), down.next(),
+                                {out.data(), {rows, hidden}});
+          });
     }
   }
 
@@ -122,7 +136,8 @@ class KernelBench {
       const KeyValues kv{.dtype = dtype, .kv_heads = kv_heads, .head_dim = dim, .pages = pages, .page_positions = keys};
       run_once([&](Context& ctx) {
         const std::vector<float> k = random_values(512 * kv_heads * dim, 4);
-        for (int64_t first = 0; first < keys; first += 512) kv_append(ctx, kv, first, {k.data(), {512, kv_heads * dim}}, {k.data(), {512, kv_heads * dim}});
+        for (int64_t first = 0; first < keys; first += 512)
+          kv_append(ctx, kv, first, {k.data(), {512, kv_heads * dim}}, {k.data(), {512, kv_heads * dim}});
       });
       for (const int64_t rows : {1, 256}) {
         if (rows > 1 && keys > 4096) continue;
@@ -132,33 +147,44 @@ class KernelBench {
         int64_t pairs = 0;
         for (int64_t r = 0; r < rows; ++r) visible.push_back({0, keys - rows + 1 + r}), pairs += visible.back().end;
         const AttentionSequence sequences[] = {{kv, 0, visible}};
-        add(std::string("attention ") + label(dtype) + " keys " + std::to_string(keys) + ", rows " + std::to_string(rows), rows, page_bytes, pairs * heads * dim * 4,
-            rows == 1 ? dtype : DType::kF32, [&](Context& ctx) { attention(ctx, {q.data(), {rows, heads * dim}}, heads, sequences, {out.data(), {rows, heads * dim}}); });
+        add(std::string("attention ") + label(dtype) + " keys " + std::to_string(keys) + ", rows " +
+                std::to_string(rows),
+            rows, page_bytes, pairs * heads * dim * 4, rows == 1 ? dtype : DType::kF32, [&](Context& ctx) {
+              attention(ctx, {q.data(), {rows, heads * dim}}, heads, sequences, {out.data(), {rows, heads * dim}});
+            });
       }
     }
   }
 
   void print() const {
-    std::printf("%s, %d threads: read %.1f GB/s, int8 %.0f GOP/s, f32 %.0f GFLOP/s, bf16 dot %.0f GFLOP/s\n", best_kernels().name, pool_.threads(), ceilings_.read_gb,
-                ceilings_.int8_gops, ceilings_.f32_gops, ceilings_.bf16_gops);
+    std::printf("%s, %d threads: read %.1f GB/s, int8 %.0f GOP/s, f32 %.0f GFLOP/s, bf16 dot %.0f GFLOP/s\n",
+                best_kernels().name, pool_.threads(), ceilings_.read_gb, ceilings_.int8_gops, ceilings_.f32_gops,
+                ceilings_.bf16_gops);
     for (const Line& line : lines_)
-      std::printf("%-46s %9.1f us %8.1f GB/s %8.1f GOP/s  %3.0f %% of %s\n", line.name.c_str(), line.seconds * 1e6, line.gb_per_s, line.gop_per_s, line.of_ceiling * 100,
-                  line.ceiling);
+      std::printf("%-46s %9.1f us %8.1f GB/s %8.1f GOP/s  %3.0f %% of %s\n", line.name.c_str(), line.seconds * 1e6,
+                  line.gb_per_s, line.gop_per_s, line.of_ceiling * 100, line.ceiling);
   }
 
   void print_json() const {
-    std::printf("{\"isa\": \"%s\", \"threads\": %d, \"read_gb_per_s\": %.3f, \"int8_gop_per_s\": %.3f, \"f32_gflop_per_s\": %.3f, \"bf16_gflop_per_s\": %.3f, \"kernels\": [",
-                best_kernels().name, pool_.threads(), ceilings_.read_gb, ceilings_.int8_gops, ceilings_.f32_gops, ceilings_.bf16_gops);
+    std::printf(
+        "{\"isa\": \"%s\", \"threads\": %d, \"read_gb_per_s\": %.3f, \"int8_gop_per_s\": %.3f, \"f32_gflop_per_s\": "
+        "%.3f, \"bf16_gflop_per_s\": %.3f, \"kernels\": [",
+        best_kernels().name, pool_.threads(), ceilings_.read_gb, ceilings_.int8_gops, ceilings_.f32_gops,
+        ceilings_.bf16_gops);
     for (size_t i = 0; i < lines_.size(); ++i) {
       const Line& l = lines_[i];
-      std::printf("%s{\"name\": \"%s\", \"seconds\": %.9f, \"gb_per_s\": %.3f, \"gop_per_s\": %.3f, \"of\": \"%s\", \"share\": %.4f}", i ? ", " : "", l.name.c_str(), l.seconds,
-                  l.gb_per_s, l.gop_per_s, l.ceiling, l.of_ceiling);
+      std::printf(
+          "%s{\"name\": \"%s\", \"seconds\": %.9f, \"gb_per_s\": %.3f, \"gop_per_s\": %.3f, \"of\": \"%s\", \"share\": "
+          "%.4f}",
+          i ? ", " : "", l.name.c_str(), l.seconds, l.gb_per_s, l.gop_per_s, l.ceiling, l.of_ceiling);
     }
     std::printf("]}\n");
   }
 
  private:
-  static const char* label(DType dtype) { return dtype == DType::kQ8_0 ? "q8" : dtype == DType::kQ4_0 ? "q4" : dtype == DType::kBF16 ? "bf16" : "f32"; }
+  static const char* label(DType dtype) {
+    return dtype == DType::kQ8_0 ? "q8" : dtype == DType::kQ4_0 ? "q4" : dtype == DType::kBF16 ? "bf16" : "f32";
+  }
 
   void run_once(const std::function<void(Context&)>& f) {
     Context ctx{.pool = pool_, .kernels = best_kernels(), .arena = arena_, .compute = ComputeType::kBF16};
@@ -167,7 +193,8 @@ class KernelBench {
   }
 
   // The best of `repeat` measurements; each runs f until it has taken long enough to be timed.
-  void add(const std::string& name, int64_t rows, int64_t bytes, int64_t operations, DType dtype, const std::function<void(Context&)>& f) {
+  void add(const std::string& name, int64_t rows, int64_t bytes, int64_t operations, DType dtype,
+           const std::function<void(Context&)>& f) {
     run_once(f);
     double best = INFINITY;
     for (int turn = 0; turn < repeat_; ++turn) {
@@ -178,8 +205,13 @@ class KernelBench {
       best = std::min(best, (now_seconds() - start) / static_cast<double>(runs));
     }
     Line line{name, best, static_cast<double>(bytes) / best / 1e9, static_cast<double>(operations) / best / 1e9};
-    const double peak = is_quantized(dtype) ? ceilings_.int8_gops : dtype == DType::kBF16 && ceilings_.bf16_gops > 0 ? ceilings_.bf16_gops : ceilings_.f32_gops;
-    line.ceiling = rows == 1 ? "read bandwidth" : is_quantized(dtype) ? "int8 peak" : dtype == DType::kBF16 && ceilings_.bf16_gops > 0 ? "bf16 peak" : "f32 peak";
+    const double peak = is_quantized(dtype)                                ? ceilings_.int8_gops
+                        : dtype == DType::kBF16 && ceilings_.bf16_gops > 0 ? ceilings_.bf16_gops
+                                                                           : ceilings_.f32_gops;
+    line.ceiling = rows == 1                                          ? "read bandwidth"
+                   : is_quantized(dtype)                              ? "int8 peak"
+                   : dtype == DType::kBF16 && ceilings_.bf16_gops > 0 ? "bf16 peak"
+                                                                      : "f32 peak";
     const double most = rows == 1 ? ceilings_.read_gb : peak;
     line.of_ceiling = most > 0 ? (rows == 1 ? line.gb_per_s : line.gop_per_s) / most : 0;
     lines_.push_back(line);
@@ -194,7 +226,9 @@ class KernelBench {
 };
 
 int run(int threads, int repeat, const std::string& only, bool json) {
-  const auto wanted = [&only](const std::string& word) { return only.empty() || ("," + only + ",").find("," + word + ",") != std::string::npos; };
+  const auto wanted = [&only](const std::string& word) {
+    return only.empty() || ("," + only + ",").find("," + word + ",") != std::string::npos;
+  };
   KernelBench bench(threads, repeat);
   bench.measure_ceilings();
   for (const DType dtype : {DType::kQ4_0, DType::kQ8_0, DType::kBF16}) {
@@ -215,11 +249,20 @@ int main(int argc, char** argv) {
   bool json = false;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i], next = i + 1 < argc ? argv[i + 1] : "";
-    if (word == "--json") json = true;
-    else if (word == "--threads" && std::atoi(next.c_str()) > 0) threads = std::atoi(next.c_str()), ++i;
-    else if (word == "--repeat" && std::atoi(next.c_str()) > 0) repeat = std::atoi(next.c_str()), ++i;
-    else if (word == "--only" && !next.empty()) only = next, ++i;
-    else return std::fputs("usage: bench_kernels [--threads N] [--repeat N] [--only ceilings|matmul|sparse|attention,...] [--json]\n", stderr), 2;
+    if (word == "--json")
+      json = true;
+    else if (word == "--threads" && std::atoi(next.c_str()) > 0)
+      threads = std::atoi(next.c_str()), ++i;
+    else if (word == "--repeat" && std::atoi(next.c_str()) > 0)
+      repeat = std::atoi(next.c_str()), ++i;
+    else if (word == "--only" && !next.empty())
+      only = next, ++i;
+    else
+      return std::fputs(
+                 "usage: bench_kernels [--threads N] [--repeat N] [--only ceilings|matmul|sparse|attention,...] "
+                 "[--json]\n",
+                 stderr),
+             2;
   }
   try {
     return g3n::bench::run(threads, repeat, only, json);

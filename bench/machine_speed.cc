@@ -22,8 +22,8 @@ namespace {
 
 constexpr int kRuns = 7;
 constexpr int64_t kReadBytes = int64_t{1} << 30, kReadGrain = int64_t{1} << 20;
-constexpr int64_t kLoops = 4'000'000;   // of a peak loop; tens of milliseconds
-constexpr int kChains = 12;             // independent sums: more than latency times FMAs per cycle
+constexpr int64_t kLoops = 4'000'000;  // of a peak loop; tens of milliseconds
+constexpr int kChains = 12;            // independent sums: more than latency times FMAs per cycle
 
 typedef uint64_t Words __attribute__((vector_size(16)));
 
@@ -100,7 +100,9 @@ __attribute__((target("avx2"))) float int8_loop_avx2() {
   const __m256i x = _mm256_set1_epi8(1);
   for (int64_t i = 0; i < kLoops; ++i)
 #pragma GCC unroll 12
-    for (int c = 0; c < kChains; ++c) sum[c] = _mm256_add_epi16(_mm256_maddubs_epi16(sum[c], x), x);  // on the sum itself, or the product leaves the loop
+    for (int c = 0; c < kChains; ++c)
+      sum[c] =
+          _mm256_add_epi16(_mm256_maddubs_epi16(sum[c], x), x);  // on the sum itself, or the product leaves the loop
   int out = 0;
   for (const __m256i& s : sum) out += _mm256_cvtsi256_si32(s);
   return static_cast<float>(out);
@@ -164,14 +166,17 @@ double peak(ThreadPool& pool, const Loop& loop) {
     pool.parallel_for(pool.threads(), 1, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) sink += static_cast<uint64_t>(loop.run());
     });
-    best = std::max(best, static_cast<double>(kLoops * kChains * loop.flops * pool.threads()) / (now_seconds() - start) / 1e9);
+    best = std::max(
+        best, static_cast<double>(kLoops * kChains * loop.flops * pool.threads()) / (now_seconds() - start) / 1e9);
   }
   return best;
 }
 
 }  // namespace
 
-double now_seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double now_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 double read_gigabytes_per_second(ThreadPool& pool) {
   std::byte* memory = static_cast<std::byte*>(std::aligned_alloc(size_t{2} << 20, static_cast<size_t>(kReadBytes)));
@@ -181,7 +186,9 @@ double read_gigabytes_per_second(ThreadPool& pool) {
   double best = 0;
   for (int run = 0; run < kRuns; ++run) {
     const double start = now_seconds();
-    pool.parallel_for(kReadBytes / kReadGrain, 1, [&](int64_t begin, int64_t end) { sink += read_all(memory + begin * kReadGrain, (end - begin) * kReadGrain); });
+    pool.parallel_for(kReadBytes / kReadGrain, 1, [&](int64_t begin, int64_t end) {
+      sink += read_all(memory + begin * kReadGrain, (end - begin) * kReadGrain);
+    });
     best = std::max(best, static_cast<double>(kReadBytes) / (now_seconds() - start) / 1e9);
   }
   std::free(memory);

@@ -11,7 +11,8 @@
 namespace g3n {
 namespace {
 
-// 32 values: scale f16, then the codes: two to a byte (Q4_0: values 0..15 in the low nibbles, 16..31 in the high ones), or one.
+// 32 values: scale f16, then the codes: two to a byte (Q4_0: values 0..15 in the low nibbles, 16..31 in the high ones),
+// or one.
 void encode_block32(DType dtype, const float* values, uint8_t* out) {
   float x[32];
   int8_t codes[32];
@@ -19,11 +20,14 @@ void encode_block32(DType dtype, const float* values, uint8_t* out) {
   std::copy(values, values + 32, x);
   dtype == DType::kQ4_0 ? quant::encode_q4(x, scale, codes) : quant::encode_q8(x, scale, codes);
   std::memcpy(out, &scale, 2);
-  if (dtype == DType::kQ8_0) std::memcpy(out + 2, codes, 32);
-  else for (int i = 0; i < 16; ++i) out[2 + i] = static_cast<uint8_t>((codes[i] + 8) | (codes[16 + i] + 8) << 4);
+  if (dtype == DType::kQ8_0)
+    std::memcpy(out + 2, codes, 32);
+  else
+    for (int i = 0; i < 16; ++i) out[2 + i] = static_cast<uint8_t>((codes[i] + 8) | (codes[16 + i] + 8) << 4);
 }
 
-// 256 values: codes of six bits, a scale of eight bits for 16 of them, one f16 over all: value = d * scale * (code - 32).
+// 256 values: codes of six bits, a scale of eight bits for 16 of them, one f16 over all: value = d * scale * (code -
+// 32).
 void encode_q6_k(const float* x, uint8_t* out) {
   float scales[16], most = 0;
   for (int group = 0; group < 16; ++group) {
@@ -51,7 +55,8 @@ void encode_q6_k(const float* x, uint8_t* out) {
 }  // namespace
 
 bool can_encode(DType dtype) {
-  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kQ4_0 || dtype == DType::kQ8_0 || dtype == DType::kQ6_K;
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kQ4_0 ||
+         dtype == DType::kQ8_0 || dtype == DType::kQ6_K;
 }
 
 void encode_values(DType dtype, const float* values, int64_t n, std::byte* out) {

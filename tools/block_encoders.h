@@ -10,7 +10,8 @@ namespace g3n {
 // Types that encode_values takes.
 bool can_encode(DType dtype);
 
-// n values, whole blocks of `dtype`, to dtype_bytes(dtype, n) bytes. The values are finite and small enough for an f16 scale.
+// n values, whole blocks of `dtype`, to dtype_bytes(dtype, n) bytes. The values are finite and small enough for an f16
+// scale.
 void encode_values(DType dtype, const float* values, int64_t n, std::byte* out);
 
 }  // namespace g3n

@@ -23,21 +23,40 @@ namespace {
 const std::string kText = "model.language_model.";
 constexpr int64_t kPieceValues = int64_t{1} << 20;  // made and written by one thread at a time; whole blocks
 
-// ---- names ------------------------------------------------------------------------------------------------------------------------------
+// ---- names
+// ------------------------------------------------------------------------------------------------------------------------------
 
-const std::map<std::string, std::string> kModelNames = {
-    {"embed_tokens", "token_embd"}, {"embed_tokens_per_layer", "per_layer_token_embd"}, {"per_layer_model_projection", "per_layer_model_proj"},
-    {"per_layer_projection_norm", "per_layer_proj_norm"}, {"norm", "output_norm"}};
-const std::map<std::string, std::string> kStackNames = {{"altup_projections", "altup_proj"}, {"altup_unembed_projections", "altup_unembd_proj"}};
-const std::map<std::string, std::string> kLayerNames = {
-    {"input_layernorm", "attn_norm"}, {"post_attention_layernorm", "post_attention_norm"}, {"pre_feedforward_layernorm", "ffn_norm"},
-    {"post_feedforward_layernorm", "post_ffw_norm"}, {"post_per_layer_input_norm", "post_norm"}, {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"}, {"self_attn.v_proj", "attn_v"}, {"self_attn.o_proj", "attn_output"}, {"self_attn.q_norm", "attn_q_norm"},
-    {"self_attn.k_norm", "attn_k_norm"}, {"mlp.gate_proj", "ffn_gate"}, {"mlp.up_proj", "ffn_up"}, {"mlp.down_proj", "ffn_down"},
-    {"per_layer_input_gate", "inp_gate"}, {"per_layer_projection", "proj"}, {"altup.correction_coefs", "altup_correct_coef"},
-    {"altup.prediction_coefs", "altup_predict_coef"}, {"altup.correct_output_scale", "altup_correct_scale"}, {"altup.modality_router", "altup_router"},
-    {"altup.router_norm", "altup_router_norm"}, {"laurel.linear_left", "laurel_l"}, {"laurel.linear_right", "laurel_r"},
-    {"laurel.post_laurel_norm", "laurel_post_norm"}};
+const std::map<std::string, std::string> kModelNames = {{"embed_tokens", "token_embd"},
+                                                        {"embed_tokens_per_layer", "per_layer_token_embd"},
+                                                        {"per_layer_model_projection", "per_layer_model_proj"},
+                                                        {"per_layer_projection_norm", "per_layer_proj_norm"},
+                                                        {"norm", "output_norm"}};
+const std::map<std::string, std::string> kStackNames = {{"altup_projections", "altup_proj"},
+                                                        {"altup_unembed_projections", "altup_unembd_proj"}};
+const std::map<std::string, std::string> kLayerNames = {{"input_layernorm", "attn_norm"},
+                                                        {"post_attention_layernorm", "post_attention_norm"},
+                                                        {"pre_feedforward_layernorm", "ffn_norm"},
+                                                        {"post_feedforward_layernorm", "post_ffw_norm"},
+                                                        {"post_per_layer_input_norm", "post_norm"},
+                                                        {"self_attn.q_proj", "attn_q"},
+                                                        {"self_attn.k_proj", "attn_k"},
+                                                        {"self_attn.v_proj", "attn_v"},
+                                                        {"self_attn.o_proj", "attn_output"},
+                                                        {"self_attn.q_norm", "attn_q_norm"},
+                                                        {"self_attn.k_norm", "attn_k_norm"},
+                                                        {"mlp.gate_proj", "ffn_gate"},
+                                                        {"mlp.up_proj", "ffn_up"},
+                                                        {"mlp.down_proj", "ffn_down"},
+                                                        {"per_layer_input_gate", "inp_gate"},
+                                                        {"per_layer_projection", "proj"},
+                                                        {"altup.correction_coefs", "altup_correct_coef"},
+                                                        {"altup.prediction_coefs", "altup_predict_coef"},
+                                                        {"altup.correct_output_scale", "altup_correct_scale"},
+                                                        {"altup.modality_router", "altup_router"},
+                                                        {"altup.router_norm", "altup_router_norm"},
+                                                        {"laurel.linear_left", "laurel_l"},
+                                                        {"laurel.linear_right", "laurel_r"},
+                                                        {"laurel.post_laurel_norm", "laurel_post_norm"}};
 
 struct FileName {
   std::string name;
@@ -52,13 +71,16 @@ FileName file_name(const std::string& canonical) {
   const size_t dot = stem.starts_with(layers) ? stem.find('.', layers.size()) : stem.find('.');
   if (dot != std::string::npos) {
     const std::string front = stem.substr(0, dot), rest = stem.substr(dot + 1);
-    if (const auto found = kStackNames.find(front); found != kStackNames.end()) return {found->second + ".weight", std::stoll(rest)};
-    if (const auto found = kLayerNames.find(rest); found != kLayerNames.end()) return {"blk." + front.substr(layers.size()) + "." + found->second + ".weight"};
+    if (const auto found = kStackNames.find(front); found != kStackNames.end())
+      return {found->second + ".weight", std::stoll(rest)};
+    if (const auto found = kLayerNames.find(rest); found != kLayerNames.end())
+      return {"blk." + front.substr(layers.size()) + "." + found->second + ".weight"};
   }
   throw Error(ErrorCode::kInternal, canonical + ": has no name in GGUF files");
 }
 
-// ---- types ------------------------------------------------------------------------------------------------------------------------------
+// ---- types
+// ------------------------------------------------------------------------------------------------------------------------------
 
 DType type_in_file(const std::string& name, const std::vector<int64_t>& shape, DType type) {
   const auto has = [&name](const char* word) { return name.find(word) != std::string::npos; };
@@ -71,7 +93,8 @@ DType type_in_file(const std::string& name, const std::vector<int64_t>& shape, D
   return shape.back() % dtype_facts(wanted).block_values == 0 ? wanted : DType::kF16;
 }
 
-// ---- keys -------------------------------------------------------------------------------------------------------------------------------
+// ---- keys
+// -------------------------------------------------------------------------------------------------------------------------------
 
 void set_model_keys(GgufWriter& file, const TextConfig& c, DType type) {
   const auto u32 = [](int64_t value) { return static_cast<uint32_t>(value); };
@@ -80,13 +103,19 @@ void set_model_keys(GgufWriter& file, const TextConfig& c, DType type) {
   file.set("general.type", "model");
   file.set("general.name", "random weights");
   if (is_block_type(type)) file.set("general.quantization_version", uint32_t{2});
-  file.set("general.file_type", uint32_t{type == DType::kQ4_0 ? 2u : type == DType::kQ8_0 ? 7u : type == DType::kBF16 ? 32u : 1u});
+  file.set("general.file_type", uint32_t{type == DType::kQ4_0   ? 2u
+                                         : type == DType::kQ8_0 ? 7u
+                                         : type == DType::kBF16 ? 32u
+                                                                : 1u});
   file.set(p + "block_count", u32(c.num_hidden_layers));
   file.set(p + "context_length", u32(c.max_position_embeddings));
   file.set(p + "embedding_length", u32(c.hidden_size));
-  const bool uniform = std::all_of(c.intermediate_size.begin(), c.intermediate_size.end(), [&](int64_t n) { return n == c.intermediate_size.front(); });
-  if (uniform) file.set(p + "feed_forward_length", u32(c.intermediate_size.front()));
-  else file.set(p + "feed_forward_length", std::vector<uint32_t>(c.intermediate_size.begin(), c.intermediate_size.end()));
+  const bool uniform = std::all_of(c.intermediate_size.begin(), c.intermediate_size.end(),
+                                   [&](int64_t n) { return n == c.intermediate_size.front(); });
+  if (uniform)
+    file.set(p + "feed_forward_length", u32(c.intermediate_size.front()));
+  else
+    file.set(p + "feed_forward_length", std::vector<uint32_t>(c.intermediate_size.begin(), c.intermediate_size.end()));
   file.set(p + "attention.head_count", u32(c.num_attention_heads));
   file.set(p + "attention.head_count_kv", u32(c.num_key_value_heads));
   file.set(p + "attention.key_length", u32(c.head_dim));
@@ -96,7 +125,8 @@ void set_model_keys(GgufWriter& file, const TextConfig& c, DType type) {
   std::vector<bool> sliding;
   std::vector<float> sparsity;
   for (const LayerType layer : c.layer_types) sliding.push_back(layer == LayerType::kSliding);
-  for (const double part : c.activation_sparsity_pattern) sparsity.push_back(part > 0 ? static_cast<float>(inverse_normal_cdf(part)) : -INFINITY);
+  for (const double part : c.activation_sparsity_pattern)
+    sparsity.push_back(part > 0 ? static_cast<float>(inverse_normal_cdf(part)) : -INFINITY);
   file.set(p + "attention.sliding_window_pattern", sliding);
   file.set(p + "attention.shared_kv_layers", u32(c.num_kv_shared_layers));
   file.set(p + "rope.freq_base", static_cast<float>(c.rope_theta));
@@ -116,11 +146,21 @@ struct Piece {
 
 // Gemma's control tokens, line breaks and bytes where they belong, single characters, and words that no text holds.
 Piece piece_of(int32_t id, int64_t text_vocab) {
-  static const std::map<int32_t, Piece> kNamed = {
-      {0, {"<pad>", kControl}}, {1, {"<eos>", kControl}}, {2, {"<bos>", kControl}}, {3, {"<unk>", kUnknown}}, {4, {"<mask>", kControl}},
-      {5, {"[multimodal]", kUserDefined}}, {105, {"<start_of_turn>", kControl}}, {106, {"<end_of_turn>", kControl}}, {107, {"\n", kUserDefined}},
-      {255999, {"<start_of_image>", kControl}}, {256000, {"<start_of_audio>", kControl}}, {262144, {"<end_of_image>", kControl}},
-      {262145, {"<image_soft_token>", kControl}}, {262272, {"<end_of_audio>", kControl}}, {262273, {"<audio_soft_token>", kControl}}};
+  static const std::map<int32_t, Piece> kNamed = {{0, {"<pad>", kControl}},
+                                                  {1, {"<eos>", kControl}},
+                                                  {2, {"<bos>", kControl}},
+                                                  {3, {"<unk>", kUnknown}},
+                                                  {4, {"<mask>", kControl}},
+                                                  {5, {"[multimodal]", kUserDefined}},
+                                                  {105, {"<start_of_turn>", kControl}},
+                                                  {106, {"<end_of_turn>", kControl}},
+                                                  {107, {"\n", kUserDefined}},
+                                                  {255999, {"<start_of_image>", kControl}},
+                                                  {256000, {"<start_of_audio>", kControl}},
+                                                  {262144, {"<end_of_image>", kControl}},
+                                                  {262145, {"<image_soft_token>", kControl}},
+                                                  {262272, {"<end_of_audio>", kControl}},
+                                                  {262273, {"<audio_soft_token>", kControl}}};
   constexpr int32_t kFirstByte = 238, kFirstCharacter = kFirstByte + 256, kFirstWord = kFirstCharacter + 95;
   const std::string space = "\xe2\x96\x81";  // U+2581
   if (const auto found = kNamed.find(id); found != kNamed.end()) return found->second;
@@ -161,7 +201,8 @@ void set_tokenizer_keys(GgufWriter& file, const TextConfig& config) {
   file.set(p + "add_space_prefix", false);
 }
 
-// ---- tensors ----------------------------------------------------------------------------------------------------------------------------
+// ---- tensors
+// ----------------------------------------------------------------------------------------------------------------------------
 
 struct Source {  // a tensor of the checkpoint and where it goes
   std::string canonical;
@@ -186,7 +227,8 @@ std::vector<Source> declare_tensors(GgufWriter& file, const TextConfig& config, 
     const auto known = stacks.find(name.name);
     const size_t index = known != stacks.end() ? known->second : file.declare(name.name, stored, file_shape);
     if (name.part >= 0) stacks.emplace(name.name, index);
-    sources.push_back({canonical, shape, index, std::max<int64_t>(name.part, 0) * dtype_bytes(stored, element_count(shape)), stored});
+    sources.push_back(
+        {canonical, shape, index, std::max<int64_t>(name.part, 0) * dtype_bytes(stored, element_count(shape)), stored});
   }
   return sources;
 }
@@ -208,7 +250,8 @@ void write_piece(const GgufWriter& file, const Source& source, const HashTensor&
 void write_random_gguf(ThreadPool& pool, const std::string& config_path, const std::string& out_path, DType type,
                        const std::function<void(int64_t done_bytes, int64_t total_bytes)>& progress) {
   if (type != DType::kQ4_0 && type != DType::kQ8_0 && type != DType::kBF16 && type != DType::kF16)
-    throw Error(ErrorCode::kInvalidArgument, std::string("expected a type of Q4_0, Q8_0, BF16 or F16, got ") + dtype_name(type));
+    throw Error(ErrorCode::kInvalidArgument,
+                std::string("expected a type of Q4_0, Q8_0, BF16 or F16, got ") + dtype_name(type));
   const TextConfig config = TextConfig::from(Config::parse(read_text_file(config_path), config_path));
   GgufWriter file(out_path);
   set_model_keys(file, config, type);

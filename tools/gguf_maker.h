@@ -1,5 +1,6 @@
-// GGUF text files of any size from a config.json alone, values by the hash rule (hash_weights.h) rounded to the file's types: what the converter and
-// llama-quantize make of a checkpoint of random_checkpoint, for benchmarks beside llama.cpp. Keys and names: the dialect of January 2026.
+// GGUF text files of any size from a config.json alone, values by the hash rule (hash_weights.h) rounded to the file's
+// types: what the converter and llama-quantize make of a checkpoint of random_checkpoint, for benchmarks beside
+// llama.cpp. Keys and names: the dialect of January 2026.
 #pragma once
 #include <functional>
 #include <string>
@@ -9,8 +10,9 @@
 
 namespace g3n {
 
-// type: Q4_0, Q8_0, BF16 or F16 of the matrices. As llama-quantize does: in a Q4_0 file the head and the table of per-layer embeddings are Q6_K;
-// in quantised files AltUp, LAuReL and per_layer_model_proj stay F16; vectors and AltUp's coefficients are F32.
+// type: Q4_0, Q8_0, BF16 or F16 of the matrices. As llama-quantize does: in a Q4_0 file the head and the table of
+// per-layer embeddings are Q6_K; in quantised files AltUp, LAuReL and per_layer_model_proj stay F16; vectors and
+// AltUp's coefficients are F32.
 void write_random_gguf(ThreadPool& pool, const std::string& config_path, const std::string& out_path, DType type,
                        const std::function<void(int64_t done_bytes, int64_t total_bytes)>& progress = {});
 

@@ -14,7 +14,8 @@ struct OffsetAndScale {
   double offset, scale;
 };
 
-// The first rule that fits the name; the patterns of hash_weights.py: offset_and_scale, all anchored at the end of the name.
+// The first rule that fits the name; the patterns of hash_weights.py: offset_and_scale, all anchored at the end of the
+// name.
 OffsetAndScale offset_and_scale(std::string_view name, double fan_in, double ple_size) {
   const double unit = std::sqrt(3.0 / fan_in);  // uniform with variance 1 / fan_in
   const auto ends = [name](std::string_view ending) { return name.ends_with(ending); };
@@ -22,7 +23,8 @@ OffsetAndScale offset_and_scale(std::string_view name, double fan_in, double ple
   if (ends(".weight")) {  // (norm|bn\d?|layernorm)\.weight
     std::string_view stem = name.substr(0, name.size() - 7);
     if (stem.ends_with("norm") || stem.ends_with("bn")) return {1.0, 0.25};
-    if (!stem.empty() && stem.back() >= '0' && stem.back() <= '9' && stem.substr(0, stem.size() - 1).ends_with("bn")) return {1.0, 0.25};
+    if (!stem.empty() && stem.back() >= '0' && stem.back() <= '9' && stem.substr(0, stem.size() - 1).ends_with("bn"))
+      return {1.0, 0.25};
   }
   if (ends("embed_tokens_per_layer.weight")) return {0.0, std::sqrt(3.0 / ple_size)};
   if (ends("embed_vision.embedding.weight") || ends("embed_audio.embedding.weight")) return {0.0, std::sqrt(3.0)};
@@ -53,7 +55,8 @@ constexpr std::array<uint32_t, 256> crc_table() {
 
 }  // namespace
 
-HashTensor::HashTensor(const std::string& name, const std::vector<int64_t>& shape, int64_t ple_size) : seed_(fnv1a64(name)), count_(1) {
+HashTensor::HashTensor(const std::string& name, const std::vector<int64_t>& shape, int64_t ple_size)
+    : seed_(fnv1a64(name)), count_(1) {
   int64_t fan_in = 1;
   for (size_t i = 0; i < shape.size(); ++i) {
     count_ *= shape[i];
@@ -80,7 +83,8 @@ void HashTensor::fill(int64_t first, int64_t n, bf16_t* out) const {
 }
 
 void fill_hash_tensor(ThreadPool& pool, const HashTensor& tensor, bf16_t* out) {
-  pool.parallel_for(tensor.count(), int64_t{1} << 18, [&](int64_t begin, int64_t end) { tensor.fill(begin, end - begin, out + begin); });
+  pool.parallel_for(tensor.count(), int64_t{1} << 18,
+                    [&](int64_t begin, int64_t end) { tensor.fill(begin, end - begin, out + begin); });
 }
 
 uint32_t crc32(const void* data, size_t size) {

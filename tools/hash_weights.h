@@ -1,5 +1,6 @@
-// The hash rule of tools/goldens/hash_weights.py in C++, bit-equal: the weights of a checkpoint as a function of names and shapes, so that
-// goldens at any size need no stored file. FNV-1a of the name, SplitMix64 of the index, scaled by name and shape, rounded to bf16.
+// The hash rule of tools/goldens/hash_weights.py in C++, bit-equal: the weights of a checkpoint as a function of names
+// and shapes, so that goldens at any size need no stored file. FNV-1a of the name, SplitMix64 of the index, scaled by
+// name and shape, rounded to bf16.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -11,7 +11,7 @@ BOOKS = [("IQ2_XXS", "kIq2Xxs", 8, 2), ("IQ2_XS", "kIq2Xs", 8, 2), ("IQ2_S", "kI
 def wrapped(items: list[str]) -> str:
     lines = [""]
     for item in items:
-        if len(lines[-1]) + len(item) > 148:
+        if len(lines[-1]) + len(item) > 116:
             lines.append("")
         lines[-1] += item
     return "\n".join("    " + line for line in lines)
@@ -31,7 +31,7 @@ def main() -> None:
     size = struct.unpack("<Q", raw[:8])[0]
     header, data = json.loads(raw[8 : 8 + size]), raw[8 + size :]
     print("// Made by tools/make_gguf_grids.py from grids.safetensors; see gguf_grids.h.")
-    print('#include "kernels/quant/gguf_grids.h"\n\nnamespace g3n::quant {\nnamespace {')
+    print('#include "kernels/quant/gguf_grids.h"\n\n// clang-format off\nnamespace g3n::quant {\nnamespace {')
     books = []
     for name, symbol, width, bits in BOOKS:
         begin, end = header[name]["data_offsets"]

@@ -1,5 +1,5 @@
-// random_checkpoint CONFIG.json OUT [--shards N] [--threads N]: writes a checkpoint folder of the config's shape by the hash rule, bit-equal
-// to tools/goldens/make_checkpoint.py. Exit 0 written, 1 failed, 2 usage.
+// random_checkpoint CONFIG.json OUT [--shards N] [--threads N]: writes a checkpoint folder of the config's shape by the
+// hash rule, bit-equal to tools/goldens/make_checkpoint.py. Exit 0 written, 1 failed, 2 usage.
 #include <unistd.h>
 
 #include <cstdio>
@@ -15,7 +15,8 @@ namespace {
 
 constexpr char kUsage[] =
     "usage: random_checkpoint CONFIG.json OUT [--shards N] [--threads N]\n"
-    "Writes a Gemma 3n checkpoint of that config into the new or empty folder OUT: weights are hashes of their names.\n";
+    "Writes a Gemma 3n checkpoint of that config into the new or empty folder OUT: weights are hashes of their "
+    "names.\n";
 
 std::optional<int> positive(const std::string& text) {
   char* end = nullptr;
@@ -35,7 +36,8 @@ void show_progress(int64_t done, int64_t total) {
   const int64_t percent = total > 0 ? done * 100 / total : 100;
   if (!terminal || percent == shown) return;
   shown = percent;
-  std::fprintf(stderr, "\r%3d %% of %.1f GB%s", static_cast<int>(percent), static_cast<double>(total) / 1e9, percent == 100 ? "\n" : "");
+  std::fprintf(stderr, "\r%3d %% of %.1f GB%s", static_cast<int>(percent), static_cast<double>(total) / 1e9,
+               percent == 100 ? "\n" : "");
 }
 
 }  // namespace

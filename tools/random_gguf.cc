@@ -1,5 +1,5 @@
-// random_gguf CONFIG.json OUT.gguf --type q4_0|q8_0|bf16|f16 [--threads N]: a text file of random weights in the config's shape that llama.cpp loads
-// (gguf_maker.h). Exit 0 written, 1 failed, 2 usage.
+// random_gguf CONFIG.json OUT.gguf --type q4_0|q8_0|bf16|f16 [--threads N]: a text file of random weights in the
+// config's shape that llama.cpp loads (gguf_maker.h). Exit 0 written, 1 failed, 2 usage.
 #include <unistd.h>
 
 #include <cstdio>
@@ -29,7 +29,8 @@ void show_progress(int64_t done, int64_t total) {
   const int64_t percent = total > 0 ? done * 100 / total : 100;
   if (!terminal || percent == shown) return;
   shown = percent;
-  std::fprintf(stderr, "\r%3d %% of %.1f GB%s", static_cast<int>(percent), static_cast<double>(total) / 1e9, percent == 100 ? "\n" : "");
+  std::fprintf(stderr, "\r%3d %% of %.1f GB%s", static_cast<int>(percent), static_cast<double>(total) / 1e9,
+               percent == 100 ? "\n" : "");
 }
 
 }  // namespace

@@ -5,7 +5,7 @@ set -eu
 
 build="g++ cmake ninja-build pkg-config nlohmann-json3-dev libcli11-dev libedit-dev libjpeg62-turbo-dev libpng-dev libwebp-dev
   libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libswresample-dev libsoxr-dev libxxhash-dev"
-test_only="libgtest-dev libgmock-dev googletest libsimde-dev g++-aarch64-linux-gnu qemu-user-static python3-minimal binutils"
+test_only="libgtest-dev libgmock-dev googletest libsimde-dev g++-aarch64-linux-gnu qemu-user-static python3-minimal binutils clang-format"
 
 case "${1:-build}" in
   build) wanted=$build ;;

@@ -1,4 +1,5 @@
-// The one exception type of g3n. A message says what was expected, what was found, and where (file, tensor, key, option).
+// The one exception type of g3n. A message says what was expected, what was found, and where (file, tensor, key,
+// option).
 #pragma once
 #include <stdexcept>
 #include <string>

@@ -1,4 +1,5 @@
-// A conversation as callers see it: messages of parts. Media travel as bytes of a file, as pixels or samples, or as soft tokens.
+// A conversation as callers see it: messages of parts. Media travel as bytes of a file, as pixels or samples, or as
+// soft tokens.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -18,23 +18,25 @@ enum class CacheType {
   kAuto,  // as activations: f32 or bf16
   kF32,
   kBF16,
-  kQ8,    // int8 with a scale per 32 dims: 0.53 of the memory of bf16
+  kQ8,  // int8 with a scale per 32 dims: 0.53 of the memory of bf16
 };
 
 struct EngineOptions {
   // ---- what ----
-  std::string model;            // a Hugging Face folder, or "org/name" found in one of hub_caches
+  std::string model;                    // a Hugging Face folder, or "org/name" found in one of hub_caches
   std::vector<std::string> hub_caches;  // folders searched for "org/name", in order; nothing is ever downloaded
-  std::int64_t context = 0;     // positions per conversation; 0: the checkpoint's max_position_embeddings
-  std::string quantize;         // weights packed while loading: "q4", "q8", or a recipe file (docs/quantization.md); empty or "bf16": as in the file
-  int image_size = 0;           // pixels a side of images for the encoder; 0: the checkpoint's own
-  bool load_weights = true;     // false: prompts, templates and tokens only, ready at once; answers and media are refused
+  std::int64_t context = 0;             // positions per conversation; 0: the checkpoint's max_position_embeddings
+  std::string quantize;  // weights packed while loading: "q4", "q8", or a recipe file (docs/quantization.md); empty or
+                         // "bf16": as in the file
+  int image_size = 0;    // pixels a side of images for the encoder; 0: the checkpoint's own
+  bool load_weights = true;  // false: prompts, templates and tokens only, ready at once; answers and media are refused
   // ---- how ----
   Compute compute = Compute::kF32;
   CacheType kv_cache = CacheType::kAuto;
-  bool release_encoders = false;  // vision and audio weights are given back after each prompt with media, and loaded again for the next
-  int threads = 0;              // 0: one per usable core
-  std::int64_t chunk = 512;     // prompt positions per forward pass; bounds scratch memory, changes no result
+  bool release_encoders =
+      false;  // vision and audio weights are given back after each prompt with media, and loaded again for the next
+  int threads = 0;           // 0: one per usable core
+  std::int64_t chunk = 512;  // prompt positions per forward pass; bounds scratch memory, changes no result
   // ---- to whom ---- called from the loading thread only; may be empty
   std::function<void(const std::string&)> on_warning;
   std::function<void(std::int64_t needed_bytes, std::int64_t free_bytes)> on_memory;   // before anything big is read

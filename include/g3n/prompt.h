@@ -16,8 +16,8 @@ struct ChatPrompt {
   bool add_generation_prompt = true;
 };
 
-// Text as it is: no template, <bos> in front unless present, control tokens parsed. <image_soft_token> and <audio_soft_token> stand for
-// the media, in order.
+// Text as it is: no template, <bos> in front unless present, control tokens parsed. <image_soft_token> and
+// <audio_soft_token> stand for the media, in order.
 struct RawPrompt {
   std::string text;
   std::vector<ImagePart> images;

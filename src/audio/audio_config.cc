@@ -26,16 +26,19 @@ std::vector<std::vector<int64_t>> pairs(const Config& config, const std::string&
 
 std::vector<SscpConv> convs_from(const Config& config, std::vector<SscpConv> convs) {
   if (const std::vector<int64_t> channels = config.integers("sscp_conv_channel_size"); !channels.empty()) {
-    if (channels.size() != convs.size()) config.fail("sscp_conv_channel_size", "a list of " + std::to_string(convs.size()));
+    if (channels.size() != convs.size())
+      config.fail("sscp_conv_channel_size", "a list of " + std::to_string(convs.size()));
     for (size_t i = 0; i < convs.size(); ++i) {
       if (channels[i] < 1 || channels[i] > kMost) config.fail("sscp_conv_channel_size", "positive numbers of channels");
       convs[i].channels = channels[i];
     }
   }
   const auto kernels = pairs(config, "sscp_conv_kernel_size", convs.size());
-  for (size_t i = 0; i < kernels.size(); ++i) convs[i].kernel_frames = kernels[i][0], convs[i].kernel_bins = kernels[i][1];
+  for (size_t i = 0; i < kernels.size(); ++i)
+    convs[i].kernel_frames = kernels[i][0], convs[i].kernel_bins = kernels[i][1];
   const auto strides = pairs(config, "sscp_conv_stride_size", convs.size());
-  for (size_t i = 0; i < strides.size(); ++i) convs[i].stride_frames = strides[i][0], convs[i].stride_bins = strides[i][1];
+  for (size_t i = 0; i < strides.size(); ++i)
+    convs[i].stride_frames = strides[i][0], convs[i].stride_bins = strides[i][1];
   return convs;
 }
 
@@ -63,7 +66,8 @@ AudioConfig AudioConfig::from(const Config& top) {
   c.soft_tokens = top.integer("audio_soft_tokens_per_image", c.soft_tokens, 1, kMost);
   c.text_hidden = top.object("text_config").integer("hidden_size", c.text_hidden, 1, kMost);
 
-  if (c.hidden % c.heads != 0) audio.fail("conf_num_attention_heads", "a divisor of hidden_size " + std::to_string(c.hidden));
+  if (c.hidden % c.heads != 0)
+    audio.fail("conf_num_attention_heads", "a divisor of hidden_size " + std::to_string(c.hidden));
   if (c.hidden % 2 != 0) audio.fail("hidden_size", "an even number");
   int64_t bins = c.mels;
   for (const SscpConv& conv : c.convs) {
@@ -72,8 +76,9 @@ AudioConfig AudioConfig::from(const Config& top) {
     bins = conv.out_bins(bins);
   }
   if (const int64_t right = audio.integer("conf_attention_context_right", 0, 0); right != 0)
-    throw Error(ErrorCode::kUnsupported,
-                audio.where() + ": conf_attention_context_right: expected 0 (no look-ahead), found " + std::to_string(right));
+    throw Error(
+        ErrorCode::kUnsupported,
+        audio.where() + ": conf_attention_context_right: expected 0 (no look-ahead), found " + std::to_string(right));
   return c;
 }
 
@@ -88,7 +93,9 @@ int64_t AudioConfig::conformer_frames(int64_t frames) const {
   return frames;
 }
 
-int64_t AudioConfig::tokens(int64_t frames) const { return frames == 0 ? 0 : (conformer_frames(frames) - 1) / reduction_factor + 1; }
+int64_t AudioConfig::tokens(int64_t frames) const {
+  return frames == 0 ? 0 : (conformer_frames(frames) - 1) / reduction_factor + 1;
+}
 
 int64_t AudioConfig::flat() const {
   int64_t bins = mels;

@@ -1,5 +1,5 @@
-// AudioConfig: the audio keys of config.json, with transformers' defaults, and the frame arithmetic that follows from them.
-// HF: Gemma3nAudioConfig.
+// AudioConfig: the audio keys of config.json, with transformers' defaults, and the frame arithmetic that follows from
+// them. HF: Gemma3nAudioConfig.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -8,8 +8,8 @@
 
 namespace g3n {
 
-// One sub-sampling convolution: kernel and stride in frames (time) and bins (frequency). Time is padded behind only (reverse causal),
-// frequency by one bin on either side.
+// One sub-sampling convolution: kernel and stride in frames (time) and bins (frequency). Time is padded behind only
+// (reverse causal), frequency by one bin on either side.
 struct SscpConv {
   static constexpr int64_t kBinPadding = 1;
   int64_t channels, kernel_frames, kernel_bins, stride_frames, stride_bins;
@@ -32,13 +32,13 @@ struct AudioConfig {
   float gradient_clipping = 1e10f;
   float rms_norm_eps = 1e-6f;
   float group_norm_eps = 1e-3f;
-  int64_t vocab_size = 128;      // rows of the hard embedding table
-  int64_t vocab_offset = 262272; // id of its row 0
-  int64_t soft_tokens = 188;     // rows per clip, whatever its length
+  int64_t vocab_size = 128;       // rows of the hard embedding table
+  int64_t vocab_offset = 262272;  // id of its row 0
+  int64_t soft_tokens = 188;      // rows per clip, whatever its length
   int64_t text_hidden = 2048;
 
-  // From the whole config.json (audio_config, audio_soft_tokens_per_image, text_config.hidden_size). Throws kBadFile for values that
-  // cannot be, kUnsupported for a look-ahead (conf_attention_context_right).
+  // From the whole config.json (audio_config, audio_soft_tokens_per_image, text_config.hidden_size). Throws kBadFile
+  // for values that cannot be, kUnsupported for a look-ahead (conf_attention_context_right).
   static AudioConfig from(const Config& top);
 
   int64_t head_dim() const { return hidden / heads; }

@@ -49,15 +49,18 @@ void AudioTower::bind_tower(Binder& binder) {
 void AudioTower::bind(Binder& binder) {
   bind_tower(binder);
   embed_audio_.bind(binder, "model.embed_audio.",
-                    {.vocab = config_.vocab_size, .width = config_.hidden, .hidden = config_.text_hidden, .eps = config_.rms_norm_eps});
+                    {.vocab = config_.vocab_size,
+                     .width = config_.hidden,
+                     .hidden = config_.text_hidden,
+                     .eps = config_.rms_norm_eps});
 }
 
 int64_t AudioTower::valid_frames(int64_t frames, std::span<const uint8_t> valid) const {
   const int64_t all = config_.conformer_frames(frames), stride = config_.stride_frames();
   if (valid.empty()) return all;
   if (static_cast<int64_t>(valid.size()) != frames)
-    throw Error(ErrorCode::kInvalidArgument,
-                "audio: expected a mask of " + std::to_string(frames) + " log-mel frames, found " + std::to_string(valid.size()));
+    throw Error(ErrorCode::kInvalidArgument, "audio: expected a mask of " + std::to_string(frames) +
+                                                 " log-mel frames, found " + std::to_string(valid.size()));
   const auto padding = std::find(valid.begin(), valid.end(), 0);
   const auto stray = std::find_if(padding, valid.end(), [](uint8_t v) { return v != 0; });
   if (stray != valid.end())
@@ -72,28 +75,31 @@ void AudioTower::conform(Context& ctx, View<float, 2> x) const {
   const ArenaScope scope(ctx.arena);
   Context inner = ctx;
   inner.scope = "audio.block";
-  const View<float, 2> sinusoids = ctx.scratch(std::min(config_.context_left, x.dim[0]), config_.hidden);  // [distances, hidden]
+  const View<float, 2> sinusoids =
+      ctx.scratch(std::min(config_.context_left, x.dim[0]), config_.hidden);  // [distances, hidden]
   relative_sinusoids(sinusoids);
   const ConformerPass pass{.config = config_, .sinusoids = sinusoids};
   for (size_t i = 0; i < conformer_.size(); ++i) {
     ctx.check_cancelled();
     // Frames between the kept ones end in the last block, unless somebody wants to see them.
     const std::string name = "audio.block." + std::to_string(i) + ".";
-    const bool whole =
-        i + 1 < conformer_.size() || ctx.wants_tap(name + "lconv") || ctx.wants_tap(name + "ffw_end") || ctx.wants_tap(name + "out");
+    const bool whole = i + 1 < conformer_.size() || ctx.wants_tap(name + "lconv") || ctx.wants_tap(name + "ffw_end") ||
+                       ctx.wants_tap(name + "out");
     conformer_[i].forward(inner, pass, static_cast<int64_t>(i), x, whole ? 1 : config_.reduction_factor);
   }
 }
 
-void AudioTower::forward(Context& ctx, View<const float, 2> log_mel, std::span<const uint8_t> valid, View<float, 2> soft_tokens) const {
+void AudioTower::forward(Context& ctx, View<const float, 2> log_mel, std::span<const uint8_t> valid,
+                         View<float, 2> soft_tokens) const {
   const int64_t frames = log_mel.dim[0], hidden = config_.hidden, rows = config_.soft_tokens;
   expect_shape(log_mel, {frames, config_.mels}, "log_mel");
   expect_shape(soft_tokens, {rows, config_.text_hidden}, "soft_tokens");
   if (frames == 0) throw Error(ErrorCode::kInvalidArgument, "audio: expected at least one log-mel frame, found none");
   const int64_t all = tokens(frames), conformer_frames = valid_frames(frames, valid);
   if (all > rows)
-    throw Error(ErrorCode::kInvalidArgument, "audio: expected a clip of at most " + std::to_string(rows) + " soft tokens, found " +
-                                                 std::to_string(all) + " (" + std::to_string(frames) + " log-mel frames)");
+    throw Error(ErrorCode::kInvalidArgument, "audio: expected a clip of at most " + std::to_string(rows) +
+                                                 " soft tokens, found " + std::to_string(all) + " (" +
+                                                 std::to_string(frames) + " log-mel frames)");
   const int64_t own = (conformer_frames + config_.reduction_factor - 1) / config_.reduction_factor;
   ctx.tap("audio.log_mel", log_mel);
 
@@ -116,6 +122,8 @@ void AudioTower::forward(Context& ctx, View<const float, 2> log_mel, std::span<c
   ctx.tap("audio.soft_tokens", soft_tokens);
 }
 
-void AudioTower::hard_embedding(Context& ctx, int64_t row, View<float, 2> out) const { embed_audio_.hard(ctx, row, out); }
+void AudioTower::hard_embedding(Context& ctx, int64_t row, View<float, 2> out) const {
+  embed_audio_.hard(ctx, row, out);
+}
 
 }  // namespace g3n

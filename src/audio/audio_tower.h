@@ -24,12 +24,12 @@ class AudioTower {
   // Soft tokens that a clip of so many log-mel frames gives before the fill-up.
   int64_t tokens(int64_t log_mel_frames) const { return config_.tokens(log_mel_frames); }
 
-  // Rows of soft_tokens beyond the clip's own, or of padding, are the padding embedding. Throws kInvalidArgument when the clip has no
-  // frame, gives more tokens than there are rows, or when valid frames follow padding. Taps: audio.*.
-  void forward(Context& ctx,
-               View<const float, 2> log_mel,           // [frames, mels]
-               std::span<const uint8_t> valid,         // [frames], not 0: a frame of the clip, 0: padding behind it; empty: all valid
-               View<float, 2> soft_tokens) const;      // [config().soft_tokens, text_hidden]
+  // Rows of soft_tokens beyond the clip's own, or of padding, are the padding embedding. Throws kInvalidArgument when
+  // the clip has no frame, gives more tokens than there are rows, or when valid frames follow padding. Taps: audio.*.
+  void forward(
+      Context& ctx, View<const float, 2> log_mel,  // [frames, mels]
+      std::span<const uint8_t> valid,  // [frames], not 0: a frame of the clip, 0: padding behind it; empty: all valid
+      View<float, 2> soft_tokens) const;  // [config().soft_tokens, text_hidden]
 
   // The vector of token id vocab_offset + row.
   void hard_embedding(Context& ctx, int64_t row, View<float, 2> out) const;  // out: [1, text_hidden]

@@ -10,7 +10,8 @@ namespace g3n {
 namespace {
 
 // out = rms_norm(clamp(x)); out may alias x.
-void clamped_norm(Context& ctx, const AudioConfig& config, View<const float, 2> x, View<const float, 1> weight, View<float, 2> out) {
+void clamped_norm(Context& ctx, const AudioConfig& config, View<const float, 2> x, View<const float, 1> weight,
+                  View<float, 2> out) {
   clamp(ctx, x, config.gradient_clipping, out);
   rms_norm(ctx, out, weight, config.rms_norm_eps, out);
 }
@@ -27,7 +28,8 @@ View<float, 2> rows_of(View<float, 3> map) { return {map.data, {map.dim[0], map.
 void relative_sinusoids(View<float, 2> out) {
   const int64_t half = out.dim[1] / 2;
   for (int64_t i = 0; i < half; ++i) {
-    const double frequency = std::exp(-static_cast<double>(i) * std::log(10000.0) / static_cast<double>(std::max<int64_t>(half - 1, 1)));
+    const double frequency =
+        std::exp(-static_cast<double>(i) * std::log(10000.0) / static_cast<double>(std::max<int64_t>(half - 1, 1)));
     for (int64_t d = 0; d < out.dim[0]; ++d) {
       out.row(d)[i] = static_cast<float>(std::sin(static_cast<double>(d) * frequency));
       out.row(d)[half + i] = static_cast<float>(std::cos(static_cast<double>(d) * frequency));
@@ -45,8 +47,8 @@ void ConformerFeedForward::bind(Binder& binder, const AudioConfig& config) {
 void ConformerFeedForward::forward(Context& ctx, const ConformerPass& pass, View<float, 2> x) const {
   const AudioConfig& config = pass.config;
   const ArenaScope scope(ctx.arena);
-  const View<float, 2> y = ctx.scratch(x.dim[0], config.hidden);   // [frames, hidden]
-  const View<float, 2> wide = ctx.scratch(x.dim[0], config.ffn()); // [frames, ffn]
+  const View<float, 2> y = ctx.scratch(x.dim[0], config.hidden);    // [frames, hidden]
+  const View<float, 2> wide = ctx.scratch(x.dim[0], config.ffn());  // [frames, ffn]
   clamped_norm(ctx, config, x, pre_layer_norm_, y);
   matmul(ctx, y, ffw_layer_1_, wide);
   silu(ctx, wide, wide);
@@ -86,7 +88,8 @@ void ConformerAttention::forward(Context& ctx, const ConformerPass& pass, View<f
     scale[i] = static_cast<float>(base * (std::max(s, 0.0) + std::log1p(std::exp(-std::abs(s)))));
   }
   mul_row(ctx, q, scale, q);
-  local_attention(ctx, {.q = q, .k = k, .v = v, .positions = positions, .heads = config.heads, .logit_cap = config.logit_cap}, y);
+  local_attention(
+      ctx, {.q = q, .k = k, .v = v, .positions = positions, .heads = config.heads, .logit_cap = config.logit_cap}, y);
 
   const View<float, 2> projected = q;  // no longer needed
   matmul(ctx, y, post_, projected);
@@ -106,16 +109,23 @@ void ConformerLightConv1d::forward(Context& ctx, const ConformerPass& pass, View
   const AudioConfig& config = pass.config;
   const ArenaScope scope(ctx.arena);
   const int64_t frames = x.dim[0], hidden = config.hidden, kernel = config.conv_kernel_size;
-  const View<float, 2> y = ctx.scratch(frames, hidden);              // [frames, hidden]
-  const View<float, 2> start = ctx.scratch(frames, 2 * hidden);      // [frames, 2 * hidden]
-  const View<float, 2> value(start.data, {frames, hidden}, start.step), gate(start.data + hidden, {frames, hidden}, start.step);
+  const View<float, 2> y = ctx.scratch(frames, hidden);          // [frames, hidden]
+  const View<float, 2> start = ctx.scratch(frames, 2 * hidden);  // [frames, 2 * hidden]
+  const View<float, 2> value(start.data, {frames, hidden}, start.step),
+      gate(start.data + hidden, {frames, hidden}, start.step);
   rms_norm(ctx, x, pre_layer_norm_, config.rms_norm_eps, y);
   matmul(ctx, y, linear_start_, start);
 
   const View<float, 3> gated = frames_as_map(ctx, frames, hidden), mixed = frames_as_map(ctx, frames, hidden);
   sigmoid_mul(ctx, value, gate, rows_of(gated));
-  const ConvShape causal{.kernel_h = kernel, .kernel_w = 1, .stride_h = 1, .stride_w = 1,
-                         .pad_top = kernel - 1, .pad_left = 0, .out_h = frames, .out_w = 1};
+  const ConvShape causal{.kernel_h = kernel,
+                         .kernel_w = 1,
+                         .stride_h = 1,
+                         .stride_w = 1,
+                         .pad_top = kernel - 1,
+                         .pad_left = 0,
+                         .out_h = frames,
+                         .out_w = 1};
   depthwise_conv2d(ctx, gated, causal, depthwise_conv1d_, mixed);
 
   const View<float, 2> kept = every_nth(x, keep), u = every_nth(rows_of(mixed), keep), end = y.slice(0, kept.dim[0]);
@@ -137,7 +147,8 @@ void ConformerBlock::bind(Binder& binder, const AudioConfig& config) {
   binder.vector("norm.weight", norm_, config.hidden);
 }
 
-void ConformerBlock::forward(Context& ctx, const ConformerPass& pass, int64_t index, View<float, 2> x, int64_t keep) const {
+void ConformerBlock::forward(Context& ctx, const ConformerPass& pass, int64_t index, View<float, 2> x,
+                             int64_t keep) const {
   ffw_layer_start_.forward(ctx, pass, x);
   ctx.tap("ffw_start", index, x);
   attention_.forward(ctx, pass, x);

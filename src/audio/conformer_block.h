@@ -1,5 +1,6 @@
-// ConformerBlock: half a feed-forward, local attention, a light convolution, the other half, a norm. The stream x [frames, hidden] is
-// changed in place; only valid frames come in, so nothing is masked. HF: Gemma3nAudioConformerBlock and its parts, same names.
+// ConformerBlock: half a feed-forward, local attention, a light convolution, the other half, a norm. The stream x
+// [frames, hidden] is changed in place; only valid frames come in, so nothing is masked. HF: Gemma3nAudioConformerBlock
+// and its parts, same names.
 #pragma once
 #include "audio/audio_config.h"
 #include "core/context.h"
@@ -10,7 +11,8 @@ namespace g3n {
 // What all blocks of one pass share.
 struct ConformerPass {
   const AudioConfig& config;
-  View<const float, 2> sinusoids;  // [distances, hidden]: row d encodes "d frames back"; distances is the attention window
+  View<const float, 2>
+      sinusoids;  // [distances, hidden]: row d encodes "d frames back"; distances is the attention window
 };
 // Sines, then cosines, of d / 10000^(i / (hidden / 2 - 1)). HF: Gemma3nAudioRelativePositionEmbedding.
 void relative_sinusoids(View<float, 2> out);  // [distances, hidden]
@@ -57,8 +59,8 @@ class ConformerLightConv1d {
 class ConformerBlock {
  public:
   void bind(Binder& binder, const AudioConfig& config);
-  // keep: only frames 0, keep, 2 * keep, ... are wanted; the others are left half done (1: all). Taps, scope.index.name: ffw_start,
-  // attention, lconv, ffw_end, out.
+  // keep: only frames 0, keep, 2 * keep, ... are wanted; the others are left half done (1: all). Taps,
+  // scope.index.name: ffw_start, attention, lconv, ffw_end, out.
   void forward(Context& ctx, const ConformerPass& pass, int64_t index, View<float, 2> x, int64_t keep) const;
 
  private:

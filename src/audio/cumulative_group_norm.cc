@@ -57,7 +57,8 @@ void cumulative_group_norm_relu(Context& ctx, View<float, 2> x, View<const float
     for (int64_t t = begin; t < end; ++t) {
       float* row = x.row(t);
       for (int64_t i = 0; i < group; i += channels)
-        for (int64_t c = 0; c < channels; ++c) row[i + c] = std::max(0.0f, (row[i + c] - mean[t]) * factor[t] * weight[c]);
+        for (int64_t c = 0; c < channels; ++c)
+          row[i + c] = std::max(0.0f, (row[i + c] - mean[t]) * factor[t] * weight[c]);
     }
   });
 }

@@ -54,12 +54,14 @@ void local_attention(Context& ctx, const LocalAttention& a, View<float, 2> out) 
   expect_shape(a.v, {frames, width}, "v");
   expect_shape(a.positions, {window, width}, "positions");
   expect_shape(out, {frames, width}, "out");
-  if (a.heads < 1 || width % a.heads != 0) throw Error(ErrorCode::kInternal, "local_attention: the width is not a multiple of the heads");
+  if (a.heads < 1 || width % a.heads != 0)
+    throw Error(ErrorCode::kInternal, "local_attention: the width is not a multiple of the heads");
   const ArenaScope scope(ctx.arena);
   const View<float, 2> weights = ctx.scratch(frames, window);
   for_rows(ctx, frames, 3 * window * width, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t)
-      for (int64_t head = 0; head < a.heads; ++head) attend(a, t, head, weights.row(t), out.row(t) + head * (width / a.heads));
+      for (int64_t head = 0; head < a.heads; ++head)
+        attend(a, t, head, weights.row(t), out.row(t) + head * (width / a.heads));
   });
 }
 

@@ -1,4 +1,5 @@
-// Per frame: pre-emphasis and window in float32 as transformers, FFT in float64, magnitudes through triangles on the mel scale, floor, logarithm.
+// Per frame: pre-emphasis and window in float32 as transformers, FFT in float64, magnitudes through triangles on the
+// mel scale, floor, logarithm.
 #include "audio/mel.h"
 
 #include <algorithm>
@@ -31,7 +32,8 @@ std::vector<Band> make_bands(const MelConfig& config) {
   for (int m = 0; m < mels; ++m) {
     for (int k = 0; k < bins; ++k) {
       const double hz = static_cast<double>(config.sampling_rate) * k / config.fft_length;
-      const double weight = std::min((hz - corners[m]) / (corners[m + 1] - corners[m]), (corners[m + 2] - hz) / (corners[m + 2] - corners[m + 1]));
+      const double weight = std::min((hz - corners[m]) / (corners[m + 1] - corners[m]),
+                                     (corners[m + 2] - hz) / (corners[m + 2] - corners[m + 1]));
       if (weight <= 0) continue;
       if (bands[m].weights.empty()) bands[m].first = k;
       bands[m].weights.push_back(weight);
@@ -43,7 +45,8 @@ std::vector<Band> make_bands(const MelConfig& config) {
 // Periodic Hann: the denominator is the frame length itself.
 std::vector<float> make_window(int length) {
   std::vector<float> window(length);
-  for (int i = 0; i < length; ++i) window[i] = static_cast<float>(0.5 * (1.0 - std::cos(2.0 * std::numbers::pi * i / length)));
+  for (int i = 0; i < length; ++i)
+    window[i] = static_cast<float>(0.5 * (1.0 - std::cos(2.0 * std::numbers::pi * i / length)));
   return window;
 }
 
@@ -53,18 +56,24 @@ void expect(bool good, const std::string& what) {
 
 void check_config(const MelConfig& c) {
   constexpr int kMost = 1 << 20;
-  expect(c.sampling_rate > 0 && c.sampling_rate <= kMost, "expected a positive sampling_rate, found " + std::to_string(c.sampling_rate));
-  expect(c.feature_size > 0 && c.feature_size <= 4096, "expected a feature_size of 1 to 4096, found " + std::to_string(c.feature_size));
-  expect(c.frame_length > 0 && c.hop_length > 0 && c.hop_length <= kMost, "expected a positive frame_length and hop_length, found " +
-                                                                             std::to_string(c.frame_length) + " and " + std::to_string(c.hop_length));
-  expect(c.fft_length >= 4 && c.fft_length <= kMost && std::has_single_bit(static_cast<unsigned>(c.fft_length)) && c.fft_length >= c.frame_length,
-         "expected an fft_length that is a power of two and at least frame_length (" + std::to_string(c.frame_length) + "), found " + std::to_string(c.fft_length));
+  expect(c.sampling_rate > 0 && c.sampling_rate <= kMost,
+         "expected a positive sampling_rate, found " + std::to_string(c.sampling_rate));
+  expect(c.feature_size > 0 && c.feature_size <= 4096,
+         "expected a feature_size of 1 to 4096, found " + std::to_string(c.feature_size));
+  expect(c.frame_length > 0 && c.hop_length > 0 && c.hop_length <= kMost,
+         "expected a positive frame_length and hop_length, found " + std::to_string(c.frame_length) + " and " +
+             std::to_string(c.hop_length));
+  expect(c.fft_length >= 4 && c.fft_length <= kMost && std::has_single_bit(static_cast<unsigned>(c.fft_length)) &&
+             c.fft_length >= c.frame_length,
+         "expected an fft_length that is a power of two and at least frame_length (" + std::to_string(c.frame_length) +
+             "), found " + std::to_string(c.fft_length));
   expect(c.min_frequency >= 0 && c.max_frequency > c.min_frequency, "expected 0 <= min_frequency < max_frequency");
   expect(c.mel_floor > 0, "expected a positive mel_floor");
   expect(c.pad_to_multiple_of > 0 && c.max_samples > 0, "expected a positive pad_to_multiple_of and max_samples");
   const auto mels = static_cast<std::size_t>(c.feature_size);
   expect(c.per_bin_mean.empty() || c.per_bin_mean.size() == mels, "expected per_bin_mean to have feature_size values");
-  expect(c.per_bin_stddev.empty() || c.per_bin_stddev.size() == mels, "expected per_bin_stddev to have feature_size values");
+  expect(c.per_bin_stddev.empty() || c.per_bin_stddev.size() == mels,
+         "expected per_bin_stddev to have feature_size values");
 }
 
 class MelFrontEnd {
@@ -85,7 +94,8 @@ class MelFrontEnd {
     fft_.magnitudes(samples_.data(), magnitudes_.data());
     for (std::size_t m = 0; m < bands_.size(); ++m) {
       double sum = 0;
-      for (std::size_t k = 0; k < bands_[m].weights.size(); ++k) sum += magnitudes_[bands_[m].first + k] * bands_[m].weights[k];
+      for (std::size_t k = 0; k < bands_[m].weights.size(); ++k)
+        sum += magnitudes_[bands_[m].first + k] * bands_[m].weights[k];
       double value = std::log(std::max(sum, config_.mel_floor));
       if (!config_.per_bin_mean.empty()) value -= config_.per_bin_mean[m];
       if (!config_.per_bin_stddev.empty()) value /= config_.per_bin_stddev[m];
@@ -110,12 +120,15 @@ class MelFrontEnd {
   float coefficient_, first_factor_;
 };
 
-std::int64_t round_up(std::int64_t value, std::int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
 
 }  // namespace
 
 std::int64_t mel_frames(const MelConfig& config, std::int64_t samples) {
-  const std::int64_t padded = round_up(std::clamp<std::int64_t>(samples, 0, config.max_samples), config.pad_to_multiple_of);
+  const std::int64_t padded =
+      round_up(std::clamp<std::int64_t>(samples, 0, config.max_samples), config.pad_to_multiple_of);
   const std::int64_t piece = config.frame_length + 1;
   return padded < piece ? 0 : (padded - piece) / config.hop_length + 1;
 }
@@ -123,19 +136,24 @@ std::int64_t mel_frames(const MelConfig& config, std::int64_t samples) {
 void check_clip(const MelConfig& config, std::span<const float> pcm, const std::string& name) {
   const auto samples = static_cast<std::int64_t>(pcm.size());
   const auto found = [&] {
-    return "found " + std::to_string(samples) + " (" + std::to_string(static_cast<double>(samples) / config.sampling_rate) + " s)";
+    return "found " + std::to_string(samples) + " (" +
+           std::to_string(static_cast<double>(samples) / config.sampling_rate) + " s)";
   };
   if (mel_frames(config, samples) == 0 || samples <= config.frame_length) {
-    throw Error(ErrorCode::kInvalidArgument, name + ": the clip is too short: expected more than " + std::to_string(config.frame_length) + " samples at " +
+    throw Error(ErrorCode::kInvalidArgument, name + ": the clip is too short: expected more than " +
+                                                 std::to_string(config.frame_length) + " samples at " +
                                                  std::to_string(config.sampling_rate) + " Hz, " + found());
   }
   if (samples > config.max_samples) {
-    throw Error(ErrorCode::kInvalidArgument, name + ": the clip is too long: expected at most " + std::to_string(config.max_samples) + " samples (" +
-                                                 std::to_string(config.max_samples / config.sampling_rate) + " s), " + found() + "; split it into shorter clips");
+    throw Error(ErrorCode::kInvalidArgument, name + ": the clip is too long: expected at most " +
+                                                 std::to_string(config.max_samples) + " samples (" +
+                                                 std::to_string(config.max_samples / config.sampling_rate) + " s), " +
+                                                 found() + "; split it into shorter clips");
   }
   const auto bad = std::find_if(pcm.begin(), pcm.end(), [](float s) { return !std::isfinite(s); });
   if (bad == pcm.end()) return;
-  throw Error(ErrorCode::kInvalidArgument, name + ": expected finite samples, found " + (std::isnan(*bad) ? "NaN" : "infinity") + " at sample " +
+  throw Error(ErrorCode::kInvalidArgument, name + ": expected finite samples, found " +
+                                               (std::isnan(*bad) ? "NaN" : "infinity") + " at sample " +
                                                std::to_string(bad - pcm.begin()));
 }
 

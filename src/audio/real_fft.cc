@@ -1,4 +1,5 @@
-// Even samples are the real, odd samples the imaginary part of z. With Z its transform of length n/2 and w = exp(-2 pi i / n):
+// Even samples are the real, odd samples the imaginary part of z. With Z its transform of length n/2 and w = exp(-2 pi
+// i / n):
 //   X[k] = (Z[k] + conj(Z[n/2-k])) / 2  -  i w^k (Z[k] - conj(Z[n/2-k])) / 2
 // Z comes from Stockham's algorithm: each pass reads one array and writes the other, so that no bit reversal is needed.
 #include "audio/real_fft.h"
@@ -23,9 +24,10 @@ void RealFft::transform() {
     const int m = n / 2;
     for (int p = 0; p < m; ++p) {
       const double wr = twiddles_.re[2 * p * stride], wi = twiddles_.im[2 * p * stride];  // exp(-2 pi i p / n)
-      const double *ar = &z_.re[stride * p], *ai = &z_.im[stride * p], *br = &z_.re[stride * (p + m)], *bi = &z_.im[stride * (p + m)];
-      double *__restrict sr = &scratch_.re[stride * 2 * p], *__restrict si = &scratch_.im[stride * 2 * p];
-      double *__restrict dr = sr + stride, *__restrict di = si + stride;
+      const double *ar = &z_.re[stride * p], *ai = &z_.im[stride * p], *br = &z_.re[stride * (p + m)],
+                   *bi = &z_.im[stride * (p + m)];
+      double* __restrict sr = &scratch_.re[stride * 2 * p], * __restrict si = &scratch_.im[stride * 2 * p];
+      double* __restrict dr = sr + stride, * __restrict di = si + stride;
       for (int q = 0; q < stride; ++q) {
         const double re = ar[q] - br[q], im = ai[q] - bi[q];
         sr[q] = ar[q] + br[q];

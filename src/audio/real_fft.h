@@ -1,4 +1,5 @@
-// Magnitudes of the discrete Fourier transform of real samples, in float64: one complex transform of half the length, radix 2, self-sorting.
+// Magnitudes of the discrete Fourier transform of real samples, in float64: one complex transform of half the length,
+// radix 2, self-sorting.
 #pragma once
 #include <vector>
 

@@ -15,11 +15,12 @@ View<float, 3> Context::scratch(int64_t planes, int64_t rows, int64_t cols) {
 }
 
 void Context::check_cancelled() const {
-  if (cancelled && cancelled->load(std::memory_order_relaxed)) throw Error(ErrorCode::kCancelled, "the call was cancelled");
+  if (cancelled && cancelled->load(std::memory_order_relaxed))
+    throw Error(ErrorCode::kCancelled, "the call was cancelled");
 }
 
-void Context::record_tap(const std::string& name, const int64_t* dims, const int64_t* steps, int rank, const float* data,
-                         int token_axis) const {
+void Context::record_tap(const std::string& name, const int64_t* dims, const int64_t* steps, int rank,
+                         const float* data, int token_axis) const {
   if (!taps->wants(name)) return;
   int64_t total = 1;
   for (int i = 0; i < rank; ++i) total *= dims[i];

@@ -1,5 +1,5 @@
-// Context: what a forward pass needs besides weights and inputs: threads, kernels, scratch, compute type, taps, cancellation.
-// One Context per forward pass; the model is const.
+// Context: what a forward pass needs besides weights and inputs: threads, kernels, scratch, compute type, taps,
+// cancellation. One Context per forward pass; the model is const.
 #pragma once
 #include <atomic>
 #include <span>
@@ -46,17 +46,20 @@ struct Context {
   // ctx.tap("text.embed", view) or ctx.tap("laurel", layer, view) for scope.layer.laurel.
   template <typename T, int R>
   void tap(std::string_view name, const View<T, R>& view, int token_axis = 0) const {
-    if (taps) [[unlikely]] record_tap(std::string(name), view.dim.data(), view.step.data(), R, view.data, token_axis);
+    if (taps) [[unlikely]]
+      record_tap(std::string(name), view.dim.data(), view.step.data(), R, view.data, token_axis);
   }
   template <typename T, int R>
   void tap(std::string_view name, int64_t index, const View<T, R>& view, int token_axis = 0) const {
     if (taps) [[unlikely]]
-      record_tap(std::string(scope) + "." + std::to_string(index) + "." + std::string(name), view.dim.data(), view.step.data(), R, view.data, token_axis);
+      record_tap(std::string(scope) + "." + std::to_string(index) + "." + std::string(name), view.dim.data(),
+                 view.step.data(), R, view.data, token_axis);
   }
   bool wants_tap(const std::string& name) const { return taps && taps->wants(name); }
 
  private:
-  void record_tap(const std::string& name, const int64_t* dims, const int64_t* steps, int rank, const float* data, int token_axis) const;
+  void record_tap(const std::string& name, const int64_t* dims, const int64_t* steps, int rank, const float* data,
+                  int token_axis) const;
 };
 
 }  // namespace g3n

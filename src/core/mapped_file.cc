@@ -16,12 +16,14 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
     const int reason = errno;
-    throw Error(reason == ENOENT ? ErrorCode::kNotFound : ErrorCode::kInvalidArgument, path + ": cannot open: " + std::strerror(reason));
+    throw Error(reason == ENOENT ? ErrorCode::kNotFound : ErrorCode::kInvalidArgument,
+                path + ": cannot open: " + std::strerror(reason));
   }
   struct stat info {};
   if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     ::close(fd);
-    throw Error(ErrorCode::kInvalidArgument, path + ": expected a regular file" + (S_ISDIR(info.st_mode) ? ", found a folder" : ""));
+    throw Error(ErrorCode::kInvalidArgument,
+                path + ": expected a regular file" + (S_ISDIR(info.st_mode) ? ", found a folder" : ""));
   }
   size_ = static_cast<size_t>(info.st_size);
   if (size_ == 0) {
@@ -32,7 +34,8 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   if (data == MAP_FAILED) {
     const int reason = errno;
     ::close(fd);
-    throw Error(ErrorCode::kOutOfMemory, path + ": cannot map " + std::to_string(size_) + " bytes: " + std::strerror(reason));
+    throw Error(ErrorCode::kOutOfMemory,
+                path + ": cannot map " + std::to_string(size_) + " bytes: " + std::strerror(reason));
   }
   data_ = static_cast<const std::byte*>(data);
   fd_ = fd;
@@ -54,6 +57,8 @@ void advise(const std::byte* data, size_t total, size_t offset, size_t size, int
 }  // namespace
 
 void MappedFile::will_need(size_t offset, size_t size) const { advise(data_, size_, offset, size, MADV_WILLNEED); }
-void MappedFile::drop(size_t offset, size_t size) const { advise(data_, size_, offset, size / 4096 * 4096, MADV_DONTNEED); }
+void MappedFile::drop(size_t offset, size_t size) const {
+  advise(data_, size_, offset, size / 4096 * 4096, MADV_DONTNEED);
+}
 
 }  // namespace g3n

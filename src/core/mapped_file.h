@@ -7,7 +7,8 @@
 
 namespace g3n {
 
-// A place in a file, for reads past a mapping; the descriptor is open as long as the MappedFile. fd -1: there is no file.
+// A place in a file, for reads past a mapping; the descriptor is open as long as the MappedFile. fd -1: there is no
+// file.
 struct FileRange {
   int fd = -1;
   int64_t offset = 0;

@@ -1,4 +1,5 @@
-// Counter-based randomness: the value depends on (seed, counter) alone, so a replayed or batched sequence draws the same numbers.
+// Counter-based randomness: the value depends on (seed, counter) alone, so a replayed or batched sequence draws the
+// same numbers.
 #pragma once
 #include <cstdint>
 

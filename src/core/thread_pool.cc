@@ -64,8 +64,8 @@ void ThreadPool::run(Job& job) {
   }
 }
 
-// A worker announces itself (inside_) before it looks at job_, and the owner clears job_ before it waits for inside_ to reach 0;
-// both are sequentially consistent, so either the worker sees no job or the owner sees the worker.
+// A worker announces itself (inside_) before it looks at job_, and the owner clears job_ before it waits for inside_ to
+// reach 0; both are sequentially consistent, so either the worker sees no job or the owner sees the worker.
 void ThreadPool::work() {
   uint32_t seen = 0;
   for (;;) {

@@ -31,8 +31,8 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Runs f over [0, count) in runs of at most grain, each run once, on the caller and the workers; returns when all are done.
-  // f must not throw. One parallel_for at a time per pool (Engine sees to that).
+  // Runs f over [0, count) in runs of at most grain, each run once, on the caller and the workers; returns when all are
+  // done. f must not throw. One parallel_for at a time per pool (Engine sees to that).
   void parallel_for(int64_t count, int64_t grain, RangeFunction f);
 
  private:

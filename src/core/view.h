@@ -1,4 +1,5 @@
-// View<T, R>: a strided, non-owning window on numbers. Rank in the type, extents and steps as members, innermost step 1.
+// View<T, R>: a strided, non-owning window on numbers. Rank in the type, extents and steps as members, innermost
+// step 1.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -63,7 +64,8 @@ View<T, 1> as_view(T* data, int64_t n) {
 
 // A shape in a signature, checked in the body. what names the view in the error.
 template <typename T, int R>
-void expect_shape(const View<T, R>& view, const std::type_identity_t<std::array<int64_t, R>>& want, const char* what = "view") {
+void expect_shape(const View<T, R>& view, const std::type_identity_t<std::array<int64_t, R>>& want,
+                  const char* what = "view") {
   for (int i = 0; i < R; ++i)
     if (view.dim[i] != want[i]) throw_shape(what, view.dim.data(), want.data(), R);
 }

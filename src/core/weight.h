@@ -1,5 +1,5 @@
-// WeightView: one weight in memory, type-erased because files decide the format. A null view is a weight that is not there.
-// Layouts: design.md 3.4; docs/architecture.md has the glossary (line, block, panel).
+// WeightView: one weight in memory, type-erased because files decide the format. A null view is a weight that is not
+// there. Layouts: design.md 3.4; docs/architecture.md has the glossary (line, block, panel).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -8,8 +8,8 @@
 
 namespace g3n {
 
-inline constexpr int64_t kPanelRows = 16;   // outputs of one panel
-inline constexpr int64_t kBlockCols = 32;   // inputs of one block: sums are taken block by block
+inline constexpr int64_t kPanelRows = 16;  // outputs of one panel
+inline constexpr int64_t kBlockCols = 32;  // inputs of one block: sums are taken block by block
 
 enum class Layout : uint8_t {
   kPanels,   // [out, in] in panels of 16 outputs
@@ -19,20 +19,25 @@ enum class Layout : uint8_t {
 };
 // kPanels, by type (a line is 64 bytes):
 //   f32: a line is 16 rows x 1 input. bf16: 16 rows x 2 inputs, pairs adjacent.
-//   q8, q4: per pair of blocks (64 inputs) one line of scales f16[16] | f16[16], then the code lines of the first block, then of the second.
+//   q8, q4: per pair of blocks (64 inputs) one line of scales f16[16] | f16[16], then the code lines of the first
+//   block, then of the second.
 //     q8: 8 lines a block, line j: byte 4 * row + k = code of input 4j + k, plus 128 (unsigned).
-//     q4: 4 lines a block, line m: byte 4 * row + k = code of input 8m + k in the low nibble, of input 8m + 4 + k in the high nibble; unsigned, value - 8.
-// kRows: q8: int8 codes of a row, then its scales f16[blocks]. q4: byte k of each group of 32 bytes: code (unsigned, value - 8) of input 64p + k in the low
+//     q4: 4 lines a block, line m: byte 4 * row + k = code of input 8m + k in the low nibble, of input 8m + 4 + k in
+//     the high nibble; unsigned, value - 8.
+// kRows: q8: int8 codes of a row, then its scales f16[blocks]. q4: byte k of each group of 32 bytes: code (unsigned,
+// value - 8) of input 64p + k in the low
 //   nibble, of input 64p + 32 + k in the high nibble; then the scales f16[blocks].
-// kNeurons of q8 and q4: groups of 32 neurons (inputs): a plane of scales f16[outputs], then the codes of each neuron, arranged as in kRows.
+// kNeurons of q8 and q4: groups of 32 neurons (inputs): a plane of scales f16[outputs], then the codes of each neuron,
+// arranged as in kRows.
 
 struct WeightView {
   DType dtype = DType::kF32;
   Layout layout = Layout::kPanels;
   int64_t rows = 0;  // outputs, logical
   int64_t cols = 0;  // inputs, logical
-  // Bytes from one panel (kPanels), row (kRows, kBlocks), neuron (kNeurons), or group of 32 neurons (kNeurons of q8 and q4) to the next; a multiple
-  // of 64 but in kBlocks. Padding is zero: outputs to 16 in panels, inputs to 32 (q8 and q4: 64); in kNeurons outputs to 32 (128).
+  // Bytes from one panel (kPanels), row (kRows, kBlocks), neuron (kNeurons), or group of 32 neurons (kNeurons of q8 and
+  // q4) to the next; a multiple of 64 but in kBlocks. Padding is zero: outputs to 16 in panels, inputs to 32 (q8 and
+  // q4: 64); in kNeurons outputs to 32 (128).
   int64_t step_bytes = 0;
   const std::byte* data = nullptr;
 
@@ -44,8 +49,8 @@ constexpr int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple -
 // q8 and q4: half bytes of a code.
 constexpr bool is_quantized(DType dtype) { return dtype == DType::kQ8_0 || dtype == DType::kQ4_0; }
 constexpr int64_t code_bytes(DType dtype, int64_t codes) { return dtype == DType::kQ4_0 ? codes / 2 : codes; }
-inline constexpr int64_t kPairCols = 64;          // inputs that share a line of scales
-inline constexpr int64_t kNeuronOutputs = 128;    // outputs of quantised neuron layouts are padded to this
+inline constexpr int64_t kPairCols = 64;        // inputs that share a line of scales
+inline constexpr int64_t kNeuronOutputs = 128;  // outputs of quantised neuron layouts are padded to this
 
 constexpr int64_t packed_step_bytes(DType dtype, Layout layout, int64_t rows, int64_t cols) {
   if (layout == Layout::kBlocks) return dtype_bytes(dtype, cols);

@@ -29,7 +29,8 @@ void MultimodalEmbedder::soft(Context& ctx, View<const float, 2> x, View<float, 
 void MultimodalEmbedder::hard(Context& ctx, int64_t row, View<float, 2> out) const {
   expect_shape(out, {1, shape_.hidden}, "embedder output");
   if (row < 0 || row >= shape_.vocab)
-    throw Error(ErrorCode::kInvalidArgument, "row " + std::to_string(row) + " of a side vocabulary of " + std::to_string(shape_.vocab) + " rows");
+    throw Error(ErrorCode::kInvalidArgument,
+                "row " + std::to_string(row) + " of a side vocabulary of " + std::to_string(shape_.vocab) + " rows");
   ArenaScope scope(ctx.arena);
   View<float, 2> normed = ctx.scratch(1, shape_.width);  // [1, width]
   const int32_t id = static_cast<int32_t>(row);

@@ -12,10 +12,10 @@
 namespace g3n {
 
 struct EmbedderShape {
-  int64_t vocab = 128;     // rows of the side vocabulary
-  int64_t width = 0;       // of the tower's features: vision_config.hidden_size, audio_config.hidden_size
-  int64_t hidden = 0;      // text_config.hidden_size
-  float eps = 1e-6f;       // rms_norm_eps of the tower's config
+  int64_t vocab = 128;  // rows of the side vocabulary
+  int64_t width = 0;    // of the tower's features: vision_config.hidden_size, audio_config.hidden_size
+  int64_t hidden = 0;   // text_config.hidden_size
+  float eps = 1e-6f;    // rms_norm_eps of the tower's config
 };
 
 class MultimodalEmbedder {
@@ -23,9 +23,8 @@ class MultimodalEmbedder {
   // prefix: "model.embed_vision." or "model.embed_audio.".
   void bind(Binder& binder, const std::string& prefix, const EmbedderShape& shape);
   // Soft path. x is not changed; out must not alias it.
-  void soft(Context& ctx,
-            View<const float, 2> x,         // [rows, width]
-            View<float, 2> out) const;      // [rows, hidden]
+  void soft(Context& ctx, View<const float, 2> x,  // [rows, width]
+            View<float, 2> out) const;             // [rows, hidden]
   // Hard path: row of the side vocabulary (id - vocab_offset). Throws kInvalidArgument beyond it.
   void hard(Context& ctx, int64_t row, View<float, 2> out) const;  // [1, hidden]
 
@@ -35,10 +34,10 @@ class MultimodalEmbedder {
   void project(Context& ctx, View<const float, 2> normed, View<float, 2> out) const;
 
   EmbedderShape shape_;
-  TableView embedding_;                     // [vocab, width]
-  View<const float, 1> hard_norm_;          // [width]
-  View<const float, 1> soft_norm_;          // [width]
-  WeightView projection_;                   // [hidden, width]
+  TableView embedding_;             // [vocab, width]
+  View<const float, 1> hard_norm_;  // [width]
+  View<const float, 1> soft_norm_;  // [width]
+  WeightView projection_;           // [hidden, width]
 };
 
 }  // namespace g3n

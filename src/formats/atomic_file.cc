@@ -14,8 +14,10 @@ namespace g3n {
 AtomicFile::AtomicFile(const std::string& path) : path_(path), temporary_(path + ".tmp-" + std::to_string(::getpid())) {
   std::error_code ignored;
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  if (!folder.empty() && !std::filesystem::is_directory(folder, ignored)) throw Error(ErrorCode::kNotFound, folder.string() + ": no such folder, for " + path);
-  if (std::filesystem::is_directory(path, ignored)) throw Error(ErrorCode::kInvalidArgument, path + ": expected a file name, found a folder");
+  if (!folder.empty() && !std::filesystem::is_directory(folder, ignored))
+    throw Error(ErrorCode::kNotFound, folder.string() + ": no such folder, for " + path);
+  if (std::filesystem::is_directory(path, ignored))
+    throw Error(ErrorCode::kInvalidArgument, path + ": expected a file name, found a folder");
   fd_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd_ < 0) throw Error(ErrorCode::kInvalidArgument, path + ": cannot create: " + std::strerror(errno));
 }

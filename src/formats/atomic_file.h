@@ -1,4 +1,5 @@
-// AtomicFile: a file written beside its final name (NAME.tmp-PID) and renamed only when complete, so that nobody ever sees half of it.
+// AtomicFile: a file written beside its final name (NAME.tmp-PID) and renamed only when complete, so that nobody ever
+// sees half of it.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -9,7 +10,8 @@ namespace g3n {
 
 class AtomicFile {
  public:
-  // Opens the temporary file at once. Error{kNotFound} if the folder is not there, kInvalidArgument if it cannot be written.
+  // Opens the temporary file at once. Error{kNotFound} if the folder is not there, kInvalidArgument if it cannot be
+  // written.
   explicit AtomicFile(const std::string& path);
   // Removes the temporary file unless finish() was reached.
   ~AtomicFile();
@@ -18,7 +20,8 @@ class AtomicFile {
 
   const std::string& path() const { return path_; }
 
-  // Any number of threads, in any order; what lies between written parts is zero. Error{kBadFile} when the disk refuses.
+  // Any number of threads, in any order; what lies between written parts is zero. Error{kBadFile} when the disk
+  // refuses.
   void write(int64_t offset, std::span<const std::byte> bytes) const;
   void write(int64_t offset, const std::string& text) const { write(offset, std::as_bytes(std::span(text))); }
   // What was written before.

@@ -13,7 +13,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kWanted = "expected a Hugging Face folder of Gemma 3n (config.json and *.safetensors, as google/gemma-3n-E2B-it)";
+constexpr const char* kWanted =
+    "expected a Hugging Face folder of Gemma 3n (config.json and *.safetensors, as google/gemma-3n-E2B-it)";
 
 bool is_there(const fs::path& path) {
   std::error_code ignored;
@@ -23,15 +24,18 @@ bool is_there(const fs::path& path) {
 std::vector<std::string> file_names(const fs::path& folder) {
   std::vector<std::string> names;
   std::error_code reason;
-  for (fs::directory_iterator it(folder, reason), end; !reason && it != end; it.increment(reason)) names.push_back(it->path().filename().string());
-  if (reason) throw Error(ErrorCode::kInvalidArgument, folder.string() + ": cannot read the folder: " + reason.message());
+  for (fs::directory_iterator it(folder, reason), end; !reason && it != end; it.increment(reason))
+    names.push_back(it->path().filename().string());
+  if (reason)
+    throw Error(ErrorCode::kInvalidArgument, folder.string() + ": cannot read the folder: " + reason.message());
   std::sort(names.begin(), names.end());
   return names;
 }
 
 // The first name with this ending; empty if none.
 std::string first_ending(const std::vector<std::string>& names, const std::string& ending) {
-  const auto found = std::find_if(names.begin(), names.end(), [&](const std::string& name) { return name.ends_with(ending); });
+  const auto found =
+      std::find_if(names.begin(), names.end(), [&](const std::string& name) { return name.ends_with(ending); });
   return found == names.end() ? "" : *found;
 }
 
@@ -56,8 +60,10 @@ std::string describe_file(const std::string& path) {
     base = Config::load((folder / "adapter_config.json").string()).text("base_model_name_or_path", "");
   } catch (const Error&) {
   }
-  throw Error(ErrorCode::kUnsupported, folder.string() + ": " + kWanted + ", found an adapter (adapter_config.json): merge it into its base model" +
-                                           (base.empty() ? "" : " " + base) + " first (peft: merge_and_unload, save_pretrained) and give that folder");
+  throw Error(ErrorCode::kUnsupported, folder.string() + ": " + kWanted +
+                                           ", found an adapter (adapter_config.json): merge it into its base model" +
+                                           (base.empty() ? "" : " " + base) +
+                                           " first (peft: merge_and_unload, save_pretrained) and give that folder");
 }
 
 [[noreturn]] void refuse_folder_without_config(const fs::path& folder, const std::vector<std::string>& names) {
@@ -66,9 +72,12 @@ std::string describe_file(const std::string& path) {
   if (const std::string gguf = first_ending(names, ".gguf"); !gguf.empty())
     throw Error(ErrorCode::kUnsupported, prefix + gguf + ": use the model's safetensors folder instead");
   if (is_there(folder / "snapshots") && is_there(folder / "refs"))
-    throw Error(ErrorCode::kNotFound, prefix + "a folder of the hub cache: give the model's id (org/name) or one of the folders in " + (folder / "snapshots").string());
+    throw Error(ErrorCode::kNotFound,
+                prefix + "a folder of the hub cache: give the model's id (org/name) or one of the folders in " +
+                    (folder / "snapshots").string());
   for (const std::string& name : names)
-    if (is_there(folder / name / "config.json")) throw Error(ErrorCode::kNotFound, prefix + "a folder of folders: give " + (folder / name).string());
+    if (is_there(folder / name / "config.json"))
+      throw Error(ErrorCode::kNotFound, prefix + "a folder of folders: give " + (folder / name).string());
   throw Error(ErrorCode::kNotFound, prefix + std::to_string(names.size()) + " other files");
 }
 
@@ -80,7 +89,9 @@ void check_config(const fs::path& folder) {
   // bitsandbytes, gptq, ... and mlx say so here.
   for (const char* key : {"quantization_config", "quantization"})
     if (config.has(key))
-      throw Error(ErrorCode::kUnsupported, config.where() + ": " + key + ": expected the unquantised model (BF16, F32 or F16), found a quantised one");
+      throw Error(
+          ErrorCode::kUnsupported,
+          config.where() + ": " + key + ": expected the unquantised model (BF16, F32 or F16), found a quantised one");
 }
 
 }  // namespace
@@ -89,11 +100,13 @@ void check_model_folder(const std::string& path) {
   std::error_code reason;
   const fs::file_status status = fs::status(path, reason);
   if (!fs::exists(status)) {
-    const bool absent = reason == std::errc::no_such_file_or_directory || reason == std::errc::not_a_directory || !reason;
+    const bool absent =
+        reason == std::errc::no_such_file_or_directory || reason == std::errc::not_a_directory || !reason;
     throw Error(absent ? ErrorCode::kNotFound : ErrorCode::kInvalidArgument,
                 path + (absent ? std::string(": no such folder: ") + kWanted : ": cannot open: " + reason.message()));
   }
-  if (!fs::is_directory(status)) throw Error(ErrorCode::kUnsupported, path + ": " + kWanted + ", found " + describe_file(path));
+  if (!fs::is_directory(status))
+    throw Error(ErrorCode::kUnsupported, path + ": " + kWanted + ", found " + describe_file(path));
   const fs::path folder(path);
   const std::vector<std::string> names = file_names(folder);
   const bool weights = is_there(folder / "model.safetensors") || is_there(folder / "model.safetensors.index.json");
@@ -107,7 +120,10 @@ void check_model_folder(const std::string& path) {
     if (const std::string name = first_ending(names, ending); !name.empty()) {
       const FileKind kind = file_kind_of((folder / name).string());
       if (kind == FileKind::kZip || kind == FileKind::kPickle)
-        throw Error(ErrorCode::kUnsupported, prefix + name + ", a PyTorch pickle: use the model's safetensors files instead (transformers: save_pretrained)");
+        throw Error(
+            ErrorCode::kUnsupported,
+            prefix + name +
+                ", a PyTorch pickle: use the model's safetensors files instead (transformers: save_pretrained)");
     }
   if (const std::string gguf = first_ending(names, ".gguf"); !gguf.empty())
     throw Error(ErrorCode::kUnsupported, prefix + gguf + ": use the model's safetensors files instead");

@@ -4,8 +4,9 @@
 
 namespace g3n {
 
-// Returns when `path` is a folder with a config.json of Gemma 3n and safetensors weights (the weights themselves are checked when opened).
-// Otherwise Error: kNotFound (nothing there), kUnsupported (a GGUF, pickle, adapter, quantised or other model), kBadFile.
+// Returns when `path` is a folder with a config.json of Gemma 3n and safetensors weights (the weights themselves are
+// checked when opened). Otherwise Error: kNotFound (nothing there), kUnsupported (a GGUF, pickle, adapter, quantised or
+// other model), kBadFile.
 void check_model_folder(const std::string& path);
 
 }  // namespace g3n

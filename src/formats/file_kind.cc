@@ -17,7 +17,9 @@ namespace {
 constexpr std::string_view kLfs = "version https://git-lfs";
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
-std::string_view as_text(std::span<const std::byte> bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 // An open file, closed at the end of its life.
 class OpenFile {
@@ -28,7 +30,8 @@ class OpenFile {
     if (::fstat(fd_, &info) != 0) fail(errno);
     if (!S_ISREG(info.st_mode)) {
       ::close(fd_);
-      throw Error(ErrorCode::kInvalidArgument, path + ": expected a regular file" + (S_ISDIR(info.st_mode) ? ", found a folder" : ""));
+      throw Error(ErrorCode::kInvalidArgument,
+                  path + ": expected a regular file" + (S_ISDIR(info.st_mode) ? ", found a folder" : ""));
     }
     size_ = static_cast<size_t>(info.st_size);
   }
@@ -90,13 +93,16 @@ FileKind file_kind_of(const std::string& path) {
 
 void refuse_lfs_pointer(std::span<const std::byte> bytes, const std::string& path) {
   if (as_text(bytes).starts_with(kLfs))
-    throw Error(ErrorCode::kBadFile, path + ": a git-lfs pointer, not the file itself: expected the contents, fetch them with `git lfs pull` in that folder");
+    throw Error(ErrorCode::kBadFile, path +
+                                         ": a git-lfs pointer, not the file itself: expected the contents, fetch them "
+                                         "with `git lfs pull` in that folder");
 }
 
 std::string read_text_file(const std::string& path, size_t limit_bytes) {
   const OpenFile file(path);
   if (file.size() > limit_bytes)
-    throw Error(ErrorCode::kBadFile, path + ": expected at most " + std::to_string(limit_bytes) + " bytes, found " + std::to_string(file.size()));
+    throw Error(ErrorCode::kBadFile, path + ": expected at most " + std::to_string(limit_bytes) + " bytes, found " +
+                                         std::to_string(file.size()));
   std::string text = file.read(file.size());
   refuse_lfs_pointer(std::as_bytes(std::span(text)), path);
   if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());

@@ -24,7 +24,8 @@ FileSet FileSet::folder(const std::string& path) {
   return set;
 }
 
-FileSet::FileSet(std::string where, std::map<std::string, std::span<const std::byte>> files, std::shared_ptr<const void> owner)
+FileSet::FileSet(std::string where, std::map<std::string, std::span<const std::byte>> files,
+                 std::shared_ptr<const void> owner)
     : where_(std::move(where)), files_(std::move(files)), owner_(std::move(owner)) {}
 
 bool FileSet::has(const std::string& name) const {

@@ -1,4 +1,5 @@
-// FileSet: the small files of a checkpoint (configs, tokenizer, chat template) by name, whether they lie in a folder or inside a bundle.
+// FileSet: the small files of a checkpoint (configs, tokenizer, chat template) by name, whether they lie in a folder or
+// inside a bundle.
 #pragma once
 #include <cstddef>
 #include <map>
@@ -17,13 +18,15 @@ class FileSet {
   // Files of a folder; each is mapped when asked for.
   static FileSet folder(const std::string& path);
   // Files inside another file, which `owner` keeps alive.
-  FileSet(std::string where, std::map<std::string, std::span<const std::byte>> files, std::shared_ptr<const void> owner);
+  FileSet(std::string where, std::map<std::string, std::span<const std::byte>> files,
+          std::shared_ptr<const void> owner);
 
   const std::string& where() const { return where_; }  // the folder or the file around
   bool has(const std::string& name) const;
   // For messages: "DIR/config.json", "model.g3n: config.json".
   std::string path(const std::string& name) const;
-  // The whole file without a byte order mark; valid as long as the set or a copy of it. Throws kNotFound, and kBadFile for a git-lfs pointer.
+  // The whole file without a byte order mark; valid as long as the set or a copy of it. Throws kNotFound, and kBadFile
+  // for a git-lfs pointer.
   std::string_view text(const std::string& name) const;
 
  private:

@@ -14,9 +14,26 @@
 namespace g3n {
 namespace {
 
-enum ValueType : uint32_t { kU8, kI8, kU16, kI16, kU32, kI32, kF32Value, kBoolValue, kText, kArray, kU64, kI64Value, kF64Value, kValueTypes };
-constexpr std::array<uint8_t, kValueTypes> kValueBytes = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};  // 0: has a length of its own
-constexpr std::array<const char*, kValueTypes> kValueNames = {"u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "string", "array", "u64", "i64", "f64"};
+enum ValueType : uint32_t {
+  kU8,
+  kI8,
+  kU16,
+  kI16,
+  kU32,
+  kI32,
+  kF32Value,
+  kBoolValue,
+  kText,
+  kArray,
+  kU64,
+  kI64Value,
+  kF64Value,
+  kValueTypes
+};
+constexpr std::array<uint8_t, kValueTypes> kValueBytes = {1, 1, 2, 2, 4, 4, 4,
+                                                          1, 0, 0, 8, 8, 8};  // 0: has a length of its own
+constexpr std::array<const char*, kValueTypes> kValueNames = {"u8",   "i8",     "u16",   "i16", "u32", "i32", "f32",
+                                                              "bool", "string", "array", "u64", "i64", "f64"};
 constexpr uint64_t kMaxAlignment = uint64_t{1} << 20;
 constexpr size_t kMaxArrayDepth = 8;
 constexpr uint64_t kSmallestKey = 8 + 1 + 4 + 1, kSmallestTensor = 8 + 1 + 4 + 8 + 4 + 8;
@@ -87,8 +104,9 @@ std::optional<DType> gguf_dtype(uint32_t type) {
 DType GgufTensor::dtype_or_fail() const {
   if (dtype) return *dtype;
   const bool is_removed = type == 4 || type == 5 || (type >= 31 && type <= 33) || (type >= 36 && type <= 38);
-  throw Error(ErrorCode::kUnsupported, file + ": " + printable(name) + ": " + (is_removed ? "removed" : "unknown") + " tensor type " +
-                                           std::to_string(type) + ", expected one of those in docs/formats.md");
+  throw Error(ErrorCode::kUnsupported, file + ": " + printable(name) + ": " + (is_removed ? "removed" : "unknown") +
+                                           " tensor type " + std::to_string(type) +
+                                           ", expected one of those in docs/formats.md");
 }
 
 // Walks the bytes in front of the data.
@@ -124,8 +142,8 @@ class GgufReader {
   }
   std::span<const std::byte> bytes(uint64_t count, const char* what) {
     if (count > remaining())
-      bad("truncated: the file of " + std::to_string(file_.size()) + " bytes ends inside " + what + ", which begins at byte " + std::to_string(at_) +
-          " and needs " + std::to_string(count));
+      bad("truncated: the file of " + std::to_string(file_.size()) + " bytes ends inside " + what +
+          ", which begins at byte " + std::to_string(at_) + " and needs " + std::to_string(count));
     const auto out = file_.subspan(at_, count);
     at_ += count;
     return out;
@@ -133,7 +151,8 @@ class GgufReader {
   std::string_view text(const char* what) {
     const uint64_t length = number<uint64_t>(what);
     if (length > remaining())
-      bad(std::string(what) + ": a string of " + std::to_string(length) + " bytes is longer than the file, which has " + std::to_string(remaining()) + " left");
+      bad(std::string(what) + ": a string of " + std::to_string(length) + " bytes is longer than the file, which has " +
+          std::to_string(remaining()) + " left");
     const auto out = bytes(length, what);
     return {reinterpret_cast<const char*>(out.data()), out.size()};
   }
@@ -145,21 +164,26 @@ class GgufReader {
         bad("truncated: a file of " + std::to_string(file_.size()) + " bytes ends inside the header of 24");
       bad("a file of " + std::to_string(file_.size()) + " bytes is shorter than a GGUF header of 24");
     }
-    if (std::memcmp(bytes(4, "the magic").data(), "GGUF", 4) != 0) bad("not a GGUF file: expected the magic \"GGUF\" in front");
+    if (std::memcmp(bytes(4, "the magic").data(), "GGUF", 4) != 0)
+      bad("not a GGUF file: expected the magic \"GGUF\" in front");
     const auto version = number<uint32_t>("the version");
     if (version == 0x02000000 || version == 0x03000000)
       throw Error(ErrorCode::kUnsupported, path_ + ": a big-endian GGUF file, expected a little-endian one");
     if (version != 2 && version != 3)
-      throw Error(ErrorCode::kUnsupported, path_ + ": GGUF version " + std::to_string(version) + ", expected version 2 or 3");
+      throw Error(ErrorCode::kUnsupported,
+                  path_ + ": GGUF version " + std::to_string(version) + ", expected version 2 or 3");
     tensor_count_ = number<uint64_t>("the tensor count");
     key_count_ = number<uint64_t>("the key count");
-    if (key_count_ > remaining() / kSmallestKey) bad(std::to_string(key_count_) + " keys are more than the file can hold");
-    if (tensor_count_ > remaining() / kSmallestTensor) bad(std::to_string(tensor_count_) + " tensors are more than the file can hold");
+    if (key_count_ > remaining() / kSmallestKey)
+      bad(std::to_string(key_count_) + " keys are more than the file can hold");
+    if (tensor_count_ > remaining() / kSmallestTensor)
+      bad(std::to_string(tensor_count_) + " tensors are more than the file can hold");
   }
 
   void read_key(GgufMetadata& metadata) {
     const std::string_view view = text("a key");
-    if (view.empty() || view.size() > 65535) bad("expected keys of 1 to 65535 bytes, found " + (view.empty() ? "an empty key" : std::to_string(view.size())));
+    if (view.empty() || view.size() > 65535)
+      bad("expected keys of 1 to 65535 bytes, found " + (view.empty() ? "an empty key" : std::to_string(view.size())));
     const std::string key(view);
     if (metadata.values_.contains(key)) bad(printable(key) + ": the key stands there twice");
     key_ = &key;
@@ -183,9 +207,11 @@ class GgufReader {
       if (type != kArray) {
         skip_plain(type, count);
       } else {
-        if (count > remaining() / 12) bad(in_key() + "an array of " + std::to_string(count) + " arrays is longer than the file");
+        if (count > remaining() / 12)
+          bad(in_key() + "an array of " + std::to_string(count) + " arrays is longer than the file");
         open.push_back(count);
-        if (open.size() >= kMaxArrayDepth) bad(in_key() + "arrays nested more than " + std::to_string(kMaxArrayDepth) + " deep");
+        if (open.size() >= kMaxArrayDepth)
+          bad(in_key() + "arrays nested more than " + std::to_string(kMaxArrayDepth) + " deep");
       }
       while (!open.empty() && open.back() == 0) open.pop_back();
       if (open.empty()) return;
@@ -198,7 +224,8 @@ class GgufReader {
     if (type >= kValueTypes) bad(in_key() + "unknown value type " + std::to_string(type));
     const uint64_t smallest = type == kText ? 8 : kValueBytes[type];
     if (count > remaining() / smallest)
-      bad(in_key() + (count == 1 ? "the value" : "an array of " + std::to_string(count) + " elements") + " is longer than the file");
+      bad(in_key() + (count == 1 ? "the value" : "an array of " + std::to_string(count) + " elements") +
+          " is longer than the file");
     if (type != kText) {
       at_ += count * smallest;
       return;
@@ -222,7 +249,8 @@ class GgufReader {
     GgufTensor tensor;
     tensor.name = text("a tensor's name");
     tensor.file = path_;
-    if (tensor.name.empty() || tensor.name.size() > 255) bad("expected tensor names of 1 to 255 bytes, found one of " + std::to_string(tensor.name.size()));
+    if (tensor.name.empty() || tensor.name.size() > 255)
+      bad("expected tensor names of 1 to 255 bytes, found one of " + std::to_string(tensor.name.size()));
     const std::string in = printable(tensor.name) + ": ";
     if (!names_.insert(tensor.name).second) bad(in + "the tensor name stands there twice");
     const auto rank = number<uint32_t>("a tensor's dimensions");
@@ -240,7 +268,8 @@ class GgufReader {
     if (tensor.dtype) {
       const DTypeFacts facts = dtype_facts(*tensor.dtype);
       if (tensor.ne[0] % facts.block_values != 0)
-        bad(in + "rows of " + std::to_string(tensor.ne[0]) + " values are not whole blocks of " + facts.name + " (" + std::to_string(facts.block_values) + ")");
+        bad(in + "rows of " + std::to_string(tensor.ne[0]) + " values are not whole blocks of " + facts.name + " (" +
+            std::to_string(facts.block_values) + ")");
       std::vector<int64_t> blocks = tensor.ne;
       blocks[0] /= facts.block_values;
       const auto bytes = product(blocks, facts.block_bytes);
@@ -254,7 +283,9 @@ class GgufReader {
   void place(std::vector<GgufTensor>& tensors) {
     if (tensors.empty()) return;
     const uint64_t begin = (at_ + alignment_ - 1) & ~(alignment_ - 1);
-    if (begin > file_.size()) bad("truncated: the data section starts at byte " + std::to_string(begin) + ", after the file of " + std::to_string(file_.size()));
+    if (begin > file_.size())
+      bad("truncated: the data section starts at byte " + std::to_string(begin) + ", after the file of " +
+          std::to_string(file_.size()));
     const auto data = file_.subspan(begin);
     std::sort(places_.begin(), places_.end(), [](const Place& a, const Place& b) { return a.offset < b.offset; });
     uint64_t end = 0;
@@ -263,7 +294,8 @@ class GgufReader {
       const std::string in = printable(tensor.name) + ": offset " + std::to_string(place.offset);
       if (place.offset % alignment_ != 0) bad(in + " is no multiple of the alignment " + std::to_string(alignment_));
       if (place.offset > data.size() || static_cast<uint64_t>(tensor.bytes) > data.size() - place.offset)
-        bad("truncated: " + in + " and " + std::to_string(tensor.bytes) + " bytes end after the file, whose data section has " + std::to_string(data.size()) + " bytes");
+        bad("truncated: " + in + " and " + std::to_string(tensor.bytes) +
+            " bytes end after the file, whose data section has " + std::to_string(data.size()) + " bytes");
       if (place.offset < end) bad(in + " overlaps the tensor before, which ends at " + std::to_string(end));
       end = place.offset + static_cast<uint64_t>(tensor.bytes);
       tensor.data = data.data() + place.offset;
@@ -279,6 +311,8 @@ class GgufReader {
   std::vector<Place> places_;
 };
 
-GgufContents parse_gguf(std::span<const std::byte> file, const std::string& path) { return GgufReader(file, path).read(); }
+GgufContents parse_gguf(std::span<const std::byte> file, const std::string& path) {
+  return GgufReader(file, path).read();
+}
 
 }  // namespace g3n

@@ -1,5 +1,6 @@
-// GGUF, version 2 and 3: typed metadata and tensors of a mapped file. Every length is compared with what remains of the file before it is
-// used, so a hostile file gives an Error and costs no more memory than a small multiple of its size. Knows the container, not models.
+// GGUF, version 2 and 3: typed metadata and tensors of a mapped file. Every length is compared with what remains of the
+// file before it is used, so a hostile file gives an Error and costs no more memory than a small multiple of its size.
+// Knows the container, not models.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -22,8 +23,8 @@ struct GgufTensor {
   std::optional<DType> dtype;  // none for a number that nothing here decodes
   std::vector<int64_t> ne;     // innermost axis first, as the file has it: 1 to 4 extents
   const std::byte* data = nullptr;
-  int64_t bytes = 0;           // 0 without dtype
-  std::string file;            // for messages
+  int64_t bytes = 0;  // 0 without dtype
+  std::string file;   // for messages
 
   // Throws kUnsupported, naming tensor and number, where there is none.
   DType dtype_or_fail() const;
@@ -32,7 +33,8 @@ struct GgufTensor {
 // The type that GGUF gives this number; none for the removed, the unknown and those of activations only.
 std::optional<DType> gguf_dtype(uint32_t type);
 
-// The keys of a file. Values stay in the file and are read when asked for. Errors are kBadFile and name file, key, what was wanted and found.
+// The keys of a file. Values stay in the file and are read when asked for. Errors are kBadFile and name file, key, what
+// was wanted and found.
 class GgufMetadata {
  public:
   const std::string& where() const { return where_; }
@@ -41,8 +43,10 @@ class GgufMetadata {
   bool is_list(const std::string& key) const;
   bool is_text(const std::string& key) const;
 
-  // With a fallback an absent key gives it; a value of another type is always an error. An integer may be stored as any number that is whole.
-  int64_t integer(const std::string& key, std::optional<int64_t> fallback = {}, int64_t min = INT64_MIN, int64_t max = INT64_MAX) const;
+  // With a fallback an absent key gives it; a value of another type is always an error. An integer may be stored as any
+  // number that is whole.
+  int64_t integer(const std::string& key, std::optional<int64_t> fallback = {}, int64_t min = INT64_MIN,
+                  int64_t max = INT64_MAX) const;
   double number(const std::string& key, std::optional<double> fallback = {}) const;
   bool boolean(const std::string& key, std::optional<bool> fallback = {}) const;
   std::string text(const std::string& key, std::optional<std::string> fallback = {}) const;
@@ -62,7 +66,7 @@ class GgufMetadata {
  private:
   friend class GgufReader;
   struct Value {
-    uint32_t type = 0;               // of the elements
+    uint32_t type = 0;  // of the elements
     bool is_list = false;
     uint64_t count = 1;
     std::span<const std::byte> bytes;  // the elements as they stand in the file
@@ -80,20 +84,23 @@ struct GgufContents {
   GgufMetadata metadata;
   std::vector<GgufTensor> tensors;  // in the order of the file
 };
-// Checks and reads a whole file in memory, one shard of a split file too. kBadFile, or kUnsupported for versions that no Gemma 3n file has.
+// Checks and reads a whole file in memory, one shard of a split file too. kBadFile, or kUnsupported for versions that
+// no Gemma 3n file has.
 GgufContents parse_gguf(std::span<const std::byte> file, const std::string& path);
 
 // A GGUF file, or all shards of a split one, mapped.
 class GgufFile {
  public:
-  // path: the file or any of its shards, by whatever name. Errors as MappedFile and parse_gguf; kNotFound names a shard that is not there.
+  // path: the file or any of its shards, by whatever name. Errors as MappedFile and parse_gguf; kNotFound names a shard
+  // that is not there.
   explicit GgufFile(const std::string& path);
 
   const std::string& path() const { return path_; }
   const GgufMetadata& metadata() const { return metadata_; }  // of the first shard
   const std::vector<GgufTensor>& tensors() const { return tensors_; }
   const GgufTensor* find(const std::string& name) const;
-  // general.architecture, which must be "gemma3n" or "clip" (a file of the vision and audio towers): kUnsupported names another one.
+  // general.architecture, which must be "gemma3n" or "clip" (a file of the vision and audio towers): kUnsupported names
+  // another one.
   std::string architecture() const;
 
   // Of a byte of a tensor.

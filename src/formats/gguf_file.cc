@@ -14,7 +14,8 @@ constexpr const char* kTensors = "split.tensors.count";
 
 std::string shard_suffix(int64_t number, int64_t count) {
   char text[64];
-  std::snprintf(text, sizeof text, "-%05lld-of-%05lld.gguf", static_cast<long long>(number) + 1, static_cast<long long>(count));
+  std::snprintf(text, sizeof text, "-%05lld-of-%05lld.gguf", static_cast<long long>(number) + 1,
+                static_cast<long long>(count));
   return text;
 }
 
@@ -23,7 +24,8 @@ std::string shard_prefix(const std::string& path, int64_t number, int64_t count)
   const std::string suffix = shard_suffix(number, count);
   if (!path.ends_with(suffix))
     throw Error(ErrorCode::kBadFile, path + ": shard " + std::to_string(number + 1) + " of " + std::to_string(count) +
-                                         " by its keys: expected a name ending in " + suffix + ", by which the other shards are found");
+                                         " by its keys: expected a name ending in " + suffix +
+                                         ", by which the other shards are found");
   return path.substr(0, path.size() - suffix.size());
 }
 
@@ -43,24 +45,30 @@ GgufFile::GgufFile(const std::string& path) : path_(path) {
     for (int64_t i = 0; i < count; ++i) add(prefix + shard_suffix(i, count), i, count);
     const int64_t total = metadata_.integer(kTensors, {}, 0);
     if (total != static_cast<int64_t>(tensors_.size()))
-      metadata_.fail(kTensors, std::to_string(tensors_.size()) + ", the tensors in all " + std::to_string(count) + " shards");
+      metadata_.fail(kTensors,
+                     std::to_string(tensors_.size()) + ", the tensors in all " + std::to_string(count) + " shards");
   }
   for (size_t i = 0; i < tensors_.size(); ++i)
     if (const auto [at, is_new] = index_.emplace(tensors_[i].name, i); !is_new)
-      throw Error(ErrorCode::kBadFile, tensors_[i].file + ": " + tensors_[i].name + ": the tensor stands in " + tensors_[at->second].file + ", too");
+      throw Error(ErrorCode::kBadFile, tensors_[i].file + ": " + tensors_[i].name + ": the tensor stands in " +
+                                           tensors_[at->second].file + ", too");
 }
 
 void GgufFile::add(const std::string& path, int64_t number, int64_t count) {
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored))
-    throw Error(ErrorCode::kNotFound, path + ": shard " + std::to_string(number + 1) + " of " + std::to_string(count) + " is missing");
+    throw Error(ErrorCode::kNotFound,
+                path + ": shard " + std::to_string(number + 1) + " of " + std::to_string(count) + " is missing");
   auto file = std::make_unique<MappedFile>(path);
   GgufContents contents = parse_gguf(file->bytes(), path);
-  if (contents.metadata.integer(kCount) != count) contents.metadata.fail(kCount, std::to_string(count) + " as in the other shards");
-  if (contents.metadata.integer(kNumber) != number) contents.metadata.fail(kNumber, std::to_string(number) + " as its name says");
+  if (contents.metadata.integer(kCount) != count)
+    contents.metadata.fail(kCount, std::to_string(count) + " as in the other shards");
+  if (contents.metadata.integer(kNumber) != number)
+    contents.metadata.fail(kNumber, std::to_string(number) + " as its name says");
   if (number > 0) {
     const int64_t total = metadata_.integer(kTensors, {}, 0);
-    if (contents.metadata.integer(kTensors) != total) contents.metadata.fail(kTensors, std::to_string(total) + " as in the first shard");
+    if (contents.metadata.integer(kTensors) != total)
+      contents.metadata.fail(kTensors, std::to_string(total) + " as in the first shard");
   } else {
     metadata_ = std::move(contents.metadata);
   }
@@ -77,7 +85,8 @@ std::string GgufFile::architecture() const {
   const std::string key = "general.architecture";
   const std::string name = metadata_.text(key);
   if (name != "gemma3n" && name != "clip")
-    throw Error(ErrorCode::kUnsupported, path_ + ": " + key + ": a model of architecture \"" + name.substr(0, 60) + "\", expected \"gemma3n\" (or \"clip\": its towers)");
+    throw Error(ErrorCode::kUnsupported, path_ + ": " + key + ": a model of architecture \"" + name.substr(0, 60) +
+                                             "\", expected \"gemma3n\" (or \"clip\": its towers)");
   return name;
 }
 
@@ -93,10 +102,12 @@ FileRange GgufFile::range(const std::byte* data) const {
 }
 
 void GgufFile::will_need(const std::byte* data, int64_t bytes) const {
-  if (const MappedFile* file = file_of(data)) file->will_need(static_cast<size_t>(data - file->bytes().data()), static_cast<size_t>(bytes));
+  if (const MappedFile* file = file_of(data))
+    file->will_need(static_cast<size_t>(data - file->bytes().data()), static_cast<size_t>(bytes));
 }
 void GgufFile::drop(const std::byte* data, int64_t bytes) const {
-  if (const MappedFile* file = file_of(data)) file->drop(static_cast<size_t>(data - file->bytes().data()), static_cast<size_t>(bytes));
+  if (const MappedFile* file = file_of(data))
+    file->drop(static_cast<size_t>(data - file->bytes().data()), static_cast<size_t>(bytes));
 }
 
 }  // namespace g3n

@@ -60,7 +60,8 @@ int64_t GgufMetadata::count(const std::string& key) const {
 }
 
 std::string GgufMetadata::found(const std::string& key) const {
-  static const char* const kNames[] = {"u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "a string", "an array", "u64", "i64", "f64"};
+  static const char* const kNames[] = {"u8",   "i8",       "u16",      "i16", "u32", "i32", "f32",
+                                       "bool", "a string", "an array", "u64", "i64", "f64"};
   const auto found = values_.find(key);
   if (found == values_.end()) return "nothing";
   const Value& value = found->second;
@@ -147,7 +148,8 @@ std::vector<std::string_view> GgufMetadata::texts(const std::string& key) const 
 int64_t GgufMetadata::integer(const std::string& key, std::optional<int64_t> fallback, int64_t min, int64_t max) const {
   if (!has(key) && fallback) return *fallback;
   const bool is_bounded = min != INT64_MIN || max != INT64_MAX;
-  const std::string wanted = is_bounded ? "a whole number from " + std::to_string(min) + " to " + std::to_string(max) : "a whole number";
+  const std::string wanted =
+      is_bounded ? "a whole number from " + std::to_string(min) + " to " + std::to_string(max) : "a whole number";
   const Value& v = value(key, wanted.c_str());
   if (v.is_list) fail(key, wanted);
   const int64_t out = integers(key).front();

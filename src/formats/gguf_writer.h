@@ -1,5 +1,6 @@
-// GgufWriter: one GGUF file, version 3, alignment 32, written atomically (atomic_file.h): keys, then declared tensors, then their bytes in any
-// order by any number of threads. What llama.cpp demands of a file holds: tensors in offset order without gaps, each padded.
+// GgufWriter: one GGUF file, version 3, alignment 32, written atomically (atomic_file.h): keys, then declared tensors,
+// then their bytes in any order by any number of threads. What llama.cpp demands of a file holds: tensors in offset
+// order without gaps, each padded.
 #pragma once
 #include <concepts>
 #include <cstddef>
@@ -20,19 +21,23 @@ class GgufWriter {
   // Opens the temporary file at once. Errors as AtomicFile.
   explicit GgufWriter(const std::string& path);
 
-  // Keys, in the order in which they come. Error{kInvalidArgument} on a key given twice. The value's type is the file's.
+  // Keys, in the order in which they come. Error{kInvalidArgument} on a key given twice. The value's type is the
+  // file's.
   void set(const std::string& key, uint32_t value);
   void set(const std::string& key, float value);
   void set(const std::string& key, std::string_view value);
-  void set(const std::string& key, std::same_as<bool> auto value) { set_bool(key, value); }  // nothing else becomes a bool
+  void set(const std::string& key, std::same_as<bool> auto value) {
+    set_bool(key, value);
+  }  // nothing else becomes a bool
   void set(const std::string& key, const std::vector<uint32_t>& values);
   void set(const std::string& key, const std::vector<int32_t>& values);
   void set(const std::string& key, const std::vector<float>& values);
   void set(const std::string& key, const std::vector<bool>& values);
   void set(const std::string& key, const std::vector<std::string>& values);
 
-  // shape: outermost axis first, as everywhere here; the file has it reversed. The last axis holds whole blocks. Returns the tensor's index.
-  // Error{kInvalidArgument} on a name given twice, a name of 64 bytes or more, a type or shape that cannot be written.
+  // shape: outermost axis first, as everywhere here; the file has it reversed. The last axis holds whole blocks.
+  // Returns the tensor's index. Error{kInvalidArgument} on a name given twice, a name of 64 bytes or more, a type or
+  // shape that cannot be written.
   size_t declare(const std::string& name, DType dtype, const std::vector<int64_t>& shape);
 
   // After all keys and tensors: writes what stands before the data.

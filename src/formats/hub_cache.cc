@@ -25,7 +25,9 @@ std::string lower(std::string text) {
 }
 
 // models--org--name for org/name and back.
-std::string folder_name(const std::string& id) { return "models--" + id.substr(0, id.find('/')) + "--" + id.substr(id.find('/') + 1); }
+std::string folder_name(const std::string& id) {
+  return "models--" + id.substr(0, id.find('/')) + "--" + id.substr(id.find('/') + 1);
+}
 std::string id_of(const std::string& folder) {
   const std::string rest = folder.substr(8);
   const size_t dashes = rest.find("--");
@@ -35,7 +37,8 @@ std::string id_of(const std::string& folder) {
 std::vector<std::string> entries(const fs::path& folder) {
   std::vector<std::string> names;
   std::error_code reason;
-  for (fs::directory_iterator it(folder, reason), end; !reason && it != end; it.increment(reason)) names.push_back(it->path().filename().string());
+  for (fs::directory_iterator it(folder, reason), end; !reason && it != end; it.increment(reason))
+    names.push_back(it->path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -77,7 +80,8 @@ Search search_model(const fs::path& model) {
   std::vector<std::string> others = entries(model / "snapshots");
   std::error_code ignored;
   std::stable_sort(others.begin(), others.end(), [&](const std::string& a, const std::string& b) {
-    return fs::last_write_time(model / "snapshots" / a, ignored) > fs::last_write_time(model / "snapshots" / b, ignored);
+    return fs::last_write_time(model / "snapshots" / a, ignored) >
+           fs::last_write_time(model / "snapshots" / b, ignored);
   });
   order.insert(order.end(), others.begin(), others.end());
   std::set<std::string> seen;
@@ -98,7 +102,9 @@ Search search_model(const fs::path& model) {
 // Ids in the cache that share the name's beginning with `id`, for "did you mean".
 bool is_similar(const std::string& id, const std::string& other) {
   const std::string a = lower(id.substr(id.find('/') + 1)), b = lower(other.substr(other.find('/') + 1));
-  const size_t common = std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(std::min(a.size(), b.size())), b.begin()).first - a.begin();
+  const size_t common =
+      std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(std::min(a.size(), b.size())), b.begin()).first -
+      a.begin();
   return common >= 6 || b.find("gemma-3n") != std::string::npos;
 }
 
@@ -106,9 +112,12 @@ bool is_similar(const std::string& id, const std::string& other) {
 
 bool looks_like_hub_id(const std::string& text) {
   const size_t slash = text.find('/');
-  if (slash == std::string::npos || slash == 0 || slash + 1 == text.size() || text.find('/', slash + 1) != std::string::npos) return false;
+  if (slash == std::string::npos || slash == 0 || slash + 1 == text.size() ||
+      text.find('/', slash + 1) != std::string::npos)
+    return false;
   if (text[0] == '.' || text[0] == '~' || is_there(text)) return false;
-  return std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_' || c == '.' || c == '/'; });
+  return std::all_of(text.begin(), text.end(),
+                     [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_' || c == '.' || c == '/'; });
 }
 
 std::string resolve_hub_model(const std::string& id, const std::vector<std::string>& caches, const Log& log) {
@@ -118,7 +127,8 @@ std::string resolve_hub_model(const std::string& id, const std::vector<std::stri
     searched += (searched.empty() ? "" : ", ") + cache;
     std::vector<std::string> folders = entries(cache);
     // The exact name first, then names equal but for case.
-    std::stable_sort(folders.begin(), folders.end(), [&](const std::string& a, const std::string& b) { return (a == wanted) > (b == wanted); });
+    std::stable_sort(folders.begin(), folders.end(),
+                     [&](const std::string& a, const std::string& b) { return (a == wanted) > (b == wanted); });
     for (const std::string& folder : folders) {
       if (!folder.starts_with("models--")) continue;
       if (lower(folder) != lower(wanted)) {
@@ -133,7 +143,8 @@ std::string resolve_hub_model(const std::string& id, const std::vector<std::stri
       if (!search.incomplete.empty()) incomplete += (incomplete.empty() ? "" : "; ") + search.incomplete;
     }
   }
-  std::string message = id + ": no such folder, and not in the hub cache (" + (searched.empty() ? "none" : searched) + ")";
+  std::string message =
+      id + ": no such folder, and not in the hub cache (" + (searched.empty() ? "none" : searched) + ")";
   if (!incomplete.empty()) message += "; incomplete: " + incomplete;
   if (!similar.empty()) message += "; in the cache: " + similar;
   message += "; fetch it with: hf download " + id;

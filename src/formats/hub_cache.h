@@ -1,5 +1,5 @@
-// Finds a model by its id (org/name) in the local Hugging Face cache. Nothing is downloaded and no environment is read: the caller gives
-// the cache folders (HF_HUB_CACHE, else HF_HOME/hub, else ~/.cache/huggingface/hub).
+// Finds a model by its id (org/name) in the local Hugging Face cache. Nothing is downloaded and no environment is read:
+// the caller gives the cache folders (HF_HUB_CACHE, else HF_HOME/hub, else ~/.cache/huggingface/hub).
 #pragma once
 #include <string>
 #include <vector>
@@ -11,8 +11,8 @@ namespace g3n {
 // "org/name" of letters, digits, '-', '_', '.', with no such path in the file system.
 bool looks_like_hub_id(const std::string& text);
 
-// The snapshot folder of the model. An id equal but for case is used, with a line through log. Error{kNotFound} says where was searched,
-// what is incomplete, what is similar, and the command that fetches it.
+// The snapshot folder of the model. An id equal but for case is used, with a line through log. Error{kNotFound} says
+// where was searched, what is incomplete, what is similar, and the command that fetches it.
 std::string resolve_hub_model(const std::string& id, const std::vector<std::string>& caches, const Log& log);
 
 }  // namespace g3n

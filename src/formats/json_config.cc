@@ -27,7 +27,9 @@ struct Config::Node {
   // The value at key; null when absent or JSON null.
   const Node* at(const std::string& key) const {
     const auto found = members().find(key);
-    return found == members().end() || std::holds_alternative<std::nullptr_t>(found->second->value) ? nullptr : found->second.get();
+    return found == members().end() || std::holds_alternative<std::nullptr_t>(found->second->value)
+               ? nullptr
+               : found->second.get();
   }
   std::string describe() const;
   std::optional<int64_t> as_integer() const;
@@ -36,7 +38,8 @@ struct Config::Node {
 
 namespace {
 
-// Python writes NaN and Infinity into JSON. They travel through the JSON library as strings that no file can hold otherwise.
+// Python writes NaN and Infinity into JSON. They travel through the JSON library as strings that no file can hold
+// otherwise.
 constexpr std::string_view kNonFinite[] = {"NaN", "-Infinity", "Infinity"};
 constexpr std::string_view kMark = "\x01g3n:";
 
@@ -46,8 +49,10 @@ std::string protect_non_finite(const std::string& text) {
   bool inside_string = false;
   for (size_t i = 0; i < text.size();) {
     if (inside_string) {
-      if (text[i] == '\\' && i + 1 < text.size()) out += text[i++];
-      else if (text[i] == '"') inside_string = false;
+      if (text[i] == '\\' && i + 1 < text.size())
+        out += text[i++];
+      else if (text[i] == '"')
+        inside_string = false;
       out += text[i++];
       continue;
     }
@@ -80,7 +85,9 @@ std::string Config::Node::describe() const {
     std::string operator()(bool b) const { return b ? "true" : "false"; }
     std::string operator()(int64_t i) const { return std::to_string(i); }
     std::string operator()(double d) const { return number_text(d); }
-    std::string operator()(const std::string& s) const { return "\"" + (s.size() > 60 ? s.substr(0, 60) + "..." : s) + "\""; }
+    std::string operator()(const std::string& s) const {
+      return "\"" + (s.size() > 60 ? s.substr(0, 60) + "..." : s) + "\"";
+    }
     std::string operator()(const List& l) const { return "a list of " + std::to_string(l.size()); }
     std::string operator()(const Object&) const { return "an object"; }
   };
@@ -90,7 +97,8 @@ std::string Config::Node::describe() const {
 std::optional<int64_t> Config::Node::as_integer() const {
   if (const int64_t* i = std::get_if<int64_t>(&value)) return *i;
   // 32768.0 is an integer to Python's readers as well.
-  if (const double* d = std::get_if<double>(&value); d && std::abs(*d) <= 0x1p53 && *d == std::floor(*d)) return static_cast<int64_t>(*d);
+  if (const double* d = std::get_if<double>(&value); d && std::abs(*d) <= 0x1p53 && *d == std::floor(*d))
+    return static_cast<int64_t>(*d);
   return {};
 }
 
@@ -153,7 +161,8 @@ class TreeBuilder : public JsonEvents {
 
 }  // namespace
 
-Config::Config(std::shared_ptr<const Node> node, std::string where) : node_(std::move(node)), where_(std::move(where)) {}
+Config::Config(std::shared_ptr<const Node> node, std::string where)
+    : node_(std::move(node)), where_(std::move(where)) {}
 
 Config Config::load(const std::string& path) { return parse(read_text_file(path), path); }
 
@@ -161,7 +170,8 @@ Config Config::parse(const std::string& text, const std::string& where) {
   TreeBuilder<Node> builder;
   parse_json(protect_non_finite(text), where, builder);
   if (!builder.root || !std::holds_alternative<Node::Object>(builder.root->value))
-    throw Error(ErrorCode::kBadFile, where + ": expected a JSON object" + (builder.root ? ", found " + builder.root->describe() : ""));
+    throw Error(ErrorCode::kBadFile,
+                where + ": expected a JSON object" + (builder.root ? ", found " + builder.root->describe() : ""));
   return Config(std::move(builder.root), where);
 }
 
@@ -207,7 +217,8 @@ std::vector<Config> Config::objects(const std::string& key) const {
   const Node::List* list = std::get_if<Node::List>(&node->value);
   if (!list) fail(key, "a list of objects");
   for (const auto& item : *list) {
-    if (!std::holds_alternative<Node::Object>(item->value)) fail(key, "a list of objects (one item is " + item->describe() + ")");
+    if (!std::holds_alternative<Node::Object>(item->value))
+      fail(key, "a list of objects (one item is " + item->describe() + ")");
     out.push_back(Config(item, where_ + ": " + key + "[" + std::to_string(out.size()) + "]"));
   }
   return out;
@@ -215,9 +226,12 @@ std::vector<Config> Config::objects(const std::string& key) const {
 
 int64_t Config::integer(const std::string& key, std::optional<int64_t> fallback, int64_t min, int64_t max) const {
   std::string wanted = "an integer";
-  if (min != INT64_MIN && max != INT64_MAX) wanted += " between " + std::to_string(min) + " and " + std::to_string(max);
-  else if (min != INT64_MIN) wanted += " >= " + std::to_string(min);
-  else if (max != INT64_MAX) wanted += " <= " + std::to_string(max);
+  if (min != INT64_MIN && max != INT64_MAX)
+    wanted += " between " + std::to_string(min) + " and " + std::to_string(max);
+  else if (min != INT64_MIN)
+    wanted += " >= " + std::to_string(min);
+  else if (max != INT64_MAX)
+    wanted += " <= " + std::to_string(max);
   const Node* node = node_->at(key);
   if (!node && fallback) return *fallback;
   const std::optional<int64_t> value = node ? node->as_integer() : std::nullopt;

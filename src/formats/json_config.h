@@ -1,5 +1,6 @@
-// Config: a JSON object from a file, read key by key with types, ranges and defaults; errors name file, key, what was wanted and found.
-// The JSON library stays behind formats/json_events.h. Python's NaN, Infinity and -Infinity are numbers; a key given twice takes its last value.
+// Config: a JSON object from a file, read key by key with types, ranges and defaults; errors name file, key, what was
+// wanted and found. The JSON library stays behind formats/json_events.h. Python's NaN, Infinity and -Infinity are
+// numbers; a key given twice takes its last value.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -28,7 +29,8 @@ class Config {
   std::vector<std::string> keys() const;
 
   // Present and of the right type, else the default when the key is absent or null, else Error{kBadFile}.
-  int64_t integer(const std::string& key, std::optional<int64_t> fallback = {}, int64_t min = INT64_MIN, int64_t max = INT64_MAX) const;
+  int64_t integer(const std::string& key, std::optional<int64_t> fallback = {}, int64_t min = INT64_MIN,
+                  int64_t max = INT64_MAX) const;
   double number(const std::string& key, std::optional<double> fallback = {}) const;
   bool boolean(const std::string& key, std::optional<bool> fallback = {}) const;
   std::string text(const std::string& key, std::optional<std::string> fallback = {}) const;
@@ -40,7 +42,8 @@ class Config {
   // Whether the value at key is a list (else scalar, object, absent).
   bool is_list(const std::string& key) const;
 
-  [[noreturn]] void fail(const std::string& key, const std::string& wanted) const;  // Error{kBadFile}: "where: key: expected wanted, found ..."
+  [[noreturn]] void fail(const std::string& key,
+                         const std::string& wanted) const;  // Error{kBadFile}: "where: key: expected wanted, found ..."
 
  private:
   struct Node;

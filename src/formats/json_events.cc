@@ -40,17 +40,21 @@ class Adapter {
   bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception& reason) {
     std::string text = reason.what();  // "[json.exception.parse_error.101] parse error at line 1, column 2: ..."
     if (const size_t bracket = text.find("] "); bracket != std::string::npos) text.erase(0, bracket + 2);
-    throw Error(ErrorCode::kBadFile, where_ + ": not valid JSON, at byte " + std::to_string(position) + ": " + printable(text));
+    throw Error(ErrorCode::kBadFile,
+                where_ + ": not valid JSON, at byte " + std::to_string(position) + ": " + printable(text));
   }
 
  private:
   void deeper() {
-    if (++depth_ > kMaxJsonDepth) throw Error(ErrorCode::kBadFile, where_ + ": JSON nested deeper than " + std::to_string(kMaxJsonDepth) + " levels");
+    if (++depth_ > kMaxJsonDepth)
+      throw Error(ErrorCode::kBadFile,
+                  where_ + ": JSON nested deeper than " + std::to_string(kMaxJsonDepth) + " levels");
   }
   // One line, bounded: the library quotes what it read last.
   static std::string printable(const std::string& text) {
     std::string out;
-    for (const char c : text.substr(0, 200)) out += static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f ? '?' : c;
+    for (const char c : text.substr(0, 200))
+      out += static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f ? '?' : c;
     return out;
   }
 

@@ -1,5 +1,6 @@
-// JSON as a stream of events. The one place where the JSON library is used for reading: config files, safetensors headers and shard
-// indices are built on it. Nothing is recursive, so depth costs no stack; the limit keeps hostile files small in memory.
+// JSON as a stream of events. The one place where the JSON library is used for reading: config files, safetensors
+// headers and shard indices are built on it. Nothing is recursive, so depth costs no stack; the limit keeps hostile
+// files small in memory.
 #pragma once
 #include <cstdint>
 #include <string>

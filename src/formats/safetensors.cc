@@ -19,7 +19,8 @@ namespace {
 
 constexpr size_t kMaxNameBytes = 65536;
 constexpr size_t kMaxRank = 32;
-constexpr DType kReadable[] = {DType::kF32, DType::kBF16, DType::kF16, DType::kI8, DType::kU8, DType::kI32, DType::kI64, DType::kF64, DType::kBool};
+constexpr DType kReadable[] = {DType::kF32, DType::kBF16, DType::kF16, DType::kI8,  DType::kU8,
+                               DType::kI32, DType::kI64,  DType::kF64, DType::kBool};
 
 // Names come from files: one line and bounded in messages.
 std::string printable_name(const std::string& name) {
@@ -82,7 +83,10 @@ class HeaderEvents : public JsonEvents {
       metadata_key_ = std::move(key);
       return;
     }
-    field_ = key == "dtype" ? Field::kDtype : key == "shape" ? Field::kShape : key == "data_offsets" ? Field::kOffsets : Field::kOther;
+    field_ = key == "dtype"          ? Field::kDtype
+             : key == "shape"        ? Field::kShape
+             : key == "data_offsets" ? Field::kOffsets
+                                     : Field::kOther;
     if (field_ == Field::kOther) return;
     const int bit = 1 << static_cast<int>(field_);
     if (seen_ & bit) fail(key + " appears twice");
@@ -126,9 +130,11 @@ class HeaderEvents : public JsonEvents {
   HeaderEntry& entry() { return entries_.back(); }
   void begin_entry(std::string& key) {
     if (key.size() > kMaxNameBytes)
-      throw Error(ErrorCode::kBadFile, path_ + ": a tensor name of " + std::to_string(key.size()) + " bytes, expected at most " + std::to_string(kMaxNameBytes));
+      throw Error(ErrorCode::kBadFile, path_ + ": a tensor name of " + std::to_string(key.size()) +
+                                           " bytes, expected at most " + std::to_string(kMaxNameBytes));
     in_metadata_ = key == "__metadata__";
-    if (!names_.insert(key).second) throw Error(ErrorCode::kBadFile, path_ + ": " + printable_name(key) + ": the header names it twice");
+    if (!names_.insert(key).second)
+      throw Error(ErrorCode::kBadFile, path_ + ": " + printable_name(key) + ": the header names it twice");
     if (in_metadata_) return;
     entries_.emplace_back();
     entry().info.name = std::move(key);
@@ -138,11 +144,15 @@ class HeaderEvents : public JsonEvents {
     unexpected(what);
   }
   [[noreturn]] void unexpected(const std::string& found) const {
-    fail((in_metadata_ ? "expected an object of strings" : "expected {\"dtype\": a string, \"shape\": [integers >= 0], \"data_offsets\": [begin, end]}") +
+    fail((in_metadata_ ? "expected an object of strings"
+                       : "expected {\"dtype\": a string, \"shape\": [integers >= 0], \"data_offsets\": [begin, end]}") +
          std::string(", found ") + found);
   }
   [[noreturn]] void fail(const std::string& what) const {
-    throw Error(ErrorCode::kBadFile, path_ + ": " + (in_metadata_ || entries_.empty() ? "__metadata__" : printable_name(entries_.back().info.name)) + ": " + what);
+    throw Error(ErrorCode::kBadFile,
+                path_ + ": " +
+                    (in_metadata_ || entries_.empty() ? "__metadata__" : printable_name(entries_.back().info.name)) +
+                    ": " + what);
   }
 
   const std::string& path_;
@@ -168,8 +178,10 @@ std::string_view header_text(std::span<const std::byte> file, const std::string&
   uint64_t length;
   std::memcpy(&length, file.data(), 8);
   if (length > kMaxSafetensorsHeader)
-    bad("not a safetensors file: header of " + std::to_string(length) + " bytes, at most " + std::to_string(kMaxSafetensorsHeader) + " are allowed");
-  if (length > file.size() - 8) bad("truncated: the file is " + size_text + " bytes, its header needs " + std::to_string(length + 8));
+    bad("not a safetensors file: header of " + std::to_string(length) + " bytes, at most " +
+        std::to_string(kMaxSafetensorsHeader) + " are allowed");
+  if (length > file.size() - 8)
+    bad("truncated: the file is " + size_text + " bytes, its header needs " + std::to_string(length + 8));
   const std::string_view text(reinterpret_cast<const char*>(file.data()) + 8, length);
   if (text.empty() || text[0] != '{') bad("safetensors header: expected a JSON object");
   return text;
@@ -177,19 +189,25 @@ std::string_view header_text(std::span<const std::byte> file, const std::string&
 
 // dtype, byte size against shape; gives the entry its data.
 void resolve(HeaderEntry& entry, std::span<const std::byte> data, const std::string& path) {
-  static const std::set<std::string> kKnown = {"U16", "I16", "U32", "U64", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "F6_E2M3", "F6_E3M2", "C64", "F8_E4M3FNUZ", "F8_E5M2FNUZ"};
+  static const std::set<std::string> kKnown = {"U16",     "I16",         "U32",        "U64",     "F8_E4M3",
+                                               "F8_E5M2", "F8_E8M0",     "F4",         "F6_E2M3", "F6_E3M2",
+                                               "C64",     "F8_E4M3FNUZ", "F8_E5M2FNUZ"};
   const std::string where = path + ": " + printable_name(entry.info.name);
   const std::optional<DType> dtype = dtype_from_name(entry.dtype);
   if (!dtype && kKnown.contains(entry.dtype))
-    throw Error(ErrorCode::kUnsupported, where + ": dtype " + entry.dtype + " (a quantised checkpoint?): expected the unquantised model in BF16, F32 or F16");
+    throw Error(ErrorCode::kUnsupported,
+                where + ": dtype " + entry.dtype +
+                    " (a quantised checkpoint?): expected the unquantised model in BF16, F32 or F16");
   if (!dtype) throw Error(ErrorCode::kBadFile, where + ": unknown dtype \"" + printable_name(entry.dtype) + "\"");
   entry.info.dtype = *dtype;
   int64_t bytes = dtype_bytes(*dtype);
   for (const int64_t extent : entry.info.shape)
-    if (__builtin_mul_overflow(bytes, extent, &bytes)) throw Error(ErrorCode::kBadFile, where + ": shape " + shape_text(entry.info.shape) + " overflows");
+    if (__builtin_mul_overflow(bytes, extent, &bytes))
+      throw Error(ErrorCode::kBadFile, where + ": shape " + shape_text(entry.info.shape) + " overflows");
   if (static_cast<uint64_t>(bytes) != entry.end - entry.begin)
-    throw Error(ErrorCode::kBadFile, where + ": " + entry.dtype + " " + shape_text(entry.info.shape) + " needs " + std::to_string(bytes) +
-                                         " bytes, data_offsets give " + std::to_string(entry.end - entry.begin));
+    throw Error(ErrorCode::kBadFile, where + ": " + entry.dtype + " " + shape_text(entry.info.shape) + " needs " +
+                                         std::to_string(bytes) + " bytes, data_offsets give " +
+                                         std::to_string(entry.end - entry.begin));
   entry.info.bytes = bytes;
   entry.info.data = data.data() + entry.begin;
   entry.info.file = path;
@@ -210,7 +228,8 @@ SafetensorsContents parse_safetensors(std::span<const std::byte> file, const std
   HeaderEvents events(path, entries, out.metadata);
   parse_json(text, path + ": safetensors header", events);
 
-  // Data in order, each tensor beginning where the one before ends: no holes, no overlaps, and the last ends with the file.
+  // Data in order, each tensor beginning where the one before ends: no holes, no overlaps, and the last ends with the
+  // file.
   std::stable_sort(entries.begin(), entries.end(), [](const HeaderEntry& a, const HeaderEntry& b) {
     return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
   });
@@ -220,14 +239,18 @@ SafetensorsContents parse_safetensors(std::span<const std::byte> file, const std
     const std::string offsets = "data_offsets [" + std::to_string(entry.begin) + ", " + std::to_string(entry.end) + "]";
     const std::string where = path + ": " + printable_name(entry.info.name) + ": ";
     if (entry.end < entry.begin) throw Error(ErrorCode::kBadFile, where + offsets + ": the end is before the begin");
-    if (entry.begin < at) throw Error(ErrorCode::kBadFile, where + offsets + " overlap the tensor before, which ends at " + std::to_string(at));
-    if (entry.begin > at) throw Error(ErrorCode::kBadFile, where + offsets + " leave a hole after byte " + std::to_string(at));
+    if (entry.begin < at)
+      throw Error(ErrorCode::kBadFile,
+                  where + offsets + " overlap the tensor before, which ends at " + std::to_string(at));
+    if (entry.begin > at)
+      throw Error(ErrorCode::kBadFile, where + offsets + " leave a hole after byte " + std::to_string(at));
     at = entry.end;
   }
   if (at != data_bytes) {
     const uint64_t needed = at + 8 + text.size();  // at is below 2^63: both offsets are int64
-    throw Error(ErrorCode::kBadFile, path + (at > data_bytes ? ": truncated: the file is " : ": too long: the file is ") + std::to_string(file.size()) +
-                                         " bytes, its header needs " + std::to_string(needed));
+    throw Error(ErrorCode::kBadFile,
+                path + (at > data_bytes ? ": truncated: the file is " : ": too long: the file is ") +
+                    std::to_string(file.size()) + " bytes, its header needs " + std::to_string(needed));
   }
   out.tensors.reserve(entries.size());
   for (HeaderEntry& entry : entries) {
@@ -248,7 +271,8 @@ class MappedTensors : public TensorSource {
   }
   const std::map<std::string, TensorInfo>& tensors() const override { return tensors_; }
   void will_need(const TensorInfo& tensor) const override {
-    if (const MappedFile* file = file_of(tensor)) file->will_need(offset(*file, tensor), static_cast<size_t>(tensor.bytes));
+    if (const MappedFile* file = file_of(tensor))
+      file->will_need(offset(*file, tensor), static_cast<size_t>(tensor.bytes));
   }
   void drop(const TensorInfo& tensor) const override {
     if (const MappedFile* file = file_of(tensor)) file->drop(offset(*file, tensor), static_cast<size_t>(tensor.bytes));
@@ -272,7 +296,9 @@ class MappedTensors : public TensorSource {
   }
 
  private:
-  static size_t offset(const MappedFile& file, const TensorInfo& tensor) { return static_cast<size_t>(tensor.data - file.bytes().data()); }
+  static size_t offset(const MappedFile& file, const TensorInfo& tensor) {
+    return static_cast<size_t>(tensor.data - file.bytes().data());
+  }
   const MappedFile* file_of(const TensorInfo& tensor) const {
     for (const auto& file : files_)
       if (file->path() == tensor.file) return file.get();
@@ -292,8 +318,10 @@ class IndexEvents : public JsonEvents {
 
   void on_object_begin() override {
     ++depth_;
-    if (depth_ == 2 && key_ == "weight_map") inside_ = found = true;
-    else if (inside_) wrong();
+    if (depth_ == 2 && key_ == "weight_map")
+      inside_ = found = true;
+    else if (inside_)
+      wrong();
   }
   void on_object_end() override {
     if (depth_ == 2) inside_ = false;
@@ -334,10 +362,14 @@ std::map<std::string, std::string> read_index(const std::string& path) {
   const std::string text = read_text_file(path);
   IndexEvents events(path);
   parse_json(text, path, events);
-  if (!events.found || events.weight_map.empty()) throw Error(ErrorCode::kBadFile, path + ": expected a weight_map with at least one tensor");
+  if (!events.found || events.weight_map.empty())
+    throw Error(ErrorCode::kBadFile, path + ": expected a weight_map with at least one tensor");
   for (const auto& [tensor, file] : events.weight_map)
-    if (file.empty() || file.find('/') != std::string::npos || file.find('\0') != std::string::npos || file == "." || file == "..")
-      throw Error(ErrorCode::kBadFile, path + ": " + printable_name(tensor) + ": expected the name of a file in the same folder, found \"" + printable_name(file) + "\"");
+    if (file.empty() || file.find('/') != std::string::npos || file.find('\0') != std::string::npos || file == "." ||
+        file == "..")
+      throw Error(ErrorCode::kBadFile, path + ": " + printable_name(tensor) +
+                                           ": expected the name of a file in the same folder, found \"" +
+                                           printable_name(file) + "\"");
   return std::move(events.weight_map);
 }
 
@@ -377,15 +409,19 @@ std::unique_ptr<TensorSource> open_shards(const std::string& folder, const std::
     }
   }
   if (!missing.empty())
-    problems.insert(problems.begin(), index_path + ": " + std::to_string(missing.size()) + " of " + std::to_string(shards.size()) +
+    problems.insert(problems.begin(), index_path + ": " + std::to_string(missing.size()) + " of " +
+                                          std::to_string(shards.size()) +
                                           " shards are missing: " + joined(missing, 20, ", "));
   if (problems.empty()) {
     std::vector<std::string> lacking;
     for (const auto& [tensor, file] : weight_map)
       if (!source->find(tensor)) lacking.push_back(printable_name(tensor) + " (" + file + ")");
-    if (!lacking.empty()) problems.push_back(index_path + ": " + std::to_string(lacking.size()) + " tensors are not in their shards: " + joined(lacking, 20, ", "));
+    if (!lacking.empty())
+      problems.push_back(index_path + ": " + std::to_string(lacking.size()) +
+                         " tensors are not in their shards: " + joined(lacking, 20, ", "));
   }
-  if (!problems.empty()) throw Error(missing.empty() ? ErrorCode::kBadFile : ErrorCode::kNotFound, joined(problems, 20, "; "));
+  if (!problems.empty())
+    throw Error(missing.empty() ? ErrorCode::kBadFile : ErrorCode::kNotFound, joined(problems, 20, "; "));
   return source;
 }
 
@@ -393,9 +429,11 @@ std::unique_ptr<TensorSource> open_shards(const std::string& folder, const std::
 
 std::vector<std::string> shards_of_index(const std::string& path) { return unique_shards(read_index(path)); }
 
-std::unique_ptr<TensorSource> open_safetensors_file(const std::string& path, std::map<std::string, std::string>* metadata) {
+std::unique_ptr<TensorSource> open_safetensors_file(const std::string& path,
+                                                    std::map<std::string, std::string>* metadata) {
   auto source = std::make_unique<MappedTensors>();
-  source->add_file(path, [&](TensorInfo& tensor) { source->insert(tensor); }, metadata);
+  source->add_file(
+      path, [&](TensorInfo& tensor) { source->insert(tensor); }, metadata);
   return source;
 }
 
@@ -405,7 +443,8 @@ std::unique_ptr<TensorSource> open_safetensors_folder(const std::string& folder)
   std::error_code ignored;
   if (std::filesystem::exists(single, ignored)) return open_safetensors_file(single);
   if (std::filesystem::exists(index, ignored)) return open_shards(folder, index);
-  throw Error(ErrorCode::kNotFound, folder + ": expected model.safetensors or model.safetensors.index.json, found neither");
+  throw Error(ErrorCode::kNotFound,
+              folder + ": expected model.safetensors or model.safetensors.index.json, found neither");
 }
 
 }  // namespace g3n

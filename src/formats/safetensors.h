@@ -1,5 +1,6 @@
-// safetensors: 8 bytes header length, a JSON header, then the data of all tensors without holes. Reading follows the reference
-// implementation's rules and refuses what it refuses; TensorSource (tensor_source.h) is what the rest of the program sees.
+// safetensors: 8 bytes header length, a JSON header, then the data of all tensors without holes. Reading follows the
+// reference implementation's rules and refuses what it refuses; TensorSource (tensor_source.h) is what the rest of the
+// program sees.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -18,11 +19,12 @@ struct SafetensorsContents {
   std::map<std::string, std::string> metadata;  // __metadata__
 };
 
-// Checks and reads a whole file in memory; tensors point into `file`. Error{kBadFile} names path and tensor, kUnsupported for element
-// types that nothing here computes with.
+// Checks and reads a whole file in memory; tensors point into `file`. Error{kBadFile} names path and tensor,
+// kUnsupported for element types that nothing here computes with.
 SafetensorsContents parse_safetensors(std::span<const std::byte> file, const std::string& path);
 
-// The shard files that a model.safetensors.index.json names, sorted, each once. Error{kBadFile} if it is not such an index.
+// The shard files that a model.safetensors.index.json names, sorted, each once. Error{kBadFile} if it is not such an
+// index.
 std::vector<std::string> shards_of_index(const std::string& path);
 
 // "[2, 3]", for messages.

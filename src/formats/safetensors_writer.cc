@@ -29,9 +29,11 @@ std::string json_string(const std::string& text) {
 
 }  // namespace
 
-SafetensorsWriter::SafetensorsWriter(const std::string& path, const Metadata& metadata) : file_(path), metadata_(metadata) {}
+SafetensorsWriter::SafetensorsWriter(const std::string& path, const Metadata& metadata)
+    : file_(path), metadata_(metadata) {}
 
-SafetensorsWriter::SafetensorsWriter(const std::string& path, const std::vector<TensorDeclaration>& tensors, const Metadata& metadata)
+SafetensorsWriter::SafetensorsWriter(const std::string& path, const std::vector<TensorDeclaration>& tensors,
+                                     const Metadata& metadata)
     : file_(path), metadata_(metadata), declared_(true) {
   for (const TensorDeclaration& tensor : tensors) declare(tensor);
   const std::string text = header();
@@ -42,7 +44,8 @@ SafetensorsWriter::SafetensorsWriter(const std::string& path, const std::vector<
 
 void SafetensorsWriter::declare(const TensorDeclaration& tensor) {
   const std::string where = path() + ": " + tensor.name;
-  if (!names_.emplace(tensor.name, entries_.size()).second) throw Error(ErrorCode::kInvalidArgument, where + ": written twice");
+  if (!names_.emplace(tensor.name, entries_.size()).second)
+    throw Error(ErrorCode::kInvalidArgument, where + ": written twice");
   int64_t bytes = dtype_bytes(tensor.dtype), end = 0;
   for (const int64_t extent : tensor.shape)
     if (extent < 0 || __builtin_mul_overflow(bytes, extent, &bytes))
@@ -52,25 +55,29 @@ void SafetensorsWriter::declare(const TensorDeclaration& tensor) {
   data_bytes_ = end;
 }
 
-void SafetensorsWriter::add(const std::string& name, DType dtype, const std::vector<int64_t>& shape, std::span<const std::byte> bytes) {
+void SafetensorsWriter::add(const std::string& name, DType dtype, const std::vector<int64_t>& shape,
+                            std::span<const std::byte> bytes) {
   if (declared_) throw Error(ErrorCode::kInternal, path() + ": " + name + ": added to a file of declared tensors");
   declare({name, dtype, shape});
   const Entry& entry = entries_.back();
   if (static_cast<size_t>(entry.bytes) != bytes.size())
-    throw Error(ErrorCode::kInvalidArgument, path() + ": " + name + ": " + dtype_name(dtype) + " " + shape_text(shape) + " needs " +
-                                                 std::to_string(entry.bytes) + " bytes, got " + std::to_string(bytes.size()));
+    throw Error(ErrorCode::kInvalidArgument, path() + ": " + name + ": " + dtype_name(dtype) + " " + shape_text(shape) +
+                                                 " needs " + std::to_string(entry.bytes) + " bytes, got " +
+                                                 std::to_string(bytes.size()));
   file_.write(entry.begin, bytes);
 }
 
 void SafetensorsWriter::write(size_t index, int64_t offset, std::span<const std::byte> bytes) const {
-  if (!declared_ || index >= entries_.size() || offset < 0 || static_cast<int64_t>(bytes.size()) > entries_[index].bytes - offset)
+  if (!declared_ || index >= entries_.size() || offset < 0 ||
+      static_cast<int64_t>(bytes.size()) > entries_[index].bytes - offset)
     throw Error(ErrorCode::kInternal, path() + ": a write outside tensor " + std::to_string(index));
   file_.write(data_start_ + entries_[index].begin + offset, bytes);
 }
 
 void SafetensorsWriter::set_metadata(const std::string& key, const std::string& value) {
   const auto found = metadata_.find(key);
-  if (!declared_ || found == metadata_.end() || found->second.size() != value.size()) throw Error(ErrorCode::kInternal, path() + ": metadata '" + key + "' cannot be set now");
+  if (!declared_ || found == metadata_.end() || found->second.size() != value.size())
+    throw Error(ErrorCode::kInternal, path() + ": metadata '" + key + "' cannot be set now");
   found->second = value;
   file_.write(0, header());
 }
@@ -83,19 +90,28 @@ std::string SafetensorsWriter::header() const {
   };
   if (!metadata_.empty()) {
     text += "\"__metadata__\":{";
-    for (const auto& [key, value] : metadata_) comma(), text.append(json_string(key)).append(":").append(json_string(value));
+    for (const auto& [key, value] : metadata_)
+      comma(), text.append(json_string(key)).append(":").append(json_string(value));
     text += '}';
   }
   for (const Entry& entry : entries_) {
     comma();
-    text.append(json_string(entry.tensor.name)).append(":{\"dtype\":\"").append(dtype_name(entry.tensor.dtype)).append("\",\"shape\":[");
+    text.append(json_string(entry.tensor.name))
+        .append(":{\"dtype\":\"")
+        .append(dtype_name(entry.tensor.dtype))
+        .append("\",\"shape\":[");
     for (const int64_t extent : entry.tensor.shape) comma(), text.append(std::to_string(extent));
-    text.append("],\"data_offsets\":[").append(std::to_string(entry.begin)).append(",").append(std::to_string(entry.begin + entry.bytes)).append("]}");
+    text.append("],\"data_offsets\":[")
+        .append(std::to_string(entry.begin))
+        .append(",")
+        .append(std::to_string(entry.begin + entry.bytes))
+        .append("]}");
   }
   text += "}";
   text.resize((text.size() + 8 + 63) / 64 * 64 - 8, ' ');
   const uint64_t length = text.size();
-  if (length > kMaxSafetensorsHeader) throw Error(ErrorCode::kInvalidArgument, path() + ": more tensors than one header may name");
+  if (length > kMaxSafetensorsHeader)
+    throw Error(ErrorCode::kInvalidArgument, path() + ": more tensors than one header may name");
   char bytes[8];
   std::memcpy(bytes, &length, 8);
   return std::string(bytes, 8) + text;

@@ -1,5 +1,5 @@
-// SafetensorsWriter: writes one .safetensors file, atomically (atomic_file.h). Two ways: all tensors declared at once and streamed in any
-// order (big files), or added one by one (traces).
+// SafetensorsWriter: writes one .safetensors file, atomically (atomic_file.h). Two ways: all tensors declared at once
+// and streamed in any order (big files), or added one by one (traces).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -23,15 +23,18 @@ using Metadata = std::map<std::string, std::string>;
 
 class SafetensorsWriter {
  public:
-  // Opens the temporary file at once. Error{kNotFound} if the folder is not there, kInvalidArgument if it cannot be written.
+  // Opens the temporary file at once. Error{kNotFound} if the folder is not there, kInvalidArgument if it cannot be
+  // written.
   explicit SafetensorsWriter(const std::string& path, const Metadata& metadata = {});
   // The same with all tensors declared: fill them with write().
-  SafetensorsWriter(const std::string& path, const std::vector<TensorDeclaration>& tensors, const Metadata& metadata = {});
+  SafetensorsWriter(const std::string& path, const std::vector<TensorDeclaration>& tensors,
+                    const Metadata& metadata = {});
 
-  // Appends a tensor; its bytes go to disk now. Not for a writer of declared tensors. Error{kInvalidArgument} on a name given twice or
-  // bytes that do not fit the shape, kBadFile when the disk refuses.
+  // Appends a tensor; its bytes go to disk now. Not for a writer of declared tensors. Error{kInvalidArgument} on a name
+  // given twice or bytes that do not fit the shape, kBadFile when the disk refuses.
   void add(const std::string& name, DType dtype, const std::vector<int64_t>& shape, std::span<const std::byte> bytes);
-  // Bytes of declared tensor `index` from `offset` on; threads may write different parts at the same time. What is never written is zero.
+  // Bytes of declared tensor `index` from `offset` on; threads may write different parts at the same time. What is
+  // never written is zero.
   void write(size_t index, int64_t offset, std::span<const std::byte> bytes) const;
   // Another value of the same length for a key of the metadata that was given before. For a writer of declared tensors.
   void set_metadata(const std::string& key, const std::string& value);

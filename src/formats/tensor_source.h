@@ -18,8 +18,8 @@ struct TensorInfo {
   std::vector<int64_t> shape;
   const std::byte* data = nullptr;  // mapped, little-endian, row-major
   int64_t bytes = 0;
-  std::string file;                 // for messages
-  FileRange range{};                // of `data`, open as long as the TensorSource; whoever points `data` elsewhere sets it anew
+  std::string file;   // for messages
+  FileRange range{};  // of `data`, open as long as the TensorSource; whoever points `data` elsewhere sets it anew
 };
 
 class TensorSource {
@@ -34,10 +34,12 @@ class TensorSource {
   virtual void drop(const TensorInfo&) const {}
 };
 
-// A Hugging Face folder: model.safetensors, or shards named by model.safetensors.index.json. All problems of all shards are reported together.
+// A Hugging Face folder: model.safetensors, or shards named by model.safetensors.index.json. All problems of all shards
+// are reported together.
 std::unique_ptr<TensorSource> open_safetensors_folder(const std::string& folder);
 // One .safetensors file.
 // metadata, if asked for: the strings of __metadata__.
-std::unique_ptr<TensorSource> open_safetensors_file(const std::string& path, std::map<std::string, std::string>* metadata = nullptr);
+std::unique_ptr<TensorSource> open_safetensors_file(const std::string& path,
+                                                    std::map<std::string, std::string>* metadata = nullptr);
 
 }  // namespace g3n

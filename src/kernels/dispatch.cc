@@ -13,11 +13,7 @@ namespace {
 constexpr const KernelTable* kAll[] = {
     &kReferenceKernels,
 #if defined(G3N_KERNELS_X86)
-    &kAvx2Kernels,
-    &kAvx2VnniKernels,
-    &kAvx512Kernels,
-    &kAvx512VnniKernels,
-    &kAvx512Bf16Kernels,
+    &kAvx2Kernels,      &kAvx2VnniKernels, &kAvx512Kernels, &kAvx512VnniKernels, &kAvx512Bf16Kernels,
 #elif defined(G3N_KERNELS_ARM)
     &kNeonKernels,
     &kNeonDotKernels,

@@ -14,7 +14,8 @@ constexpr float kSigmoidMin = -126.0f;               // 200 * exp(-126) is 0
 constexpr float kSigmoidOne = 40.0f;                 // sigmoid is 1 above
 constexpr float kSiluMin = -200.0f;
 // (tanh(sqrt(s)) / sqrt(s) - 1) / s on s <= 0.64^2, error 2.1e-9.
-constexpr float kTanh[6] = {0x1.266360p-9f, -0x1.1007acp-7f, 0x1.647206p-6f, -0x1.ba0548p-5f, 0x1.1110e0p-3f, -0x1.555556p-2f};
+constexpr float kTanh[6] = {0x1.266360p-9f,  -0x1.1007acp-7f, 0x1.647206p-6f,
+                            -0x1.ba0548p-5f, 0x1.1110e0p-3f,  -0x1.555556p-2f};
 constexpr float kTanhSmall = 0.625f, kTanhLimit = 40.0f;
 // 2 sqrt(2 / pi) and 0.044715 times it, each in two floats. Beyond 20 GELU is x or 0.
 constexpr float kGeluC = 0x1.988454p+0f, kGeluCLow = -0x1.857936p-25f;

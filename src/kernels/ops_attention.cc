@@ -7,8 +7,8 @@ namespace g3n {
 namespace {
 
 constexpr int64_t kBlocksPerSegment = kKeySegment / kKeyBlock;
-constexpr int64_t kRunRows = 24;                     // query rows (tokens x heads of one KV head) that share a look at K and V
-constexpr int64_t kStateBytes = 8 << 20;             // of partial states alive at once
+constexpr int64_t kRunRows = 24;          // query rows (tokens x heads of one KV head) that share a look at K and V
+constexpr int64_t kStateBytes = 8 << 20;  // of partial states alive at once
 
 // Where K and V of one KV head and position lie.
 struct Place {
@@ -23,22 +23,28 @@ Place block_place(const KeyValues& kv, int64_t block, int64_t head) {
 }
 
 // Positions that the pages (or the ring) hold.
-int64_t capacity(const KeyValues& kv) { return kv.ring_positions ? INT64_MAX : static_cast<int64_t>(kv.pages.size()) * kv.page_positions; }
+int64_t capacity(const KeyValues& kv) {
+  return kv.ring_positions ? INT64_MAX : static_cast<int64_t>(kv.pages.size()) * kv.page_positions;
+}
 
 void check_cache(const KeyValues& kv) {
-  expect(kv.dtype == DType::kF32 || kv.dtype == DType::kBF16 || kv.dtype == DType::kQ8_0, "attention: K and V are F32, BF16 or Q8_0");
-  expect(kv.kv_heads > 0 && kv.head_dim > 0 && kv.head_dim % 2 == 0, "attention: head_dim must be even and heads at least one");
-  expect(kv.page_positions > 0 && kv.page_positions % kKeyBlock == 0, "attention: pages hold a multiple of 32 positions");
-  expect(kv.ring_positions % kKeyBlock == 0 && (!kv.ring_positions || (kv.pages.size() == 1 && kv.ring_positions <= kv.page_positions)),
+  expect(kv.dtype == DType::kF32 || kv.dtype == DType::kBF16 || kv.dtype == DType::kQ8_0,
+         "attention: K and V are F32, BF16 or Q8_0");
+  expect(kv.kv_heads > 0 && kv.head_dim > 0 && kv.head_dim % 2 == 0,
+         "attention: head_dim must be even and heads at least one");
+  expect(kv.page_positions > 0 && kv.page_positions % kKeyBlock == 0,
+         "attention: pages hold a multiple of 32 positions");
+  expect(kv.ring_positions % kKeyBlock == 0 &&
+             (!kv.ring_positions || (kv.pages.size() == 1 && kv.ring_positions <= kv.page_positions)),
          "attention: a ring is one page and a multiple of 32 positions");
 }
 
 // Neighbouring tokens of one sequence.
 struct Run {
   const AttentionSequence* sequence;
-  int64_t first, tokens;             // within the sequence
-  int64_t segment, segments;         // absolute segments that any of them sees
-  float* states;                     // [kv_heads][tokens * group][segments][state_step]
+  int64_t first, tokens;      // within the sequence
+  int64_t segment, segments;  // absolute segments that any of them sees
+  float* states;              // [kv_heads][tokens * group][segments][state_step]
 };
 
 // q in the form that the kernel takes.
@@ -64,7 +70,12 @@ float* state_of(const Plan& p, const Run& run, int64_t kv_head, int64_t row, int
 AttentionRow make_row(const Plan& p, int64_t row, int64_t head, const KeyRange& visible, float* state) {
   if (p.q.coded.codes) {
     const int64_t i = row * p.heads + head, blocks = p.q.coded.code_step / kBlockCols;
-    return {p.q.coded.codes + i * p.q.coded.code_step, visible.begin, visible.end, state, p.q.coded.scales + i * blocks, p.q.coded.starts + i * blocks};
+    return {p.q.coded.codes + i * p.q.coded.code_step,
+            visible.begin,
+            visible.end,
+            state,
+            p.q.coded.scales + i * blocks,
+            p.q.coded.starts + i * blocks};
   }
   const int64_t first = head * p.head_dim;
   if (p.q.bf16) return {p.q.bf16 + row * p.heads * p.head_dim + first, visible.begin, visible.end, state};
@@ -82,7 +93,8 @@ void attend(const Context& ctx, const Plan& p, const Run& run, int64_t kv_head, 
     high = std::max(high, std::min(end, visible[t].end));
   }
   const void *keys[kBlocksPerSegment], *values[kBlocksPerSegment];
-  const int64_t first_block = low / kKeyBlock, block_count = low < high ? (high + kKeyBlock - 1) / kKeyBlock - first_block : 0;
+  const int64_t first_block = low / kKeyBlock,
+                block_count = low < high ? (high + kKeyBlock - 1) / kKeyBlock - first_block : 0;
   for (int64_t b = 0; b < block_count; ++b) {
     const Place place = block_place(kv, first_block + b, kv_head);
     keys[b] = place.keys, values[b] = place.values;
@@ -92,7 +104,8 @@ void attend(const Context& ctx, const Plan& p, const Run& run, int64_t kv_head, 
   const int64_t row_count = run.tokens * p.group;
   for (int64_t r = 0; r < row_count; ++r) {
     const int64_t token = r / p.group, head = kv_head * p.group + r % p.group;
-    rows[a.row_count++] = make_row(p, run.sequence->first_row + run.first + token, head, visible[token], state_of(p, run, kv_head, r, segment));
+    rows[a.row_count++] = make_row(p, run.sequence->first_row + run.first + token, head, visible[token],
+                                   state_of(p, run, kv_head, r, segment));
     if (a.row_count < kRunRows && r + 1 < row_count) continue;
     p.kernel(a);
     a.row_count = 0;
@@ -125,15 +138,16 @@ void attend_runs(Context& ctx, const Plan& p, const Run* runs, int64_t count) {
       if (token >= run.tokens) continue;
       float* out = p.out.row(run.sequence->first_row + run.first + token);
       for (int64_t h = 0; h < p.heads; ++h)
-        ctx.kernels.attention_merge(state_of(p, run, h / p.group, token * p.group + h % p.group, 0), p.state_step, run.segments, p.head_dim,
-                                    out + h * p.head_dim);
+        ctx.kernels.attention_merge(state_of(p, run, h / p.group, token * p.group + h % p.group, 0), p.state_step,
+                                    run.segments, p.head_dim, out + h * p.head_dim);
     }
   });
 }
 
 // Run `index` of a sequence, without its states.
 Run make_run(const Plan& p, const AttentionSequence& sequence, int64_t first, int64_t tokens_per_run) {
-  Run run{&sequence, first, std::min(tokens_per_run, static_cast<int64_t>(sequence.visible.size()) - first), 0, 0, nullptr};
+  Run run{&sequence, first, std::min(tokens_per_run, static_cast<int64_t>(sequence.visible.size()) - first),
+          0,         0,     nullptr};
   int64_t low = INT64_MAX, high = 0;
   for (int64_t t = 0; t < run.tokens; ++t) {
     const KeyRange& v = sequence.visible[static_cast<size_t>(first + t)];
@@ -147,8 +161,10 @@ Run make_run(const Plan& p, const AttentionSequence& sequence, int64_t first, in
 template <typename T>
 void write_key(T value, std::byte* keys, int64_t key, int64_t d, int64_t head_dim) {
   T* panel = reinterpret_cast<T*>(keys) + key / kPanelRows * kPanelRows * head_dim;
-  if constexpr (sizeof(T) == 2) panel[d / 2 * 32 + key % kPanelRows * 2 + d % 2] = value;
-  else panel[d * kPanelRows + key % kPanelRows] = value;
+  if constexpr (sizeof(T) == 2)
+    panel[d / 2 * 32 + key % kPanelRows * 2 + d % 2] = value;
+  else
+    panel[d * kPanelRows + key % kPanelRows] = value;
 }
 
 // Codes of one position's K or V of one head, 64 dims at a time: put(first dim, codes, scales in f16), block by block.
@@ -159,15 +175,20 @@ void encode_position(const Context& ctx, const float* from, int64_t head_dim, co
   int32_t starts[kPairCols / kBlockCols];
   for (int64_t d = 0; d < head_dim; d += kPairCols) {
     ctx.kernels.quantize_row(from + d, std::min(kPairCols, head_dim - d), codes, scales, starts);
-    for (int64_t i = 0; i < kPairCols && d + i < head_dim; i += kBlockCols) put(d + i, codes + i, f32_to_f16(scales[i / kBlockCols]));
+    for (int64_t i = 0; i < kPairCols && d + i < head_dim; i += kBlockCols)
+      put(d + i, codes + i, f32_to_f16(scales[i / kBlockCols]));
   }
 }
 
-void append_coded(const Context& ctx, const Place& place, int64_t key, int64_t head_dim, const float* k, const float* v) {
+void append_coded(const Context& ctx, const Place& place, int64_t key, int64_t head_dim, const float* k,
+                  const float* v) {
   const int64_t width = round_up(head_dim, kBlockCols);
-  const auto scale_of = [&](std::byte* block, int64_t d) -> uint16_t& { return reinterpret_cast<uint16_t*>(block + kKeyBlock * width)[d + key]; };  // d / 32 * 32 keys
+  const auto scale_of = [&](std::byte* block, int64_t d) -> uint16_t& {
+    return reinterpret_cast<uint16_t*>(block + kKeyBlock * width)[d + key];
+  };  // d / 32 * 32 keys
   encode_position(ctx, k, head_dim, [&](int64_t d, const int8_t* codes, uint16_t scale) {
-    auto* column = reinterpret_cast<uint8_t*>(place.keys) + key / kPanelRows * kPanelRows * width + d * kPanelRows + key % kPanelRows * 4;
+    auto* column = reinterpret_cast<uint8_t*>(place.keys) + key / kPanelRows * kPanelRows * width + d * kPanelRows +
+                   key % kPanelRows * 4;
     for (int64_t i = 0; i < kBlockCols; ++i) column[i / 4 * 64 + i % 4] = static_cast<uint8_t>(codes[i] + 128);
     scale_of(place.keys, d) = scale;
   });
@@ -194,7 +215,8 @@ Queries prepare_queries(Context& ctx, View<const float, 2> q, int64_t heads, int
     int32_t* starts = ctx.arena.take<int32_t>(rows * heads * blocks);
     for_rows(ctx, rows * heads, head_dim, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
-        ctx.kernels.quantize_row(q.row(i / heads) + i % heads * head_dim, head_dim, codes + i * step, scales + i * blocks, starts + i * blocks);
+        ctx.kernels.quantize_row(q.row(i / heads) + i % heads * head_dim, head_dim, codes + i * step,
+                                 scales + i * blocks, starts + i * blocks);
     });
     queries.coded = {codes, step, scales, starts};
   }
@@ -203,7 +225,8 @@ Queries prepare_queries(Context& ctx, View<const float, 2> q, int64_t heads, int
 
 }  // namespace
 
-void kv_append(Context& ctx, const KeyValues& kv, int64_t first_position, View<const float, 2> k, View<const float, 2> v) {
+void kv_append(Context& ctx, const KeyValues& kv, int64_t first_position, View<const float, 2> k,
+               View<const float, 2> v) {
   check_cache(kv);
   const int64_t tokens = k.dim[0], head_dim = kv.head_dim;
   expect_shape(k, {tokens, kv.kv_heads * head_dim}, "kv_append k");
@@ -228,7 +251,8 @@ void kv_append(Context& ctx, const KeyValues& kv, int64_t first_position, View<c
   });
 }
 
-void attention(Context& ctx, View<const float, 2> q, int64_t heads, std::span<const AttentionSequence> sequences, View<float, 2> out) {
+void attention(Context& ctx, View<const float, 2> q, int64_t heads, std::span<const AttentionSequence> sequences,
+               View<float, 2> out) {
   expect_shape(out, q.dim, "attention out");
   if (sequences.empty()) return;
   const DType cache = sequences[0].kv.dtype;
@@ -241,9 +265,13 @@ void attention(Context& ctx, View<const float, 2> q, int64_t heads, std::span<co
   int64_t run_count = 0;
   for (const AttentionSequence& s : sequences) {
     check_cache(s.kv);
-    expect(s.kv.head_dim == p.head_dim && s.kv.kv_heads == p.kv_heads && s.kv.dtype == cache, "attention: sequences differ in their heads or types");
-    expect(s.first_row >= 0 && s.first_row + static_cast<int64_t>(s.visible.size()) <= q.dim[0], "attention: rows outside q");
-    for (const KeyRange& v : s.visible) expect(v.begin >= 0 && v.begin < v.end && v.end <= capacity(s.kv), "attention: an empty or impossible range of keys");
+    expect(s.kv.head_dim == p.head_dim && s.kv.kv_heads == p.kv_heads && s.kv.dtype == cache,
+           "attention: sequences differ in their heads or types");
+    expect(s.first_row >= 0 && s.first_row + static_cast<int64_t>(s.visible.size()) <= q.dim[0],
+           "attention: rows outside q");
+    for (const KeyRange& v : s.visible)
+      expect(v.begin >= 0 && v.begin < v.end && v.end <= capacity(s.kv),
+             "attention: an empty or impossible range of keys");
     run_count += (static_cast<int64_t>(s.visible.size()) + tokens_per_run - 1) / tokens_per_run;
   }
   const ArenaScope scope(ctx.arena);
@@ -255,10 +283,12 @@ void attention(Context& ctx, View<const float, 2> q, int64_t heads, std::span<co
   Run* runs = ctx.arena.take<Run>(run_count);
   int64_t n = 0;
   for (const AttentionSequence& s : sequences)
-    for (int64_t first = 0; first < static_cast<int64_t>(s.visible.size()); first += tokens_per_run) runs[n++] = make_run(p, s, first, tokens_per_run);
+    for (int64_t first = 0; first < static_cast<int64_t>(s.visible.size()); first += tokens_per_run)
+      runs[n++] = make_run(p, s, first, tokens_per_run);
   for (int64_t first = 0, next = 0; first < run_count; first = next) {  // as many runs as their states allow
     int64_t floats = 0;
-    while (next < run_count && (next == first || (floats + run_floats(p, runs[next])) * 4 <= kStateBytes)) floats += run_floats(p, runs[next++]);
+    while (next < run_count && (next == first || (floats + run_floats(p, runs[next])) * 4 <= kStateBytes))
+      floats += run_floats(p, runs[next++]);
     const ArenaScope states(ctx.arena);
     float* memory = ctx.arena.take<float>(floats);
     for (int64_t i = first; i < next; ++i) runs[i].states = memory, memory += run_floats(p, runs[i]);

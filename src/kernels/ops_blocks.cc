@@ -1,5 +1,5 @@
-// Products with weights that stay in the blocks of their file: each thread decodes a panel of 16 rows to f32 and multiplies by that. The bits are those of
-// the same values packed as f32 panels.
+// Products with weights that stay in the blocks of their file: each thread decodes a panel of 16 rows to f32 and
+// multiplies by that. The bits are those of the same values packed as f32 panels.
 #include <atomic>
 #include <cstring>
 
@@ -9,19 +9,21 @@
 namespace g3n {
 namespace {
 
-constexpr int64_t kTileInputs = 256;              // a multiple of every block
-constexpr int64_t kTileStep = kTileInputs + 16;   // rows of a tile in different sets of L1
+constexpr int64_t kTileInputs = 256;             // a multiple of every block
+constexpr int64_t kTileStep = kTileInputs + 16;  // rows of a tile in different sets of L1
 
 typedef float Four __attribute__((vector_size(16)));
 
 // 4 inputs of 4 rows of a tile, to 4 rows of 4 inputs of a panel.
 inline void transpose_four(const float* tile, float* panel) {
   Four a, b, c, d;
-  std::memcpy(&a, tile, 16), std::memcpy(&b, tile + kTileStep, 16), std::memcpy(&c, tile + 2 * kTileStep, 16), std::memcpy(&d, tile + 3 * kTileStep, 16);
+  std::memcpy(&a, tile, 16), std::memcpy(&b, tile + kTileStep, 16), std::memcpy(&c, tile + 2 * kTileStep, 16),
+      std::memcpy(&d, tile + 3 * kTileStep, 16);
   const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
   const Four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-  const Four out[4] = {__builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5), __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7),
-                       __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5), __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7)};
+  const Four out[4] = {
+      __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5), __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7),
+      __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5), __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7)};
   for (int64_t k = 0; k < 4; ++k) std::memcpy(panel + k * kPanelRows, &out[k], 16);
 }
 
@@ -49,7 +51,8 @@ void multiply_blocks(Context& ctx, View<const float, 2> x, const WeightView& w, 
   expect(w.cols % dtype_facts(w.dtype).block_values == 0, "matmul: the rows of the weight are not whole blocks");
   const quant::RowDecoder decode = quant::row_decoder(w.dtype);
   const ArenaScope scope(ctx.arena);
-  const int64_t panels = (w.rows + kPanelRows - 1) / kPanelRows, panel_floats = round_up(w.cols, kBlockCols) * kPanelRows;
+  const int64_t panels = (w.rows + kPanelRows - 1) / kPanelRows,
+                panel_floats = round_up(w.cols, kBlockCols) * kPanelRows;
   const int64_t workers = w.rows * w.cols < kSerialValues ? 1 : std::min<int64_t>(ctx.pool.threads(), panels);
   float* memory = ctx.arena.take<float>(workers * panel_floats);
   std::atomic<int64_t> next{0};

@@ -8,7 +8,8 @@
 
 namespace g3n {
 
-// Below this many values (or multiply-adds, counted an eighth) a loop stays on the calling thread: waking one costs more.
+// Below this many values (or multiply-adds, counted an eighth) a loop stays on the calling thread: waking one costs
+// more.
 inline constexpr int64_t kSerialValues = 16384;
 
 inline constexpr int64_t kPiece = 4096;  // values of one row that an element-wise loop takes at once

@@ -10,15 +10,15 @@ namespace {
 
 // One x in the forms that the weights of a call ask for.
 struct Inputs {
-  View<const float, 2> f32;    // as it is, or rounded to bf16 values
+  View<const float, 2> f32;      // as it is, or rounded to bf16 values
   const bf16_t* bf16 = nullptr;  // [rows, bf16_step], zero beyond cols; only for tables with bf16_dot
   int64_t bf16_step = 0;
-  QuantizedRows coded{};       // for q8 and q4 weights
+  QuantizedRows coded{};  // for q8 and q4 weights
 };
 
 constexpr int64_t kMaxProducts = 8;
-constexpr int64_t kMostRows = 480;    // of one task
-constexpr int64_t kRunPanels = 16;    // panels whose chunk of inputs stays in L2 while a task goes over its rows
+constexpr int64_t kMostRows = 480;  // of one task
+constexpr int64_t kRunPanels = 16;  // panels whose chunk of inputs stays in L2 while a task goes over its rows
 
 struct Split {
   int64_t row_block, row_blocks, run, runs;  // run: panels of one task
@@ -30,7 +30,8 @@ Split split_product(const Context& ctx, int64_t rows, int64_t cols, int64_t outp
   Split s;
   s.run = rows <= 3 ? panels : std::min(panels, kRunPanels);
   s.runs = (panels + s.run - 1) / s.run;
-  s.row_blocks = std::clamp<int64_t>((tasks_wanted + s.runs - 1) / s.runs, (rows + kMostRows - 1) / kMostRows, (rows + 23) / 24);
+  s.row_blocks =
+      std::clamp<int64_t>((tasks_wanted + s.runs - 1) / s.runs, (rows + kMostRows - 1) / kMostRows, (rows + 23) / 24);
   s.row_block = round_up((rows + s.row_blocks - 1) / s.row_blocks, 12);
   s.row_blocks = (rows + s.row_block - 1) / s.row_block;
   if (s.runs * s.row_blocks < tasks_wanted) {  // thinner runs, for decode in fours: four panels are read at once
@@ -42,7 +43,8 @@ Split split_product(const Context& ctx, int64_t rows, int64_t cols, int64_t outp
 }
 
 // Rows of a quantised task against a run of panels.
-void run_quantized_task(const Context& ctx, const QuantizedRows& x, const WeightView& w, int64_t row, int64_t rows, int64_t panel, int64_t panels, View<float, 2> out) {
+void run_quantized_task(const Context& ctx, const QuantizedRows& x, const WeightView& w, int64_t row, int64_t rows,
+                        int64_t panel, int64_t panels, View<float, 2> out) {
   const int64_t blocks = x.code_step / kBlockCols;
   const QuantMatmul m{.x = {x.codes + row * x.code_step, x.code_step, x.scales + row * blocks, x.starts + row * blocks},
                       .rows = rows,
@@ -82,7 +84,10 @@ Inputs prepare_inputs(Context& ctx, View<const float, 2> x, std::span<const Prod
   Inputs inputs{.f32 = x};
   bool f32_weights = false, bf16_weights = false, quantized_weights = false;
   for (const Product& p : products)
-    (p.weight.layout == Layout::kBlocks ? f32_weights : is_quantized(p.weight.dtype) ? quantized_weights : p.weight.dtype == DType::kBF16 ? bf16_weights : f32_weights) = true;
+    (p.weight.layout == Layout::kBlocks ? f32_weights
+     : is_quantized(p.weight.dtype)     ? quantized_weights
+     : p.weight.dtype == DType::kBF16   ? bf16_weights
+                                        : f32_weights) = true;
   if (quantized_weights) inputs.coded = quantize_rows(ctx, x);
   if (compute == ComputeType::kF32) return inputs;
   const int64_t rows = x.dim[0], cols = x.dim[1];
@@ -140,8 +145,10 @@ void expect(bool condition, const char* message) {
 void expect_weight(const WeightView& weight, Layout layout, const char* op) {
   if (!weight) throw Error(ErrorCode::kInternal, std::string(op) + ": the weight is null");
   if (weight.layout != layout) throw Error(ErrorCode::kInternal, std::string(op) + ": the weight has the wrong layout");
-  if (layout != Layout::kBlocks && weight.dtype != DType::kF32 && weight.dtype != DType::kBF16 && !is_quantized(weight.dtype))
-    throw Error(ErrorCode::kInternal, std::string(op) + ": weights are F32, BF16, Q8_0 or Q4_0, this one is " + dtype_name(weight.dtype));
+  if (layout != Layout::kBlocks && weight.dtype != DType::kF32 && weight.dtype != DType::kBF16 &&
+      !is_quantized(weight.dtype))
+    throw Error(ErrorCode::kInternal,
+                std::string(op) + ": weights are F32, BF16, Q8_0 or Q4_0, this one is " + dtype_name(weight.dtype));
 }
 
 void for_rows(Context& ctx, int64_t rows, int64_t cost, RangeFunction f) {
@@ -162,12 +169,14 @@ View<const float, 2> rounded_input(Context& ctx, View<const float, 2> x) {
 
 QuantizedRows quantize_rows(Context& ctx, View<const float, 2> x) {
   const int64_t rows = x.dim[0], cols = x.dim[1];
-  const int64_t step = round_up(cols, kPairCols) + kPairCols, blocks = step / kBlockCols;  // a line more: rows of 2^n bytes would share sets of L1
+  const int64_t step = round_up(cols, kPairCols) + kPairCols,
+                blocks = step / kBlockCols;  // a line more: rows of 2^n bytes would share sets of L1
   int8_t* codes = ctx.arena.take<int8_t>(rows * step);
   float* scales = ctx.arena.take<float>(rows * blocks);
   int32_t* starts = ctx.arena.take<int32_t>(rows * blocks);
   for_rows(ctx, rows, cols, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) ctx.kernels.quantize_row(x.row(r), cols, codes + r * step, scales + r * blocks, starts + r * blocks);
+    for (int64_t r = begin; r < end; ++r)
+      ctx.kernels.quantize_row(x.row(r), cols, codes + r * step, scales + r * blocks, starts + r * blocks);
   });
   return {codes, step, scales, starts};
 }

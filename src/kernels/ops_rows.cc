@@ -7,22 +7,26 @@ namespace g3n {
 
 // ---- rows ----
 
-void rms_norm(Context& ctx, View<const float, 2> x, View<const float, 1> weight, float eps, View<float, 2> out, int64_t group) {
+void rms_norm(Context& ctx, View<const float, 2> x, View<const float, 1> weight, float eps, View<float, 2> out,
+              int64_t group) {
   const int64_t cols = x.dim[1];
   if (group == 0) group = weight ? weight.dim[0] : cols;
   expect_shape(out, x.dim, "rms_norm out");
   if (weight) expect_shape(weight, {group}, "rms_norm weight");
   expect(group > 0 && cols % group == 0, "rms_norm: rows are not whole groups");
   for_rows(ctx, x.dim[0], cols, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) ctx.kernels.rms_norm(x.row(r), weight.data, out.row(r), cols / group, group, eps);
+    for (int64_t r = begin; r < end; ++r)
+      ctx.kernels.rms_norm(x.row(r), weight.data, out.row(r), cols / group, group, eps);
   });
 }
 
-void match_magnitude(Context& ctx, View<const float, 2> x, View<const float, 2> target, float floor, View<float, 2> out) {
+void match_magnitude(Context& ctx, View<const float, 2> x, View<const float, 2> target, float floor,
+                     View<float, 2> out) {
   expect_shape(target, x.dim, "match_magnitude target");
   expect_shape(out, x.dim, "match_magnitude out");
   for_rows(ctx, x.dim[0], x.dim[1], [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) ctx.kernels.match_magnitude(x.row(r), target.row(r), out.row(r), x.dim[1], floor);
+    for (int64_t r = begin; r < end; ++r)
+      ctx.kernels.match_magnitude(x.row(r), target.row(r), out.row(r), x.dim[1], floor);
   });
 }
 
@@ -39,7 +43,8 @@ void rope(Context& ctx, View<float, 2> x, View<const float, 2> cos, View<const f
   expect(half > 0 && x.dim[1] % (2 * half) == 0, "rope: rows are not whole heads");
   for_rows(ctx, x.dim[0], x.dim[1], [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r)
-      for (int64_t head = 0; head < x.dim[1]; head += 2 * half) ctx.kernels.rope(x.row(r) + head, cos.row(r), sin.row(r), half);
+      for (int64_t head = 0; head < x.dim[1]; head += 2 * half)
+        ctx.kernels.rope(x.row(r) + head, cos.row(r), sin.row(r), half);
   });
 }
 
@@ -48,10 +53,12 @@ void rope(Context& ctx, View<float, 2> x, View<const float, 2> cos, View<const f
 void add(Context& ctx, View<const float, 2> a, View<const float, 2> b, View<float, 2> out) {
   expect_shape(b, a.dim, "add b");
   expect_shape(out, a.dim, "add out");
-  for_pieces(ctx, a.dim[0], a.dim[1], [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.add(a.row(r) + c, b.row(r) + c, out.row(r) + c, n); });
+  for_pieces(ctx, a.dim[0], a.dim[1],
+             [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.add(a.row(r) + c, b.row(r) + c, out.row(r) + c, n); });
 }
 
-void add3_scaled(Context& ctx, View<const float, 2> a, View<const float, 2> b, View<const float, 2> c, float divisor, View<float, 2> out) {
+void add3_scaled(Context& ctx, View<const float, 2> a, View<const float, 2> b, View<const float, 2> c, float divisor,
+                 View<float, 2> out) {
   expect_shape(b, a.dim, "add3_scaled b");
   expect_shape(c, a.dim, "add3_scaled c");
   expect_shape(out, a.dim, "add3_scaled out");
@@ -71,16 +78,19 @@ void add_scaled(Context& ctx, View<const float, 2> a, View<const float, 2> b, fl
 void mul(Context& ctx, View<const float, 2> a, View<const float, 2> b, View<float, 2> out) {
   expect_shape(b, a.dim, "mul b");
   expect_shape(out, a.dim, "mul out");
-  for_pieces(ctx, a.dim[0], a.dim[1], [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.mul(a.row(r) + c, b.row(r) + c, out.row(r) + c, n); });
+  for_pieces(ctx, a.dim[0], a.dim[1],
+             [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.mul(a.row(r) + c, b.row(r) + c, out.row(r) + c, n); });
 }
 
 void mul_row(Context& ctx, View<const float, 2> a, View<const float, 1> row, View<float, 2> out) {
   expect_shape(row, {a.dim[1]}, "mul_row row");
   expect_shape(out, a.dim, "mul_row out");
-  for_pieces(ctx, a.dim[0], a.dim[1], [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.mul(a.row(r) + c, row.data + c, out.row(r) + c, n); });
+  for_pieces(ctx, a.dim[0], a.dim[1],
+             [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.mul(a.row(r) + c, row.data + c, out.row(r) + c, n); });
 }
 
-void mul_row_add(Context& ctx, View<const float, 2> a, View<const float, 1> row, View<const float, 2> c, View<float, 2> out) {
+void mul_row_add(Context& ctx, View<const float, 2> a, View<const float, 1> row, View<const float, 2> c,
+                 View<float, 2> out) {
   expect_shape(row, {a.dim[1]}, "mul_row_add row");
   if (c) expect_shape(c, a.dim, "mul_row_add c");
   expect_shape(out, a.dim, "mul_row_add out");
@@ -92,49 +102,61 @@ void mul_row_add(Context& ctx, View<const float, 2> a, View<const float, 1> row,
 void add_row(Context& ctx, View<const float, 2> a, View<const float, 1> row, View<float, 2> out) {
   expect_shape(row, {a.dim[1]}, "add_row row");
   expect_shape(out, a.dim, "add_row out");
-  for_pieces(ctx, a.dim[0], a.dim[1], [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.add(a.row(r) + c, row.data + c, out.row(r) + c, n); });
+  for_pieces(ctx, a.dim[0], a.dim[1],
+             [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.add(a.row(r) + c, row.data + c, out.row(r) + c, n); });
 }
 
 void scale(Context& ctx, View<const float, 2> a, float factor, View<float, 2> out) {
   expect_shape(out, a.dim, "scale out");
-  for_pieces(ctx, a.dim[0], a.dim[1], [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.scale(a.row(r) + c, factor, out.row(r) + c, n); });
+  for_pieces(ctx, a.dim[0], a.dim[1],
+             [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.scale(a.row(r) + c, factor, out.row(r) + c, n); });
 }
 
 void gelu(Context& ctx, View<const float, 2> a, View<float, 2> out) {
   expect_shape(out, a.dim, "gelu out");
-  for_pieces(ctx, a.dim[0], a.dim[1], [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.gelu(a.row(r) + c, out.row(r) + c, n); });
+  for_pieces(ctx, a.dim[0], a.dim[1],
+             [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.gelu(a.row(r) + c, out.row(r) + c, n); });
 }
 
 void gelu_mul(Context& ctx, View<const float, 2> a, View<const float, 2> b, View<float, 2> out) {
   expect_shape(b, a.dim, "gelu_mul b");
   expect_shape(out, a.dim, "gelu_mul out");
-  for_pieces(ctx, a.dim[0], a.dim[1], [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.gelu_mul(a.row(r) + c, b.row(r) + c, out.row(r) + c, n); });
+  for_pieces(ctx, a.dim[0], a.dim[1], [&](int64_t r, int64_t c, int64_t n) {
+    ctx.kernels.gelu_mul(a.row(r) + c, b.row(r) + c, out.row(r) + c, n);
+  });
 }
 
 void silu(Context& ctx, View<const float, 2> a, View<float, 2> out) {
   expect_shape(out, a.dim, "silu out");
-  for_pieces(ctx, a.dim[0], a.dim[1], [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.silu(a.row(r) + c, out.row(r) + c, n); });
+  for_pieces(ctx, a.dim[0], a.dim[1],
+             [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.silu(a.row(r) + c, out.row(r) + c, n); });
 }
 
 void sigmoid_mul(Context& ctx, View<const float, 2> a, View<const float, 2> b, View<float, 2> out) {
   expect_shape(b, a.dim, "sigmoid_mul b");
   expect_shape(out, a.dim, "sigmoid_mul out");
-  for_pieces(ctx, a.dim[0], a.dim[1], [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.sigmoid_mul(a.row(r) + c, b.row(r) + c, out.row(r) + c, n); });
+  for_pieces(ctx, a.dim[0], a.dim[1], [&](int64_t r, int64_t c, int64_t n) {
+    ctx.kernels.sigmoid_mul(a.row(r) + c, b.row(r) + c, out.row(r) + c, n);
+  });
 }
 
 void tanh_scaled(Context& ctx, View<const float, 2> a, float in, float factor, View<float, 2> out) {
   expect_shape(out, a.dim, "tanh_scaled out");
-  for_pieces(ctx, a.dim[0], a.dim[1], [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.tanh_scaled(a.row(r) + c, in, factor, out.row(r) + c, n); });
+  for_pieces(ctx, a.dim[0], a.dim[1], [&](int64_t r, int64_t c, int64_t n) {
+    ctx.kernels.tanh_scaled(a.row(r) + c, in, factor, out.row(r) + c, n);
+  });
 }
 
 void clamp(Context& ctx, View<const float, 2> a, float limit, View<float, 2> out) {
   expect_shape(out, a.dim, "clamp out");
-  for_pieces(ctx, a.dim[0], a.dim[1], [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.clamp(a.row(r) + c, limit, out.row(r) + c, n); });
+  for_pieces(ctx, a.dim[0], a.dim[1],
+             [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.clamp(a.row(r) + c, limit, out.row(r) + c, n); });
 }
 
 void relu(Context& ctx, View<const float, 2> a, View<float, 2> out) {
   expect_shape(out, a.dim, "relu out");
-  for_pieces(ctx, a.dim[0], a.dim[1], [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.relu(a.row(r) + c, out.row(r) + c, n); });
+  for_pieces(ctx, a.dim[0], a.dim[1],
+             [&](int64_t r, int64_t c, int64_t n) { ctx.kernels.relu(a.row(r) + c, out.row(r) + c, n); });
 }
 
 void copy(Context& ctx, View<const float, 2> a, View<float, 2> out) {
@@ -161,8 +183,8 @@ void altup_predict(Context& ctx, View<const float, 3> h, View<const float, 2> co
   });
 }
 
-void altup_correct(Context& ctx, View<const float, 3> p, View<const float, 2> coefs, View<const float, 2> activated, int64_t active,
-                   View<float, 3> out) {
+void altup_correct(Context& ctx, View<const float, 3> p, View<const float, 2> coefs, View<const float, 2> activated,
+                   int64_t active, View<float, 3> out) {
   const int64_t streams = p.dim[0], tokens = p.dim[1], hidden = p.dim[2];
   expect_shape(coefs, {tokens, streams}, "altup_correct coefs");
   expect_shape(activated, {tokens, hidden}, "altup_correct activated");

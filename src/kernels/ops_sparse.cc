@@ -1,5 +1,6 @@
-// The sparse feed-forward of ops.h: which neurons of a row are live decides what is read of `up` (by row) and `down` (by neuron).
-// First all neurons, in groups of 32: their values, row by row. Then `down`, columns split over the threads: a group's weights serve all rows while in L1.
+// The sparse feed-forward of ops.h: which neurons of a row are live decides what is read of `up` (by row) and `down`
+// (by neuron). First all neurons, in groups of 32: their values, row by row. Then `down`, columns split over the
+// threads: a group's weights serve all rows while in L1.
 #include <atomic>
 #include <bit>
 
@@ -8,23 +9,26 @@
 namespace g3n {
 namespace {
 
-constexpr int64_t kGroup = kBlockCols;                // neurons whose values share a scale, or a sum of floats
-constexpr int64_t kMostLive = int64_t{1} << 22;       // rows * neurons gone through at once: the lists stay below 16 MiB (q8 and q4) whatever is live
-constexpr int64_t kSums = 64 * 1024;                  // sums of one block of columns: 256 KiB
-constexpr int64_t kFewRows = 32;                      // below it several groups are gone through at once
+constexpr int64_t kGroup = kBlockCols;  // neurons whose values share a scale, or a sum of floats
+constexpr int64_t kMostLive =
+    int64_t{1} << 22;  // rows * neurons gone through at once: the lists stay below 16 MiB (q8 and q4) whatever is live
+constexpr int64_t kSums = 64 * 1024;  // sums of one block of columns: 256 KiB
+constexpr int64_t kFewRows = 32;      // below it several groups are gone through at once
 
-// One group's live neurons: of `count` rows, those at entries[first_entry ..]; their neurons and values, or pairs of codes, from first_item on.
+// One group's live neurons: of `count` rows, those at entries[first_entry ..]; their neurons and values, or pairs of
+// codes, from first_item on.
 struct Group {
   int64_t first_entry, count, first_item;
-  int64_t of_one, of_two;  // rows with one pair, which come first, and with two pairs, which follow: their number is hard to predict one by one
+  int64_t of_one, of_two;  // rows with one pair, which come first, and with two pairs, which follow: their number is
+                           // hard to predict one by one
   uint32_t neurons;        // those live in any row
 };
 // Values in the form that `down` takes.
 struct LiveValues {
   Group* groups;
-  LiveRow* entries;          // `pairs`: of neurons, if `down` is quantised, else neurons
-  NeuronPair* pairs;         // quantised
-  int32_t* neurons;          // else
+  LiveRow* entries;   // `pairs`: of neurons, if `down` is quantised, else neurons
+  NeuronPair* pairs;  // quantised
+  int32_t* neurons;   // else
   float* values;
   std::atomic<int64_t> entries_taken{0}, items_taken{0};
 };
@@ -33,29 +37,29 @@ struct LiveValues {
 struct Workspace {
   int32_t *neurons, *rows;
   float *gates, *values;
-  float* blocks;      // [groups, row_step, 32]: values by row, zero where not live
-  int8_t* codes;      // the same, quantised
-  float* scales;      // [groups, row_step]
+  float* blocks;  // [groups, row_step, 32]: values by row, zero where not live
+  int8_t* codes;  // the same, quantised
+  float* scales;  // [groups, row_step]
   int32_t* starts;
 };
 
 struct SparseProduct {
   Context& ctx;
-  View<const float, 2> x;      // rounded if compute is bf16 and `up` of floats
-  QuantizedRows coded;         // if `up` is quantised
+  View<const float, 2> x;  // rounded if compute is bf16 and `up` of floats
+  QuantizedRows coded;     // if `up` is quantised
   View<const float, 2> gate;
   const WeightView &up, &down;
   View<float, 2> out;
-  const uint32_t* masks;       // [groups, rows]
+  const uint32_t* masks;  // [groups, rows]
 
   int64_t rows() const { return gate.dim[0]; }
   int64_t groups() const { return (up.rows + kGroup - 1) / kGroup; }
-  int64_t row_step() const { return round_up(rows(), 2); }                                        // blocks of quantize_row come in pairs
+  int64_t row_step() const { return round_up(rows(), 2); }  // blocks of quantize_row come in pairs
   int64_t groups_at_once() const { return rows() >= kFewRows ? 1 : std::min(groups(), kFewRows / rows()); }
   const uint32_t* masks_of(int64_t group) const { return masks + group * rows(); }
 
-  // Entries by neuron, so that a row of `up` is read once for all rows of x, and their gates. first_of: where each neuron's entries begin. Takes room in
-  // the lists for what it found; returns the number of entries.
+  // Entries by neuron, so that a row of `up` is read once for all rows of x, and their gates. first_of: where each
+  // neuron's entries begin. Takes room in the lists for what it found; returns the number of entries.
   int64_t list_entries(int64_t first, int64_t last, const Workspace& w, int64_t* first_of, LiveValues& live) const {
     const int64_t neurons = (last - first) * kGroup, pairing = is_quantized(down.dtype) ? 1 : 0;
     std::fill(first_of, first_of + neurons, 0);
@@ -65,11 +69,13 @@ struct SparseProduct {
       for (int64_t r = 0; r < rows(); ++r) {
         int64_t count = 0;
         any |= masks_of(g)[r];
-        for (uint32_t m = masks_of(g)[r]; m; m &= m - 1, ++count) ++first_of[(g - first) * kGroup + std::countr_zero(m)];
+        for (uint32_t m = masks_of(g)[r]; m; m &= m - 1, ++count)
+          ++first_of[(g - first) * kGroup + std::countr_zero(m)];
         const int64_t some = (count + pairing) >> pairing;
         entries += count > 0, items += some, of_one += some == 1, of_two += some == 2;
       }
-      live.groups[g] = {live.entries_taken.fetch_add(entries), entries, live.items_taken.fetch_add(items), of_one, of_two, any};
+      live.groups[g] = {
+          live.entries_taken.fetch_add(entries), entries, live.items_taken.fetch_add(items), of_one, of_two, any};
     }
     int64_t count = 0;
     for (int64_t n = 0; n < neurons; ++n) count += std::exchange(first_of[n], count);
@@ -79,7 +85,8 @@ struct SparseProduct {
       for (int64_t r = 0; r < rows(); ++r)
         for (uint32_t m = masks_of(g)[r]; m; m &= m - 1) {
           const int64_t neuron = g * kGroup + std::countr_zero(m), entry = at[neuron - first * kGroup]++;
-          w.neurons[entry] = static_cast<int32_t>(neuron), w.rows[entry] = static_cast<int32_t>(r), w.gates[entry] = gate.row(r)[neuron];
+          w.neurons[entry] = static_cast<int32_t>(neuron), w.rows[entry] = static_cast<int32_t>(r),
+          w.gates[entry] = gate.row(r)[neuron];
         }
     return count;
   }
@@ -87,7 +94,8 @@ struct SparseProduct {
   // values = gelu(gates) * (up * x).
   void go_up(const Workspace& w, int64_t count) const {
     if (is_quantized(up.dtype)) {
-      const QuantNeuronDot d{coded, round_up(up.cols, kPairCols), up.data, up.step_bytes, w.neurons, w.rows, count, w.values};
+      const QuantNeuronDot d{coded,   round_up(up.cols, kPairCols), up.data, up.step_bytes, w.neurons, w.rows, count,
+                             w.values};
       up.dtype == DType::kQ4_0 ? ctx.kernels.neuron_dot_q4(d) : ctx.kernels.neuron_dot_q8(d);
     } else {
       const NeuronDot d{x.data, x.step[0], up.cols, up.data, up.step_bytes, w.neurons, w.rows, count, w.values};
@@ -110,11 +118,14 @@ struct SparseProduct {
       }
       if (item > before) *entry++ = {static_cast<int32_t>(r), static_cast<int32_t>(item - before), 0.0f, 0};
     }
-    if (ctx.compute == ComputeType::kBF16) ctx.kernels.round_bf16(live.values + g.first_item, live.values + g.first_item, item - g.first_item);
+    if (ctx.compute == ComputeType::kBF16)
+      ctx.kernels.round_bf16(live.values + g.first_item, live.values + g.first_item, item - g.first_item);
   }
 
-  // Of a row's values as a block of int8 the live ones, in pairs; rows by their number of pairs. codes, scales, starts: of this group.
-  void keep_codes(int64_t group, const int8_t* codes, const float* scales, const int32_t* starts, LiveValues& live) const {
+  // Of a row's values as a block of int8 the live ones, in pairs; rows by their number of pairs. codes, scales, starts:
+  // of this group.
+  void keep_codes(int64_t group, const int8_t* codes, const float* scales, const int32_t* starts,
+                  LiveValues& live) const {
     const Group& g = live.groups[group];
     LiveRow* const entries = live.entries + g.first_entry;
     NeuronPair* const pairs = live.pairs + g.first_item;
@@ -146,7 +157,9 @@ struct SparseProduct {
       for (int64_t g = first; g < last; ++g) keep_floats(g, first_of + (g - first) * kGroup, w, live);
       return;
     }
-    const auto place = [&](int64_t i) { return ((w.neurons[i] / kGroup - first) * row_step() + w.rows[i]) * kGroup + w.neurons[i] % kGroup; };
+    const auto place = [&](int64_t i) {
+      return ((w.neurons[i] / kGroup - first) * row_step() + w.rows[i]) * kGroup + w.neurons[i] % kGroup;
+    };
     for (int64_t i = 0; i < count; ++i) w.blocks[place(i)] = w.values[i];
     ctx.kernels.quantize_row(w.blocks, (last - first) * row_step() * kGroup, w.codes, w.scales, w.starts);
     for (int64_t i = 0; i < count; ++i) w.blocks[place(i)] = 0.0f;
@@ -159,7 +172,14 @@ struct SparseProduct {
   Workspace make_workspace() const {
     const int64_t most = groups_at_once() * kGroup * rows(), blocks = groups_at_once() * row_step();
     Arena& arena = ctx.arena;
-    Workspace w{arena.take<int32_t>(most), arena.take<int32_t>(most), arena.take<float>(most), arena.take<float>(most), nullptr, nullptr, nullptr, nullptr};
+    Workspace w{arena.take<int32_t>(most),
+                arena.take<int32_t>(most),
+                arena.take<float>(most),
+                arena.take<float>(most),
+                nullptr,
+                nullptr,
+                nullptr,
+                nullptr};
     if (!is_quantized(down.dtype)) return w;
     w.blocks = arena.take<float>(blocks * kGroup), w.codes = arena.take<int8_t>(blocks * kGroup);
     w.scales = arena.take<float>(blocks), w.starts = arena.take<int32_t>(blocks);
@@ -175,11 +195,13 @@ struct SparseProduct {
     std::atomic<int64_t> next{0};
     ctx.pool.parallel_for(workers, 1, [&](int64_t begin, int64_t end) {
       for (int64_t worker = begin; worker < end; ++worker)
-        for (int64_t g; (g = next.fetch_add(step)) < groups();) find_values(g, std::min(g + step, groups()), workspaces[worker], live);
+        for (int64_t g; (g = next.fetch_add(step)) < groups();)
+          find_values(g, std::min(g + step, groups()), workspaces[worker], live);
     });
   }
 
-  // out columns col .. col + width, all rows, through sums [rows, width]: rows of `out` 2^n bytes apart would share sets of L2.
+  // out columns col .. col + width, all rows, through sums [rows, width]: rows of `out` 2^n bytes apart would share
+  // sets of L2.
   void go_down(const LiveValues& live, int64_t col, int64_t width, float* sums) const {
     std::fill(sums, sums + rows() * width, 0.0f);
     for (int64_t g = 0; g < groups(); ++g) {
@@ -202,7 +224,9 @@ struct SparseProduct {
       }
       int64_t item = group.first_item;
       for (int64_t i = 0; i < group.count; item += entries[i++].pairs) {
-        const NeuronSum s{live.neurons + item, live.values + item, entries[i].pairs, down.data, down.step_bytes, col, width, sums + entries[i].row * width};
+        const NeuronSum s{
+            live.neurons + item,          live.values + item, entries[i].pairs, down.data, down.step_bytes, col, width,
+            sums + entries[i].row * width};
         down.dtype == DType::kBF16 ? ctx.kernels.neuron_sum_bf16(s) : ctx.kernels.neuron_sum_f32(s);
       }
     }
@@ -211,13 +235,15 @@ struct SparseProduct {
 
   // Columns in blocks: as many as keep the sums in L2, fewer if threads would have none.
   void go_down(const LiveValues& live) const {
-    const int64_t hidden = down.rows, workers = ctx.pool.threads(), fair = workers == 1 ? hidden : round_up(hidden / (workers * 2), 64);
+    const int64_t hidden = down.rows, workers = ctx.pool.threads(),
+                  fair = workers == 1 ? hidden : round_up(hidden / (workers * 2), 64);
     const int64_t width = std::clamp<int64_t>(std::min(fair, kSums / rows() / 64 * 64), 64, 512);
     float* sums = ctx.arena.take<float>(workers * rows() * width);
     std::atomic<int64_t> next{0};
     ctx.pool.parallel_for(workers, 1, [&](int64_t begin, int64_t end) {
       for (int64_t worker = begin; worker < end; ++worker)
-        for (int64_t c; (c = next.fetch_add(width)) < hidden;) go_down(live, c, std::min(width, hidden - c), sums + worker * rows() * width);
+        for (int64_t c; (c = next.fetch_add(width)) < hidden;)
+          go_down(live, c, std::min(width, hidden - c), sums + worker * rows() * width);
     });
   }
 
@@ -249,21 +275,25 @@ int64_t find_live(Context& ctx, View<const float, 2> gate, uint32_t* masks) {
 }
 
 // Rows that fit the lists.
-void some_rows(Context& ctx, View<const float, 2> x, View<const float, 2> gate, const WeightView& up, const WeightView& down, View<float, 2> out) {
+void some_rows(Context& ctx, View<const float, 2> x, View<const float, 2> gate, const WeightView& up,
+               const WeightView& down, View<float, 2> out) {
   const ArenaScope scope(ctx.arena);
   const int64_t groups = (up.rows + kGroup - 1) / kGroup;
   uint32_t* masks = ctx.arena.take<uint32_t>(groups * x.dim[0]);
   const int64_t live = find_live(ctx, gate, masks);
-  SparseProduct product{.ctx = ctx, .x = x, .coded = {}, .gate = gate, .up = up, .down = down, .out = out, .masks = masks};
-  if (is_quantized(up.dtype)) product.coded = quantize_rows(ctx, x);
-  else product.x = rounded_input(ctx, x);
+  SparseProduct product{
+      .ctx = ctx, .x = x, .coded = {}, .gate = gate, .up = up, .down = down, .out = out, .masks = masks};
+  if (is_quantized(up.dtype))
+    product.coded = quantize_rows(ctx, x);
+  else
+    product.x = rounded_input(ctx, x);
   product.run(live);
 }
 
 }  // namespace
 
-void sparse_feed_forward(Context& ctx, View<const float, 2> x, View<const float, 2> gate, const WeightView& up, const WeightView& down,
-                         View<float, 2> out) {
+void sparse_feed_forward(Context& ctx, View<const float, 2> x, View<const float, 2> gate, const WeightView& up,
+                         const WeightView& down, View<float, 2> out) {
   expect_weight(up, Layout::kRows, "sparse_feed_forward up");
   expect_weight(down, Layout::kNeurons, "sparse_feed_forward down");
   const int64_t rows = x.dim[0];

@@ -43,9 +43,10 @@ int64_t packed_offset(const WeightView& view, int64_t row, int64_t col) {
   return panel + (view.dtype == DType::kBF16 ? (col / 2 * 32 + lane * 2 + col % 2) * 2 : (col * kPanelRows + lane) * 4);
 }
 
-constexpr int64_t kItem = 4;     // bytes of a lane in a line: one f32 or a pair of bf16
+constexpr int64_t kItem = 4;  // bytes of a lane in a line: one f32 or a pair of bf16
 constexpr int64_t kLine = kPanelRows * kItem;
-constexpr int64_t kTile = 64;    // items of a row, or values a side, that are moved before the next row's: whole cache lines on both sides
+constexpr int64_t kTile =
+    64;  // items of a row, or values a side, that are moved before the next row's: whole cache lines on both sides
 
 // Source and weight of one type: bits are moved, not converted, at the speed of memory. Each zeroes its padding.
 void move_panel(const std::byte* rows, int64_t row_bytes, int64_t lanes, int64_t step_bytes, std::byte* out) {
@@ -54,9 +55,12 @@ void move_panel(const std::byte* rows, int64_t row_bytes, int64_t lanes, int64_t
   std::memset(out + dirty, 0, static_cast<size_t>(step_bytes - dirty));
   for (int64_t first = 0; first < items; first += kTile)
     for (int64_t lane = 0; lane < lanes; ++lane)
-      for (int64_t i = first; i < std::min(first + kTile, items); ++i) std::memcpy(out + i * kLine + lane * kItem, rows + lane * row_bytes + i * kItem, kItem);
+      for (int64_t i = first; i < std::min(first + kTile, items); ++i)
+        std::memcpy(out + i * kLine + lane * kItem, rows + lane * row_bytes + i * kItem, kItem);
   if (odd)
-    for (int64_t lane = 0; lane < lanes; ++lane) std::memcpy(out + items * kLine + lane * kItem, rows + lane * row_bytes + items * kItem, static_cast<size_t>(odd));
+    for (int64_t lane = 0; lane < lanes; ++lane)
+      std::memcpy(out + items * kLine + lane * kItem, rows + lane * row_bytes + items * kItem,
+                  static_cast<size_t>(odd));
 }
 
 void move_row(const std::byte* row, int64_t row_bytes, int64_t step_bytes, std::byte* out) {
@@ -68,7 +72,8 @@ void move_row(const std::byte* row, int64_t row_bytes, int64_t step_bytes, std::
 template <size_t kSize>
 void move_neurons(const std::byte* matrix, const WeightView& view, int64_t begin, int64_t end, std::byte* out) {
   const int64_t size = kSize, used = view.rows * size;
-  for (int64_t col = begin; col < end; ++col) std::memset(out + col * view.step_bytes + used, 0, static_cast<size_t>(view.step_bytes - used));
+  for (int64_t col = begin; col < end; ++col)
+    std::memset(out + col * view.step_bytes + used, 0, static_cast<size_t>(view.step_bytes - used));
   for (int64_t first = begin; first < end; first += kTile)
     for (int64_t row0 = 0; row0 < view.rows; row0 += kTile)
       for (int64_t col = first; col < std::min(first + kTile, end); ++col)
@@ -82,15 +87,18 @@ void pack_same_type(ThreadPool& pool, const std::byte* source, const WeightView&
     case Layout::kPanels:
       return pool.parallel_for((view.rows + kPanelRows - 1) / kPanelRows, grain, [&](int64_t begin, int64_t end) {
         for (int64_t p = begin; p < end; ++p)
-          move_panel(source + p * kPanelRows * row_bytes, row_bytes, std::min(kPanelRows, view.rows - p * kPanelRows), view.step_bytes, out + p * view.step_bytes);
+          move_panel(source + p * kPanelRows * row_bytes, row_bytes, std::min(kPanelRows, view.rows - p * kPanelRows),
+                     view.step_bytes, out + p * view.step_bytes);
       });
     case Layout::kRows:
       return pool.parallel_for(view.rows, grain, [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r) move_row(source + r * row_bytes, row_bytes, view.step_bytes, out + r * view.step_bytes);
+        for (int64_t r = begin; r < end; ++r)
+          move_row(source + r * row_bytes, row_bytes, view.step_bytes, out + r * view.step_bytes);
       });
     case Layout::kNeurons:
       return pool.parallel_for(view.cols, round_up(grain, kTile), [&](int64_t begin, int64_t end) {
-        view.dtype == DType::kBF16 ? move_neurons<2>(source, view, begin, end, out) : move_neurons<4>(source, view, begin, end, out);
+        view.dtype == DType::kBF16 ? move_neurons<2>(source, view, begin, end, out)
+                                   : move_neurons<4>(source, view, begin, end, out);
       });
     default: throw Error(ErrorCode::kInternal, "pack_weight: blocks are not packed");
   }
@@ -113,14 +121,18 @@ void pack_weight(ThreadPool& pool, const PackSource& source, const WeightView& v
   if (is_quantized(view.dtype)) return pack_quantized(pool, source, view, out);
   const bool known_source = source.dtype == DType::kF32 || source.dtype == DType::kBF16 || source.dtype == DType::kF16;
   if (!known_source || (view.dtype != DType::kF32 && view.dtype != DType::kBF16))
-    throw Error(ErrorCode::kInternal, std::string("pack_weight: cannot pack ") + dtype_name(source.dtype) + " as " + dtype_name(view.dtype));
+    throw Error(ErrorCode::kInternal,
+                std::string("pack_weight: cannot pack ") + dtype_name(source.dtype) + " as " + dtype_name(view.dtype));
   if (view.step_bytes < packed_step_bytes(view.dtype, view.layout, view.rows, view.cols))
-    throw Error(ErrorCode::kInternal, "pack_weight: step of " + std::to_string(view.step_bytes) + " bytes, at least " +
-                                          std::to_string(packed_step_bytes(view.dtype, view.layout, view.rows, view.cols)) + " needed");
+    throw Error(ErrorCode::kInternal,
+                "pack_weight: step of " + std::to_string(view.step_bytes) + " bytes, at least " +
+                    std::to_string(packed_step_bytes(view.dtype, view.layout, view.rows, view.cols)) + " needed");
   if (source.dtype == view.dtype) return pack_same_type(pool, source.data, view, out);
   std::atomic<bool> exact{true};
   const bool neurons = view.layout == Layout::kNeurons;
-  const int64_t steps = neurons ? view.cols : view.layout == Layout::kPanels ? (view.rows + kPanelRows - 1) / kPanelRows : view.rows;
+  const int64_t steps = neurons                          ? view.cols
+                        : view.layout == Layout::kPanels ? (view.rows + kPanelRows - 1) / kPanelRows
+                                                         : view.rows;
   pool.parallel_for(steps, std::max<int64_t>(1, 65536 / view.step_bytes), [&](int64_t begin, int64_t end) {
     bool kept = true;
     std::memset(out + begin * view.step_bytes, 0, static_cast<size_t>((end - begin) * view.step_bytes));
@@ -137,10 +149,14 @@ void pack_weight(ThreadPool& pool, const PackSource& source, const WeightView& v
     }
     if (!kept) exact.store(false, std::memory_order_relaxed);
   });
-  if (!exact.load()) throw Error(ErrorCode::kInternal, std::string("pack_weight: ") + dtype_name(source.dtype) + " values do not fit bf16 exactly");
+  if (!exact.load())
+    throw Error(ErrorCode::kInternal,
+                std::string("pack_weight: ") + dtype_name(source.dtype) + " values do not fit bf16 exactly");
 }
 
-void decode_values(DType dtype, const std::byte* data, int64_t n, float* out) { quant::decode_row(dtype, data, n, out); }
+void decode_values(DType dtype, const std::byte* data, int64_t n, float* out) {
+  quant::decode_row(dtype, data, n, out);
+}
 
 void expect_finite_scales(ThreadPool& pool, const PackSource& source, int64_t first_row, int64_t rows, int64_t cols) {
   if (!is_block_type(source.dtype)) return;
@@ -154,7 +170,8 @@ void expect_finite_scales(ThreadPool& pool, const PackSource& source, int64_t fi
     }
   });
   if (const int64_t block = first; block != INT64_MAX)
-    throw Error(ErrorCode::kBadFile, "row " + std::to_string(first_row + block / blocks) + ", block " + std::to_string(block % blocks) + ": expected a finite scale of " +
+    throw Error(ErrorCode::kBadFile, "row " + std::to_string(first_row + block / blocks) + ", block " +
+                                         std::to_string(block % blocks) + ": expected a finite scale of " +
                                          dtype_name(source.dtype) + ", found another");
 }
 

@@ -51,20 +51,25 @@ void unpack_q4(const std::byte* nibbles, int8_t (&codes)[32]) {
   for (int i = 0; i < 16; ++i) codes[i + 16] = static_cast<int8_t>((bytes[i] >> 4) - 8);
 }
 
-// A block of a source: quantised here, or taken as it is from blocks of the same type. False if a value or scale is not finite.
+// A block of a source: quantised here, or taken as it is from blocks of the same type. False if a value or scale is not
+// finite.
 bool read_block(const PackSource& source, DType dtype, int64_t row, int64_t block, int64_t cols, Block& out) {
   if (source.dtype == dtype) {
     const std::byte* at = source.data + (row * (cols / 32) + block) * dtype_bytes(dtype);
     std::memcpy(&out.scale, at, 2);
-    if (dtype == DType::kQ8_0) std::memcpy(out.codes, at + 2, 32);
-    else unpack_q4(at + 2, out.codes);
+    if (dtype == DType::kQ8_0)
+      std::memcpy(out.codes, at + 2, 32);
+    else
+      unpack_q4(at + 2, out.codes);
     return (out.scale & 0x7c00u) != 0x7c00u;
   }
   float x[32];
   load_block(source, row * cols + block * 32, std::min<int64_t>(32, cols - block * 32), x);
   if (!is_finite(x)) return false;
-  if (dtype == DType::kQ8_0) quant::encode_q8(x, out.scale, out.codes);
-  else quant::encode_q4(x, out.scale, out.codes);
+  if (dtype == DType::kQ8_0)
+    quant::encode_q8(x, out.scale, out.codes);
+  else
+    quant::encode_q4(x, out.scale, out.codes);
   return (out.scale & 0x7c00u) != 0x7c00u;
 }
 
@@ -79,13 +84,15 @@ Place place_of(const WeightView& view, int64_t row, int64_t col) {
   switch (view.layout) {
     case Layout::kPanels: {
       const int64_t lane = row % kPanelRows, block_bytes = q4 ? 256 : 512;
-      const int64_t pair = row / kPanelRows * view.step_bytes + block / 2 * (64 + 2 * block_bytes), codes = pair + 64 + block % 2 * block_bytes;
+      const int64_t pair = row / kPanelRows * view.step_bytes + block / 2 * (64 + 2 * block_bytes),
+                    codes = pair + 64 + block % 2 * block_bytes;
       const int64_t scale = pair + (block % 2 * kPanelRows + lane) * 2;
       if (q4) return {scale, codes + i / 8 * 64 + lane * 4 + i % 4, i % 8 >= 4};
       return {scale, codes + i / 4 * 64 + lane * 4 + i % 4};
     }
     case Layout::kRows: {
-      const int64_t at = row * view.step_bytes, scale = at + code_bytes(view.dtype, round_up(view.cols, kPairCols)) + block * 2;
+      const int64_t at = row * view.step_bytes,
+                    scale = at + code_bytes(view.dtype, round_up(view.cols, kPairCols)) + block * 2;
       if (q4) return {scale, at + col / 64 * 32 + i, col % 64 >= 32};
       return {scale, at + col};
     }
@@ -98,8 +105,8 @@ Place place_of(const WeightView& view, int64_t row, int64_t col) {
   }
 }
 
-// 16 rows x 64 inputs: a line of scales, then the code lines of both blocks, four codes of a row (eight in q4) after those of the row before.
-// q4 bytes are written whole, so padding needs no clearing before.
+// 16 rows x 64 inputs: a line of scales, then the code lines of both blocks, four codes of a row (eight in q4) after
+// those of the row before. q4 bytes are written whole, so padding needs no clearing before.
 void put_pair(DType dtype, const Block (&rows)[16][2], std::byte* out) {
   const bool q4 = dtype == DType::kQ4_0;
   const uint8_t bias = q4 ? 8 : 128;
@@ -141,7 +148,8 @@ class BadRow {
   void throw_if_any(DType dtype) const {
     const int64_t w = where_.load();
     if (w >= 0)
-      throw Error(ErrorCode::kBadFile, "row " + std::to_string(w >> 24) + ", block " + std::to_string(w & 0xffffff) + ": expected finite values that fit " + dtype_name(dtype) + ", found others");
+      throw Error(ErrorCode::kBadFile, "row " + std::to_string(w >> 24) + ", block " + std::to_string(w & 0xffffff) +
+                                           ": expected finite values that fit " + dtype_name(dtype) + ", found others");
   }
 
  private:
@@ -149,14 +157,16 @@ class BadRow {
 };
 
 void pack_panels(ThreadPool& pool, const PackSource& source, const WeightView& view, std::byte* out, BadRow& bad) {
-  const int64_t pairs = round_up(view.cols, kPairCols) / kPairCols, blocks = (view.cols + 31) / 32, pair_bytes = 64 + 2 * (view.dtype == DType::kQ4_0 ? 256 : 512);
+  const int64_t pairs = round_up(view.cols, kPairCols) / kPairCols, blocks = (view.cols + 31) / 32,
+                pair_bytes = 64 + 2 * (view.dtype == DType::kQ4_0 ? 256 : 512);
   pool.parallel_for((view.rows + 15) / 16, 1, [&](int64_t begin, int64_t end) {
     for (int64_t panel = begin; panel < end; ++panel)
       for (int64_t pair = 0; pair < pairs; ++pair) {
         Block rows[16][2];
         for (int64_t lane = 0; lane < std::min<int64_t>(16, view.rows - panel * 16); ++lane)
           for (int64_t half = 0; half < std::min<int64_t>(2, blocks - pair * 2); ++half)
-            if (!read_block(source, view.dtype, panel * 16 + lane, pair * 2 + half, view.cols, rows[lane][half])) bad.note(panel * 16 + lane, pair * 2 + half);
+            if (!read_block(source, view.dtype, panel * 16 + lane, pair * 2 + half, view.cols, rows[lane][half]))
+              bad.note(panel * 16 + lane, pair * 2 + half);
         put_pair(view.dtype, rows, out + panel * view.step_bytes + pair * pair_bytes);
       }
   });
@@ -183,7 +193,8 @@ void pack_rows(ThreadPool& pool, const PackSource& source, const WeightView& vie
 
 // Groups of 32 neurons: 64 outputs are read, then turned round.
 void pack_neurons(ThreadPool& pool, const PackSource& source, const WeightView& view, std::byte* out, BadRow& bad) {
-  const int64_t outputs = round_up(view.rows, kNeuronOutputs), neuron_bytes = code_bytes(view.dtype, outputs), group = code_bytes(view.dtype, kPairCols);
+  const int64_t outputs = round_up(view.rows, kNeuronOutputs), neuron_bytes = code_bytes(view.dtype, outputs),
+                group = code_bytes(view.dtype, kPairCols);
   pool.parallel_for((view.cols + 31) / 32, 1, [&](int64_t begin, int64_t end) {
     for (int64_t g = begin; g < end; ++g) {
       std::byte* to = out + g * view.step_bytes;
@@ -195,7 +206,9 @@ void pack_neurons(ThreadPool& pool, const PackSource& source, const WeightView& 
           std::memcpy(to + (row + i) * 2, &b.scale, 2);
           for (int n = 0; n < 32; ++n) turned[n][i] = b.codes[n];
         }
-        for (int n = 0; n < 32; ++n) put_codes(view.dtype, turned[n], turned[n] + 32, to + outputs * 2 + n * neuron_bytes + row / kPairCols * group);
+        for (int n = 0; n < 32; ++n)
+          put_codes(view.dtype, turned[n], turned[n] + 32,
+                    to + outputs * 2 + n * neuron_bytes + row / kPairCols * group);
       }
     }
   });
@@ -206,11 +219,15 @@ void pack_neurons(ThreadPool& pool, const PackSource& source, const WeightView& 
 void pack_quantized(ThreadPool& pool, const PackSource& source, const WeightView& view, std::byte* out) {
   const bool same_blocks = source.dtype == view.dtype && view.cols % 32 == 0;
   if (!same_blocks && source.dtype != DType::kF32 && source.dtype != DType::kBF16 && source.dtype != DType::kF16)
-    throw Error(ErrorCode::kInternal, std::string("pack_weight: cannot pack ") + dtype_name(source.dtype) + " as " + dtype_name(view.dtype));
+    throw Error(ErrorCode::kInternal,
+                std::string("pack_weight: cannot pack ") + dtype_name(source.dtype) + " as " + dtype_name(view.dtype));
   BadRow bad;
-  if (view.layout == Layout::kPanels) pack_panels(pool, source, view, out, bad);
-  else if (view.layout == Layout::kRows) pack_rows(pool, source, view, out, bad);
-  else pack_neurons(pool, source, view, out, bad);
+  if (view.layout == Layout::kPanels)
+    pack_panels(pool, source, view, out, bad);
+  else if (view.layout == Layout::kRows)
+    pack_rows(pool, source, view, out, bad);
+  else
+    pack_neurons(pool, source, view, out, bad);
   bad.throw_if_any(view.dtype);
 }
 
@@ -221,7 +238,8 @@ void pack_table(ThreadPool& pool, const PackSource& source, int64_t rows, int64_
     return;
   }
   if (is_block_type(source.dtype) || (dtype != DType::kQ8_0 && dtype != DType::kBF16 && dtype != DType::kF32))
-    throw Error(ErrorCode::kUnsupported, std::string("a table of ") + dtype_name(source.dtype) + " cannot be kept as " + dtype_name(dtype));
+    throw Error(ErrorCode::kUnsupported,
+                std::string("a table of ") + dtype_name(source.dtype) + " cannot be kept as " + dtype_name(dtype));
   BadRow bad;
   pool.parallel_for(rows, 16, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row)
@@ -254,9 +272,9 @@ float quantized_value(const WeightView& view, int64_t row, int64_t col) {
   uint16_t scale;
   std::memcpy(&scale, view.data + p.scale, 2);
   const int byte = static_cast<int>(view.data[p.code]);
-  const int code = view.dtype == DType::kQ4_0          ? (p.high ? byte >> 4 : byte & 15) - 8
+  const int code = view.dtype == DType::kQ4_0       ? (p.high ? byte >> 4 : byte & 15) - 8
                    : view.layout == Layout::kPanels ? byte - 128
-                                                      : static_cast<int8_t>(byte);
+                                                    : static_cast<int8_t>(byte);
   return f16_to_f32(scale) * static_cast<float>(code);
 }
 

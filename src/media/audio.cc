@@ -30,7 +30,8 @@ void check_complete(Bytes file, Format format, const std::string& name) {
 [[noreturn]] void throw_not_sound(const FormatInfo& found, const std::string& name) {
   if (found.format == Format::kEmpty) throw Error(ErrorCode::kBadFile, name + ": expected sound, found an empty file");
   if (found.kind == MediaKind::kSound) {
-    throw Error(ErrorCode::kUnsupported, name + ": looks like " + found.name + ", which g3n cannot read; convert it to WAV or FLAC");
+    throw Error(ErrorCode::kUnsupported,
+                name + ": looks like " + found.name + ", which g3n cannot read; convert it to WAV or FLAC");
   }
   throw Error(ErrorCode::kBadFile, name + ": expected sound, found what looks like " + found.name);
 }
@@ -45,7 +46,8 @@ Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& nam
   if (!guess && (found.kind != MediaKind::kSound || !found.readable)) throw_not_sound(found, name);
   check_complete(bytes, found.format, name);
   SampleCollector collector(name, max_seconds);
-  if (found.format != Format::kWav || !decode_wav(bytes, name, &collector)) decode_by_ffmpeg(bytes, found.demuxer, name, &collector);
+  if (found.format != Format::kWav || !decode_wav(bytes, name, &collector))
+    decode_by_ffmpeg(bytes, found.demuxer, name, &collector);
   return {collector.finish()};
 } catch (const std::bad_alloc&) {
   throw Error(ErrorCode::kOutOfMemory, name + ": not enough memory to decode the sound");

@@ -1,5 +1,5 @@
-// Sound files, and the sound track of videos, to mono samples at 16 kHz. The format is recognised by content; see decode_audio.
-// Sits on FFmpeg and libsoxr, and on a WAV reader of our own.
+// Sound files, and the sound track of videos, to mono samples at 16 kHz. The format is recognised by content; see
+// decode_audio. Sits on FFmpeg and libsoxr, and on a WAV reader of our own.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -11,10 +11,11 @@ namespace g3n {
 
 constexpr int kSampleRateHz = 16000;
 
-// Reads WAV, FLAC, MP3, Ogg (Vorbis, Opus), M4A and AAC, AIFF, AU, CAF, and the sound of MP4, WebM, MKV, AVI, ... As transformers does when it opens a
-// path: channels are averaged, then libsoxr HQ resamples to ceil(n * 16000 / rate) samples. Wrong sizes in a WAV header and bytes behind the end are
-// no errors. Decoding stops with an error beyond max_seconds, so memory is bounded. `name` is used in messages only. Thread-safe.
-// Throws Error: kUnsupported (a format that is only known by name), kInvalidArgument (too long), kBadFile (empty, no sound, cut, corrupt, NaN).
+// Reads WAV, FLAC, MP3, Ogg (Vorbis, Opus), M4A and AAC, AIFF, AU, CAF, and the sound of MP4, WebM, MKV, AVI, ... As
+// transformers does when it opens a path: channels are averaged, then libsoxr HQ resamples to ceil(n * 16000 / rate)
+// samples. Wrong sizes in a WAV header and bytes behind the end are no errors. Decoding stops with an error beyond
+// max_seconds, so memory is bounded. `name` is used in messages only. Thread-safe. Throws Error: kUnsupported (a format
+// that is only known by name), kInvalidArgument (too long), kBadFile (empty, no sound, cut, corrupt, NaN).
 Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& name, double max_seconds = 3600);
 
 }  // namespace g3n

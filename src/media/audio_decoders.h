@@ -7,10 +7,12 @@
 
 namespace g3n::media {
 
-// PCM (8 to 32 bits) and float WAV. False, and nothing collected, when the samples are compressed: then it is FFmpeg's turn.
+// PCM (8 to 32 bits) and float WAV. False, and nothing collected, when the samples are compressed: then it is FFmpeg's
+// turn.
 bool decode_wav(Bytes file, const std::string& name, SampleCollector* out);
 
-// Everything else. demuxer: FFmpeg's name of the container; null lets FFmpeg guess among MPEG streams that begin with other bytes.
+// Everything else. demuxer: FFmpeg's name of the container; null lets FFmpeg guess among MPEG streams that begin with
+// other bytes.
 void decode_by_ffmpeg(Bytes file, const char* demuxer, const std::string& name, SampleCollector* out);
 
 // Complete containers only: FFmpeg itself plays a cut file up to the cut. Throw kBadFile.

@@ -1,5 +1,5 @@
-// Bounds-checked little- and big-endian reads over untrusted bytes: the base of our own small header parsers. A read past the end gives zero and
-// sets failed(), so that a parser may check once at the end of a step.
+// Bounds-checked little- and big-endian reads over untrusted bytes: the base of our own small header parsers. A read
+// past the end gives zero and sets failed(), so that a parser may check once at the end of a step.
 #pragma once
 #include <cstddef>
 #include <cstdint>

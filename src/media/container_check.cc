@@ -1,4 +1,5 @@
-// Is a container complete? Ogg pages carry checksums, MP4 boxes, Matroska segments, MP3 and AAC frames carry sizes; only those are read here.
+// Is a container complete? Ogg pages carry checksums, MP4 boxes, Matroska segments, MP3 and AAC frames carry sizes;
+// only those are read here.
 #include <array>
 #include <string_view>
 
@@ -33,7 +34,8 @@ std::uint32_t ogg_checksum(Bytes page) {
 std::string at_byte(std::size_t at) { return " at byte " + std::to_string(at) + " "; }
 
 bool is_known_box(Bytes file, std::size_t at) {
-  for (const std::string_view type : {"mdat", "moof", "moov", "mfra", "sidx", "styp", "free", "skip", "udta", "meta", "wide", "uuid", "ftyp"}) {
+  for (const std::string_view type :
+       {"mdat", "moof", "moov", "mfra", "sidx", "styp", "free", "skip", "udta", "meta", "wide", "uuid", "ftyp"}) {
     if (has_text(file, at, type)) return true;
   }
   return false;
@@ -49,7 +51,8 @@ std::size_t mp3_frame_bytes(Bytes header) {
       {0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160}};         // layers II and III
   static constexpr int kRates[3] = {44100, 48000, 32000};
   if (header.size() < 4 || header[0] != 0xFF || (header[1] & 0xE0) != 0xE0) return 0;
-  const int version = header[1] >> 3 & 3, layer = 4 - (header[1] >> 1 & 3);  // version 3: MPEG 1, 2: MPEG 2, 0: MPEG 2.5
+  const int version = header[1] >> 3 & 3,
+            layer = 4 - (header[1] >> 1 & 3);  // version 3: MPEG 1, 2: MPEG 2, 0: MPEG 2.5
   const int bitrate = header[2] >> 4, rate = header[2] >> 2 & 3;
   if (version == 1 || layer == 4 || bitrate == 15 || rate == 3) return 0;
   const bool mpeg1 = version == 3, padded = header[2] & 2;
@@ -103,8 +106,10 @@ void check_ogg(Bytes file, const std::string& name) {
     const std::size_t segments = read.u8(at + 26);
     std::size_t bytes = 27 + segments;
     for (std::size_t i = 0; i < segments; ++i) bytes += read.u8(at + 27 + i);
-    if (read.failed() || bytes > file.size() - at) throw_bad_sound(name, "the Ogg page" + at_byte(at) + "goes beyond the end of the file");
-    if (ogg_checksum(file.subspan(at, bytes)) != read.u32(at + 22)) throw_bad_sound(name, "the Ogg page" + at_byte(at) + "has a wrong checksum");
+    if (read.failed() || bytes > file.size() - at)
+      throw_bad_sound(name, "the Ogg page" + at_byte(at) + "goes beyond the end of the file");
+    if (ogg_checksum(file.subspan(at, bytes)) != read.u32(at + 22))
+      throw_bad_sound(name, "the Ogg page" + at_byte(at) + "has a wrong checksum");
     ended = ended || (read.u8(at + 5) & 4);
     at += bytes;
   }
@@ -144,11 +149,13 @@ void check_matroska(Bytes file, const std::string& name) {
   throw_bad_sound(name, "a Matroska file without a segment");
 }
 
-// Frames are followed one to the next for as long as they follow each other; what comes then (tags, damage) is the decoder's matter.
+// Frames are followed one to the next for as long as they follow each other; what comes then (tags, damage) is the
+// decoder's matter.
 void check_mp3(Bytes file, const std::string& name) {
   std::size_t at = after_id3(file);
   while (const std::size_t bytes = mp3_frame_bytes(slice(file, at, 4))) {
-    if (bytes > file.size() - at) throw_bad_sound(name, "the MP3 frame" + at_byte(at) + "goes beyond the end of the file");
+    if (bytes > file.size() - at)
+      throw_bad_sound(name, "the MP3 frame" + at_byte(at) + "goes beyond the end of the file");
     at += bytes;
   }
 }
@@ -159,7 +166,8 @@ void check_adts(Bytes file, const std::string& name) {
   std::size_t at = after_id3(file);
   while ((read.u16(at) & 0xFFF6) == 0xFFF0) {
     const std::size_t bytes = (read.u32(at + 3) >> 13) & 0x1FFF;
-    if (read.failed() || bytes > file.size() - at) throw_bad_sound(name, "the AAC frame" + at_byte(at) + "goes beyond the end of the file");
+    if (read.failed() || bytes > file.size() - at)
+      throw_bad_sound(name, "the AAC frame" + at_byte(at) + "goes beyond the end of the file");
     if (bytes < kHeaderBytes) throw_bad_sound(name, "the AAC frame" + at_byte(at) + "is too short");
     at += bytes;
   }

@@ -1,4 +1,5 @@
-// EXIF is a TIFF file inside a JPEG APP1 segment, a PNG eXIf chunk or a WebP EXIF chunk. Only directory 0 is read, once, without following links.
+// EXIF is a TIFF file inside a JPEG APP1 segment, a PNG eXIf chunk or a WebP EXIF chunk. Only directory 0 is read,
+// once, without following links.
 #include "media/exif.h"
 
 namespace g3n::media {

@@ -1,4 +1,5 @@
-// The EXIF orientation of a picture, and the plain fields of a TIFF directory that carry it. Hardened: any bytes give an answer.
+// The EXIF orientation of a picture, and the plain fields of a TIFF directory that carry it. Hardened: any bytes give
+// an answer.
 #pragma once
 #include <optional>
 
@@ -6,7 +7,8 @@
 
 namespace g3n::media {
 
-// The orientation tag of EXIF data (a TIFF structure, with or without "Exif\0\0" in front): 1..8, and 1 for whatever is missing or damaged.
+// The orientation tag of EXIF data (a TIFF structure, with or without "Exif\0\0" in front): 1..8, and 1 for whatever is
+// missing or damaged.
 int exif_orientation(Bytes exif);
 
 // An integer field (one SHORT or LONG) of the first directory of a TIFF structure; nothing when missing or damaged.

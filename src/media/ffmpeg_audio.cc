@@ -20,7 +20,8 @@ class MemoryInput {
  public:
   explicit MemoryInput(Bytes file) : file_(file) {
     auto* buffer = static_cast<unsigned char*>(av_malloc(kIoBufferBytes));
-    if (buffer) io_ = avio_alloc_context(buffer, kIoBufferBytes, 0, this, &MemoryInput::read, nullptr, &MemoryInput::seek);
+    if (buffer)
+      io_ = avio_alloc_context(buffer, kIoBufferBytes, 0, this, &MemoryInput::read, nullptr, &MemoryInput::seek);
     if (!io_) {
       av_free(buffer);
       throw std::bad_alloc();
@@ -65,7 +66,8 @@ int refuse_to_open(AVFormatContext*, AVIOContext**, const char*, int, AVDictiona
 
 // MPEG streams may begin with anything; nothing else is guessed.
 const AVInputFormat* guess_demuxer(Bytes file) {
-  std::vector<std::uint8_t> head(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(file.size(), 1 << 16)));
+  std::vector<std::uint8_t> head(
+      file.begin(), file.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(file.size(), 1 << 16)));
   const int size = static_cast<int>(head.size());
   head.resize(head.size() + AVPROBE_PADDING_SIZE);
   AVProbeData probe{"", head.data(), size, nullptr};
@@ -111,14 +113,16 @@ class SoundReader {
     const AVCodec* codec = nullptr;
     const int index = av_find_best_stream(format_, AVMEDIA_TYPE_AUDIO, -1, -1, &codec, 0);
     if (index < 0 || !codec) throw_no_sound();
-    for (unsigned i = 0; i < format_->nb_streams; ++i) format_->streams[i]->discard = static_cast<int>(i) == index ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+    for (unsigned i = 0; i < format_->nb_streams; ++i)
+      format_->streams[i]->discard = static_cast<int>(i) == index ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
     stream_ = format_->streams[index];
     open_decoder(codec);
     if (format_->duration_estimation_method == AVFMT_DURATION_FROM_BITRATE || stream_->duration <= 0) return;
     const double seconds = static_cast<double>(stream_->duration) * av_q2d(stream_->time_base);
     out_->expect_seconds(seconds);
     declared_ = std::llround(seconds * stream_->codecpar->sample_rate);
-    if (is("ogg") && codec->id == AV_CODEC_ID_VORBIS) out_->stop_at(declared_);  // the last page says where inside its last frame the sound ends
+    if (is("ogg") && codec->id == AV_CODEC_ID_VORBIS)
+      out_->stop_at(declared_);  // the last page says where inside its last frame the sound ends
   }
 
   void read_all() {
@@ -150,7 +154,8 @@ class SoundReader {
       const char* kind = av_get_media_type_string(codec.codec_type);
       found += std::string(i ? ", " : "") + (kind ? kind : "data") + " (" + avcodec_get_name(codec.codec_id) + ")";
     }
-    throw Error(ErrorCode::kBadFile, name_ + ": expected a sound track that g3n can decode, found " + (found.empty() ? "no stream at all" : "only " + found));
+    throw Error(ErrorCode::kBadFile, name_ + ": expected a sound track that g3n can decode, found " +
+                                         (found.empty() ? "no stream at all" : "only " + found));
   }
 
   void open_decoder(const AVCodec* codec) {
@@ -172,11 +177,13 @@ class SoundReader {
     int status = avcodec_send_packet(codec_.get(), packet);
     if (status < 0 && status != AVERROR_EOF && !complete()) throw_bad_sound(name_, ffmpeg_message(status) + position());
     while ((status = avcodec_receive_frame(codec_.get(), frame_.get())) >= 0) {
-      if (frame_->decode_error_flags || (frame_->flags & AV_FRAME_FLAG_CORRUPT)) throw_bad_sound(name_, "damaged data" + position());
+      if (frame_->decode_error_flags || (frame_->flags & AV_FRAME_FLAG_CORRUPT))
+        throw_bad_sound(name_, "damaged data" + position());
       collect();
       av_frame_unref(frame_.get());
     }
-    if (status != AVERROR(EAGAIN) && status != AVERROR_EOF && !complete()) throw_bad_sound(name_, ffmpeg_message(status) + position());
+    if (status != AVERROR(EAGAIN) && status != AVERROR_EOF && !complete())
+      throw_bad_sound(name_, ffmpeg_message(status) + position());
   }
 
   void collect() {
@@ -189,8 +196,10 @@ class SoundReader {
     for (int i = 0; i < frame_->nb_samples; ++i) {
       double sum = 0;
       for (int c = 0; c < channels; ++c) {
-        const std::uint8_t* at = planar ? frame_->extended_data[c] + static_cast<std::ptrdiff_t>(bytes) * i
-                                        : frame_->extended_data[0] + static_cast<std::ptrdiff_t>(bytes) * (static_cast<std::ptrdiff_t>(i) * channels + c);
+        const std::uint8_t* at = planar
+                                     ? frame_->extended_data[c] + static_cast<std::ptrdiff_t>(bytes) * i
+                                     : frame_->extended_data[0] + static_cast<std::ptrdiff_t>(bytes) *
+                                                                      (static_cast<std::ptrdiff_t>(i) * channels + c);
         sum += read_sample(at, packed);
       }
       mono_[static_cast<std::size_t>(i)] = static_cast<float>(sum / channels);
@@ -199,12 +208,14 @@ class SoundReader {
     out_->push(mono_);
   }
 
-  // FLAC states its length, MP3 does so in its first frame (Xing, padding included); fewer samples mean that the file was cut.
+  // FLAC states its length, MP3 does so in its first frame (Xing, padding included); fewer samples mean that the file
+  // was cut.
   void check_length() {
     constexpr int kMp3PaddingSamples = 4 * 1152;
     const bool flac = is("flac"), mp3 = is("mp3");
     if ((!flac && !mp3) || out_->count() >= declared_ - (mp3 ? kMp3PaddingSamples : 0)) return;
-    throw_bad_sound(name_, "expected " + std::to_string(declared_) + " samples as the header says, found " + std::to_string(out_->count()));
+    throw_bad_sound(name_, "expected " + std::to_string(declared_) + " samples as the header says, found " +
+                               std::to_string(out_->count()));
   }
 
   // A FLAC file has given all that it announced: what follows are bytes behind the end.
@@ -229,8 +240,11 @@ void decode_by_ffmpeg(Bytes file, const char* demuxer, const std::string& name, 
   silence_ffmpeg();
   const AVInputFormat* format = demuxer ? av_find_input_format(demuxer) : guess_demuxer(file);
   if (!format) {
-    if (demuxer) throw Error(ErrorCode::kUnsupported, name + ": this build of FFmpeg cannot read " + demuxer + " files");
-    throw Error(ErrorCode::kBadFile, name + ": expected sound (WAV, FLAC, MP3, Ogg, M4A or a video with sound), found a file of unknown format");
+    if (demuxer)
+      throw Error(ErrorCode::kUnsupported, name + ": this build of FFmpeg cannot read " + demuxer + " files");
+    throw Error(
+        ErrorCode::kBadFile,
+        name + ": expected sound (WAV, FLAC, MP3, Ogg, M4A or a video with sound), found a file of unknown format");
   }
   SoundReader reader(file, name, out);
   reader.open(format);

@@ -1,4 +1,5 @@
-// FFmpeg's frames to RGB. Gray, RGB and palettes are copied here, so that 16 bits give their high byte; only YUV goes through swscale.
+// FFmpeg's frames to RGB. Gray, RGB and palettes are copied here, so that 16 bits give their high byte; only YUV goes
+// through swscale.
 #include "media/ffmpeg_image.h"
 
 #include <algorithm>
@@ -18,7 +19,8 @@ namespace {
 FramePtr decode_frame(const Picture& picture) {
   silence_ffmpeg();
   const AVCodec* codec = avcodec_find_decoder(picture.codec);
-  if (!codec) throw Error(ErrorCode::kUnsupported, picture.name + ": this build of FFmpeg cannot read " + picture.format);
+  if (!codec)
+    throw Error(ErrorCode::kUnsupported, picture.name + ": this build of FFmpeg cannot read " + picture.format);
   const CodecContextPtr context(avcodec_alloc_context3(codec));
   const PacketPtr packet(av_packet_alloc());
   FramePtr frame(av_frame_alloc());
@@ -33,10 +35,12 @@ FramePtr decode_frame(const Picture& picture) {
   if (status >= 0) status = avcodec_send_packet(context.get(), packet.get());
   if (status >= 0) status = avcodec_receive_frame(context.get(), frame.get());
   if (status == AVERROR_PATCHWELCOME || status == AVERROR(ENOSYS)) {
-    throw Error(ErrorCode::kUnsupported, picture.name + ": a " + picture.format + " image of a kind that g3n cannot read; convert it to JPEG or PNG");
+    throw Error(ErrorCode::kUnsupported, picture.name + ": a " + picture.format +
+                                             " image of a kind that g3n cannot read; convert it to JPEG or PNG");
   }
   if (status < 0) throw_bad_image(picture.name, picture.format, ffmpeg_message(status));
-  if (frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT)) throw_bad_image(picture.name, picture.format, "damaged data");
+  if (frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT))
+    throw_bad_image(picture.name, picture.format, "damaged data");
   return frame;
 }
 
@@ -79,12 +83,14 @@ void convert_yuv(const AVFrame& frame, const Picture& picture, Pixels* pixels) {
   const auto format = static_cast<AVPixelFormat>(frame.format);
   constexpr int kFlags = SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT;
   const std::unique_ptr<SwsContext, void (*)(SwsContext*)> scaler(
-      sws_getContext(frame.width, frame.height, format, frame.width, frame.height, AV_PIX_FMT_RGB24, kFlags, nullptr, nullptr, nullptr),
+      sws_getContext(frame.width, frame.height, format, frame.width, frame.height, AV_PIX_FMT_RGB24, kFlags, nullptr,
+                     nullptr, nullptr),
       sws_freeContext);
   std::uint8_t* planes[1] = {pixels->rgb.data()};
   const int steps[1] = {3 * frame.width};
   if (!scaler || sws_scale(scaler.get(), frame.data, frame.linesize, 0, frame.height, planes, steps) != frame.height) {
-    throw Error(ErrorCode::kUnsupported, picture.name + ": a " + picture.format + " image with pixels of a kind that g3n cannot convert");
+    throw Error(ErrorCode::kUnsupported,
+                picture.name + ": a " + picture.format + " image with pixels of a kind that g3n cannot convert");
   }
 }
 
@@ -95,7 +101,8 @@ Pixels decode_by_ffmpeg(const Picture& picture) {
   check_image_size(frame->width, frame->height, picture.name);
   const AVPixFmtDescriptor* format = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame->format));
   if (!format || (format->flags & AV_PIX_FMT_FLAG_FLOAT) || format->comp[0].depth > 16) {
-    throw Error(ErrorCode::kUnsupported, picture.name + ": a " + picture.format + " image with floating-point pixels; convert it to JPEG or PNG");
+    throw Error(ErrorCode::kUnsupported, picture.name + ": a " + picture.format +
+                                             " image with floating-point pixels; convert it to JPEG or PNG");
   }
   Pixels pixels = make_pixels(frame->width, frame->height);
   if (format->flags & AV_PIX_FMT_FLAG_PAL) {

@@ -1,4 +1,5 @@
-// One picture by one of FFmpeg's decoders, which take the whole file as a packet. Its size has been checked from the header.
+// One picture by one of FFmpeg's decoders, which take the whole file as a packet. Its size has been checked from the
+// header.
 #pragma once
 #include <string>
 

@@ -1,4 +1,5 @@
-// Owners of FFmpeg's objects, its error texts, and its silence. Included by the two units that call FFmpeg and by nothing else.
+// Owners of FFmpeg's objects, its error texts, and its silence. Included by the two units that call FFmpeg and by
+// nothing else.
 #pragma once
 #include <memory>
 #include <string>

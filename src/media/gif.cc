@@ -1,5 +1,6 @@
-// GIF, first frame, by a decoder of our own: FFmpeg's hides what a cut file lacks, and blends colours that Pillow keeps.
-// As Pillow: outside the first frame the canvas holds the transparent colour if there is one, else colour 0; transparency itself is dropped.
+// GIF, first frame, by a decoder of our own: FFmpeg's hides what a cut file lacks, and blends colours that Pillow
+// keeps. As Pillow: outside the first frame the canvas holds the transparent colour if there is one, else colour 0;
+// transparency itself is dropped.
 #include <array>
 
 #include "media/image_decoders.h"
@@ -52,7 +53,8 @@ class GifReader {
   };
 
   void check(const char* where) {
-    if (read_.failed() || at_ > file_.size()) throw_bad_image(name_, "GIF", std::string("unexpected end of file in ") + where);
+    if (read_.failed() || at_ > file_.size())
+      throw_bad_image(name_, "GIF", std::string("unexpected end of file in ") + where);
   }
 
   Palette take_palette(std::uint8_t flags) {
@@ -94,7 +96,8 @@ class GifReader {
     take_sub_blocks(pixels ? &data : nullptr);
     if (!pixels) return;
     check_image_size(frame.width, frame.height, name_);
-    if (code_bits < 1 || code_bits > 8) throw_bad_image(name_, "GIF", "codes of " + std::to_string(code_bits) + " bits");
+    if (code_bits < 1 || code_bits > 8)
+      throw_bad_image(name_, "GIF", "codes of " + std::to_string(code_bits) + " bits");
     fill(pixels, frame.palette);
     paint(frame, unpack(data, code_bits, static_cast<std::size_t>(frame.width) * frame.height), pixels);
   }
@@ -135,7 +138,8 @@ class GifReader {
           continue;
         }
         if (code == end) throw_bad_image(name_, "GIF", "its data ends too early");
-        if (code > next || (code == next && previous < 0) || (previous < 0 && code > end)) throw_bad_image(name_, "GIF", "an impossible code");
+        if (code > next || (code == next && previous < 0) || (previous < 0 && code > end))
+          throw_bad_image(name_, "GIF", "an impossible code");
         const bool fresh = code == next;  // the string just being defined: the previous one and its own first byte
         reversed.clear();
         if (fresh) reversed.push_back(table[previous].first);
@@ -161,7 +165,8 @@ class GifReader {
         if (frame.top + y >= pixels->height) continue;
         for (int x = 0; x < frame.width && frame.left + x < pixels->width; ++x) {
           const std::uint8_t* rgb = colour(frame.palette, indices[row * frame.width + x]);
-          std::uint8_t* to = pixels->rgb.data() + 3 * (static_cast<std::size_t>(frame.top + y) * pixels->width + frame.left + x);
+          std::uint8_t* to =
+              pixels->rgb.data() + 3 * (static_cast<std::size_t>(frame.top + y) * pixels->width + frame.left + x);
           for (int c = 0; c < 3; ++c) to[c] = rgb[c];
         }
       }

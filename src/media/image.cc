@@ -14,12 +14,14 @@ namespace media {
 
 void check_image_size(std::int64_t width, std::int64_t height, const std::string& name) {
   if (width <= 0 || height <= 0) {
-    throw Error(ErrorCode::kBadFile, name + ": expected an image with a positive size, found " + std::to_string(width) + " x " + std::to_string(height));
+    throw Error(ErrorCode::kBadFile, name + ": expected an image with a positive size, found " + std::to_string(width) +
+                                         " x " + std::to_string(height));
   }
   if (width <= kMaxImageSide && height <= kMaxImageSide && width * height <= kMaxImagePixels) return;
-  throw Error(ErrorCode::kUnsupported, name + ": the image is too large: expected at most " + std::to_string(kMaxImageSide) + " pixels a side and " +
-                                           std::to_string(kMaxImagePixels / 1'000'000) + " million pixels, found " + std::to_string(width) + " x " +
-                                           std::to_string(height));
+  throw Error(ErrorCode::kUnsupported, name + ": the image is too large: expected at most " +
+                                           std::to_string(kMaxImageSide) + " pixels a side and " +
+                                           std::to_string(kMaxImagePixels / 1'000'000) + " million pixels, found " +
+                                           std::to_string(width) + " x " + std::to_string(height));
 }
 
 Pixels make_pixels(std::int64_t width, std::int64_t height) {
@@ -36,7 +38,8 @@ void throw_bad_image(const std::string& name, const char* format, const std::str
 
 namespace {
 
-// Where pixel (0, 0) of the upright picture lies in the stored one, and the steps to its right and lower neighbour, in pixels.
+// Where pixel (0, 0) of the upright picture lies in the stored one, and the steps to its right and lower neighbour, in
+// pixels.
 struct Walk {
   std::int64_t start, right, down;
 };
@@ -44,13 +47,13 @@ struct Walk {
 Walk upright_walk(int orientation, std::int64_t width, std::int64_t height) {
   const std::int64_t right_end = width - 1, bottom = (height - 1) * width;
   switch (orientation) {
-    case 2: return {right_end, -1, width};                // mirrored
-    case 3: return {bottom + right_end, -1, -width};      // upside down
-    case 4: return {bottom, 1, -width};                   // mirrored upside down
-    case 5: return {0, width, 1};                         // transposed
-    case 6: return {bottom, -width, 1};                   // to be turned clockwise
-    case 7: return {bottom + right_end, -width, -1};      // transposed along the other diagonal
-    case 8: return {right_end, width, -1};                // to be turned counterclockwise
+    case 2: return {right_end, -1, width};            // mirrored
+    case 3: return {bottom + right_end, -1, -width};  // upside down
+    case 4: return {bottom, 1, -width};               // mirrored upside down
+    case 5: return {0, width, 1};                     // transposed
+    case 6: return {bottom, -width, 1};               // to be turned clockwise
+    case 7: return {bottom + right_end, -width, -1};  // transposed along the other diagonal
+    case 8: return {right_end, width, -1};            // to be turned counterclockwise
     default: return {0, 1, width};
   }
 }
@@ -70,12 +73,16 @@ Pixels turn_upright(Pixels stored, int orientation) {
 }
 
 [[noreturn]] void throw_not_an_image(const FormatInfo& found, const std::string& name) {
-  if (found.format == Format::kEmpty) throw Error(ErrorCode::kBadFile, name + ": expected an image, found an empty file");
+  if (found.format == Format::kEmpty)
+    throw Error(ErrorCode::kBadFile, name + ": expected an image, found an empty file");
   if (found.kind == MediaKind::kImage) {
-    throw Error(ErrorCode::kUnsupported, name + ": looks like " + found.name + ", which g3n cannot read; convert it to JPEG or PNG");
+    throw Error(ErrorCode::kUnsupported,
+                name + ": looks like " + found.name + ", which g3n cannot read; convert it to JPEG or PNG");
   }
   if (found.format == Format::kUnknown) {
-    throw Error(ErrorCode::kBadFile, name + ": expected an image (JPEG, PNG, WebP, GIF, BMP, TIFF, PPM or ICO), found a file of unknown format");
+    throw Error(
+        ErrorCode::kBadFile,
+        name + ": expected an image (JPEG, PNG, WebP, GIF, BMP, TIFF, PPM or ICO), found a file of unknown format");
   }
   throw Error(ErrorCode::kBadFile, name + ": expected an image, found what looks like " + found.name);
 }

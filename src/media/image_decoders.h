@@ -1,4 +1,5 @@
-// The decoders behind decode_image, one per library. Each takes a file already recognised, checks its size before decoding, and throws g3n::Error.
+// The decoders behind decode_image, one per library. Each takes a file already recognised, checks its size before
+// decoding, and throws g3n::Error.
 #pragma once
 #include <string>
 

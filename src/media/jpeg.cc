@@ -1,5 +1,6 @@
 // JPEG by libjpeg-turbo: baseline, progressive and arithmetic; gray, YCbCr, RGB, CMYK and YCCK.
-// libjpeg reports errors by longjmp, so each step is a method without C++ objects in its frame; what must be freed belongs to the class.
+// libjpeg reports errors by longjmp, so each step is a method without C++ objects in its frame; what must be freed
+// belongs to the class.
 #include <cstdio>  // before jpeglib.h, which needs FILE
 #include <csetjmp>
 
@@ -26,11 +27,14 @@ void fail(j_common_ptr info) {
   std::longjmp(errors->jump, 1);
 }
 
-// libjpeg goes on after damage and fills in gray; here damage is an error. Four warnings are about oddities that lose nothing.
+// libjpeg goes on after damage and fills in gray; here damage is an error. Four warnings are about oddities that lose
+// nothing.
 void on_message(j_common_ptr info, int level) {
   if (level >= 0) return;
   const int code = info->err->msg_code;
-  if (code == JWRN_EXTRANEOUS_DATA || code == JWRN_ADOBE_XFORM || code == JWRN_NOT_SEQUENTIAL || code == JWRN_TOO_MUCH_DATA) return;
+  if (code == JWRN_EXTRANEOUS_DATA || code == JWRN_ADOBE_XFORM || code == JWRN_NOT_SEQUENTIAL ||
+      code == JWRN_TOO_MUCH_DATA)
+    return;
   fail(info);
 }
 
@@ -44,7 +48,8 @@ void on_progress(j_common_ptr info) {
   std::longjmp(errors->jump, 1);
 }
 
-// What Pillow makes of CMYK: files of four channels are stored inverted (Adobe's convention), so 255 - c and 255 - k come out of libjpeg.
+// What Pillow makes of CMYK: files of four channels are stored inverted (Adobe's convention), so 255 - c and 255 - k
+// come out of libjpeg.
 void cmyk_to_rgb(const std::uint8_t* cmyk, std::uint8_t* rgb, int width) {
   for (int x = 0; x < width; ++x, cmyk += 4, rgb += 3) {
     const int white = cmyk[3];

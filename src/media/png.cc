@@ -1,5 +1,6 @@
-// PNG by libpng: every colour type, depth and interlacing to 8-bit RGB. Alpha and tRNS are dropped, gamma is ignored, as Pillow's convert("RGB").
-// libpng reports errors by longjmp, so each step is a method without C++ objects in its frame; what must be freed belongs to the class.
+// PNG by libpng: every colour type, depth and interlacing to 8-bit RGB. Alpha and tRNS are dropped, gamma is ignored,
+// as Pillow's convert("RGB"). libpng reports errors by longjmp, so each step is a method without C++ objects in its
+// frame; what must be freed belongs to the class.
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
@@ -26,7 +27,8 @@ class PngDecoder {
   bool read_header() {
     if (setjmp(png_jmpbuf(png_))) return false;
     png_set_read_fn(png_, this, &PngDecoder::read);
-    png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);  // profiles and texts: skipped, never unpacked
+    png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, nullptr,
+                                -1);  // profiles and texts: skipped, never unpacked
     png_read_info(png_, info_);
     png_set_expand_gray_1_2_4_to_8(png_);
     if (png_get_color_type(png_, info_) == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png_);

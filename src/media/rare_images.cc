@@ -62,7 +62,8 @@ std::vector<std::uint8_t> bmp_of_ico(Bytes dib, const std::string& name) {
   ByteReader read(dib, Endian::kLittle);
   const std::uint32_t header = read.u32(0), height = read.u32(8), bits = read.u16(14);
   std::uint32_t colours = read.u32(32);
-  if (read.failed() || header < 40 || header > dib.size() || colours > 256) throw_bad_image(name, "ICO", "a damaged entry");
+  if (read.failed() || header < 40 || header > dib.size() || colours > 256)
+    throw_bad_image(name, "ICO", "a damaged entry");
   if (colours == 0 && bits <= 8) colours = 1u << bits;
   std::vector<std::uint8_t> bmp(kBmpHeaderBytes);
   bmp.insert(bmp.end(), dib.begin(), dib.end());
@@ -91,7 +92,8 @@ Pixels decode_bmp(Bytes file, const std::string& name) {
   const std::int64_t bits = read.u16(old ? 24 : 28), compression = old ? 0 : read.u32(30);
   const bool packed = compression != kPlain && compression != kBitFields;
   const std::int64_t needed = read.u32(10) + (rows - 1) * ((width * bits + 31) / 32 * 4) + (width * bits + 7) / 8;
-  if (!packed && needed > static_cast<std::int64_t>(file.size())) throw_bad_image(name, "BMP", "unexpected end of file");
+  if (!packed && needed > static_cast<std::int64_t>(file.size()))
+    throw_bad_image(name, "BMP", "unexpected end of file");
   return decode_by_ffmpeg({file, AV_CODEC_ID_BMP, "BMP", name});
 }
 
@@ -123,7 +125,8 @@ Pixels decode_ico(Bytes file, const std::string& name) {
     if (area > best_area) best = i, best_area = area;
   }
   const std::size_t count = read.u32(6 + 16 * best + 8), start = read.u32(6 + 16 * best + 12);
-  if (entries == 0 || read.failed() || start > file.size() || count > file.size() - start) throw_bad_image(name, "ICO", "unexpected end of file");
+  if (entries == 0 || read.failed() || start > file.size() || count > file.size() - start)
+    throw_bad_image(name, "ICO", "unexpected end of file");
   const Bytes entry = file.subspan(start, count);
   if (has_text(entry, 0, "\x89PNG")) return decode_png(entry, name);
   return decode_bmp(bmp_of_ico(entry, name), name);

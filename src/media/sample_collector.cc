@@ -19,7 +19,8 @@ constexpr std::size_t kBlock = 16384;
 [[noreturn]] void throw_too_long(const std::string& name, double limit_seconds, const std::string& found) {
   char limit[32];
   std::snprintf(limit, sizeof limit, "%g s", limit_seconds);
-  throw Error(ErrorCode::kInvalidArgument, name + ": the sound is too long: expected at most " + limit + ", found " + found);
+  throw Error(ErrorCode::kInvalidArgument,
+              name + ": the sound is too long: expected at most " + limit + ", found " + found);
 }
 
 }  // namespace
@@ -32,11 +33,12 @@ SampleCollector::~SampleCollector() = default;
 void SampleCollector::set_rate(int rate_hz) {
   if (rate_hz == rate_hz_) return;
   if (rate_hz_ != 0) {
-    throw Error(ErrorCode::kBadFile, name_ + ": the sample rate changes from " + std::to_string(rate_hz_) + " to " + std::to_string(rate_hz) + " Hz within the sound");
+    throw Error(ErrorCode::kBadFile, name_ + ": the sample rate changes from " + std::to_string(rate_hz_) + " to " +
+                                         std::to_string(rate_hz) + " Hz within the sound");
   }
   if (rate_hz < kMinRateHz || rate_hz > kMaxRateHz) {
-    throw Error(ErrorCode::kBadFile, name_ + ": expected a sample rate of " + std::to_string(kMinRateHz) + " to " + std::to_string(kMaxRateHz) + " Hz, found " +
-                                         std::to_string(rate_hz));
+    throw Error(ErrorCode::kBadFile, name_ + ": expected a sample rate of " + std::to_string(kMinRateHz) + " to " +
+                                         std::to_string(kMaxRateHz) + " Hz, found " + std::to_string(rate_hz));
   }
   rate_hz_ = rate_hz;
   if (rate_hz == kSampleRateHz) return;
@@ -57,10 +59,12 @@ void SampleCollector::expect_seconds(double declared_seconds) const {
 }
 
 void SampleCollector::push(std::span<const float> mono) {
-  mono = mono.first(std::min<std::size_t>(mono.size(), static_cast<std::size_t>(std::max<std::int64_t>(stop_at_ - count_, 0))));
+  mono = mono.first(
+      std::min<std::size_t>(mono.size(), static_cast<std::size_t>(std::max<std::int64_t>(stop_at_ - count_, 0))));
   for (std::size_t i = 0; i < mono.size(); ++i) {
     if (std::isfinite(mono[i])) continue;
-    throw Error(ErrorCode::kBadFile, name_ + ": expected finite samples, found " + (std::isnan(mono[i]) ? "NaN" : "infinity") + " at sample " +
+    throw Error(ErrorCode::kBadFile, name_ + ": expected finite samples, found " +
+                                         (std::isnan(mono[i]) ? "NaN" : "infinity") + " at sample " +
                                          std::to_string(count_ + static_cast<std::int64_t>(i)));
   }
   count_ += static_cast<std::int64_t>(mono.size());
@@ -75,7 +79,8 @@ void SampleCollector::push(std::span<const float> mono) {
 void SampleCollector::resample(const float* in, std::size_t count) {
   while (true) {
     std::size_t taken = 0, made = 0;
-    if (const soxr_error_t error = soxr_process(resampler_.get(), in, count, &taken, block_.data(), block_.size(), &made)) {
+    if (const soxr_error_t error =
+            soxr_process(resampler_.get(), in, count, &taken, block_.data(), block_.size(), &made)) {
       throw Error(ErrorCode::kInternal, name_ + ": libsoxr: " + error);
     }
     out_.insert(out_.end(), block_.begin(), block_.begin() + static_cast<std::ptrdiff_t>(made));

@@ -1,4 +1,5 @@
-// Takes mono blocks as a decoder produces them, checks them, and resamples to 16 kHz on the way, so that a long file never exists at its own rate.
+// Takes mono blocks as a decoder produces them, checks them, and resamples to 16 kHz on the way, so that a long file
+// never exists at its own rate.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -17,7 +18,8 @@ class SampleCollector {
   SampleCollector(const SampleCollector&) = delete;
   SampleCollector& operator=(const SampleCollector&) = delete;
 
-  // Before the first block, and whenever a decoder states its rate again; a change of the rate within one file is an error.
+  // Before the first block, and whenever a decoder states its rate again; a change of the rate within one file is an
+  // error.
   void set_rate(int rate_hz);
   // declared_seconds: what the file says about itself, 0 if nothing. Throws when that alone is too long.
   void expect_seconds(double declared_seconds) const;

@@ -131,7 +131,8 @@ Format sniff_text(Bytes bytes) {
     lower += static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
   }
   if (lower.find("<svg") != std::string::npos) return Format::kSvg;
-  if (lower.find("<html") != std::string::npos || lower.find("<!doctype html") != std::string::npos) return Format::kHtml;
+  if (lower.find("<html") != std::string::npos || lower.find("<!doctype html") != std::string::npos)
+    return Format::kHtml;
   return Format::kText;
 }
 
@@ -153,7 +154,8 @@ Format recognise(Bytes bytes);
 // An ID3 tag may stand before MP3, AAC or FLAC; its size is 4 x 7 bits.
 Format sniff_behind_id3(Bytes bytes) {
   if (bytes.size() < 10) return Format::kMp3;
-  const std::size_t size = std::size_t{bytes[6] & 127u} << 21 | (bytes[7] & 127u) << 14 | (bytes[8] & 127u) << 7 | (bytes[9] & 127u);
+  const std::size_t size =
+      std::size_t{bytes[6] & 127u} << 21 | (bytes[7] & 127u) << 14 | (bytes[8] & 127u) << 7 | (bytes[9] & 127u);
   const Bytes rest = slice(bytes, 10 + size, bytes.size());
   if (rest.empty() || has_text(rest, 0, "ID3")) return Format::kMp3;
   const Format behind = recognise(rest);
@@ -180,7 +182,8 @@ Format recognise(Bytes bytes) {
 
 const FormatInfo& sniff(Bytes bytes) {
   const Format format = recognise(bytes);
-  const auto* found = std::find_if(std::begin(kFormats), std::end(kFormats), [&](const FormatInfo& f) { return f.format == format; });
+  const auto* found =
+      std::find_if(std::begin(kFormats), std::end(kFormats), [&](const FormatInfo& f) { return f.format == format; });
   return *found;
 }
 

@@ -1,4 +1,5 @@
-// What a file is, told from its first bytes and never from its name. Both what g3n reads and what it can only name in an error.
+// What a file is, told from its first bytes and never from its name. Both what g3n reads and what it can only name in
+// an error.
 #pragma once
 #include "media/byte_reader.h"
 
@@ -53,9 +54,9 @@ enum class MediaKind { kImage, kSound, kOther };
 struct FormatInfo {
   Format format;
   MediaKind kind;
-  bool readable;             // g3n decodes it
-  const char* name;          // "JPEG image", "MP3 sound"; for errors
-  const char* demuxer;       // FFmpeg's name of the container, or null
+  bool readable;        // g3n decodes it
+  const char* name;     // "JPEG image", "MP3 sound"; for errors
+  const char* demuxer;  // FFmpeg's name of the container, or null
 };
 
 // Never fails: what is not recognised is kUnknown.

@@ -14,9 +14,11 @@ constexpr std::size_t kEntryBytes = 12;
 
 Endian endian_of(Bytes file) { return file[0] == 'I' ? Endian::kLittle : Endian::kBig; }
 
-// A copy of the file whose first directory keeps only what FFmpeg's decoder understands: strict as it is set here, it refuses unknown tags.
+// A copy of the file whose first directory keeps only what FFmpeg's decoder understands: strict as it is set here, it
+// refuses unknown tags.
 std::vector<std::uint8_t> with_known_tags(Bytes file) {
-  constexpr std::uint16_t kKnown[] = {256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325, 530};
+  constexpr std::uint16_t kKnown[] = {256, 257, 258, 259, 262, 266, 273, 277, 278, 279,
+                                      284, 292, 293, 317, 320, 322, 323, 324, 325, 530};
   std::vector<std::uint8_t> copy(file.begin(), file.end());
   ByteReader read(file, endian_of(file));
   const std::size_t directory = read.u32(4), entries = read.u16(directory);
@@ -25,12 +27,14 @@ std::vector<std::uint8_t> with_known_tags(Bytes file) {
   for (std::size_t i = 0; i < entries; ++i) {
     const std::size_t from = directory + 2 + kEntryBytes * i;
     if (!std::binary_search(std::begin(kKnown), std::end(kKnown), read.u16(from))) continue;
-    std::copy_n(file.begin() + static_cast<std::ptrdiff_t>(from), kEntryBytes, copy.begin() + static_cast<std::ptrdiff_t>(directory + 2 + kEntryBytes * kept++));
+    std::copy_n(file.begin() + static_cast<std::ptrdiff_t>(from), kEntryBytes,
+                copy.begin() + static_cast<std::ptrdiff_t>(directory + 2 + kEntryBytes * kept++));
   }
   const bool little = file[0] == 'I';
   copy[directory + (little ? 0 : 1)] = static_cast<std::uint8_t>(kept);
   copy[directory + (little ? 1 : 0)] = 0;  // at most as many as are known, unless a damaged file repeats them
-  std::fill_n(copy.begin() + static_cast<std::ptrdiff_t>(directory + 2 + kEntryBytes * kept), 4, std::uint8_t{0});  // no next directory
+  std::fill_n(copy.begin() + static_cast<std::ptrdiff_t>(directory + 2 + kEntryBytes * kept), 4,
+              std::uint8_t{0});  // no next directory
   return copy;
 }
 
@@ -64,18 +68,23 @@ std::uint32_t first_value(Bytes file, std::uint16_t tag, std::uint32_t missing) 
 void check_kind(Bytes file, const std::string& name) {
   constexpr std::uint16_t kBits = 258, kCompression = 259, kSampleFormat = 339;
   constexpr std::uint32_t kReadable[] = {1, 2, 3, 4, 5, 8, 32773, 32946};  // plain, fax, LZW, deflate, PackBits
-  const std::uint32_t compression = first_value(file, kCompression, 1), bits = first_value(file, kBits, 1), format = first_value(file, kSampleFormat, 1);
+  const std::uint32_t compression = first_value(file, kCompression, 1), bits = first_value(file, kBits, 1),
+                      format = first_value(file, kSampleFormat, 1);
   std::string what;
-  if (!std::binary_search(std::begin(kReadable), std::end(kReadable), compression)) what = "compression " + std::to_string(compression);
+  if (!std::binary_search(std::begin(kReadable), std::end(kReadable), compression))
+    what = "compression " + std::to_string(compression);
   if (bits > 16) what = std::to_string(bits) + " bits per sample";
   if (format != 1) what = "sample format " + std::to_string(format);
-  if (!what.empty()) throw Error(ErrorCode::kUnsupported, name + ": a TIFF image with " + what + ", which g3n cannot read; convert it to JPEG or PNG");
+  if (!what.empty())
+    throw Error(ErrorCode::kUnsupported,
+                name + ": a TIFF image with " + what + ", which g3n cannot read; convert it to JPEG or PNG");
 }
 
-// Every strip or tile of every page must lie in the file, so that a cut file is noticed although only its first page is decoded.
+// Every strip or tile of every page must lie in the file, so that a cut file is noticed although only its first page is
+// decoded.
 void check_complete(Bytes file, const std::string& name) {
   constexpr std::uint16_t kStripOffsets = 273, kStripBytes = 279, kTileOffsets = 324, kTileBytes = 325;
-  constexpr int kMaxPages = 10000;               // also the end of a chain that bites its tail
+  constexpr int kMaxPages = 10000;                // also the end of a chain that bites its tail
   constexpr std::size_t kMaxStrips = 10'000'000;  // of all pages together
   std::size_t strips = 0;
   ByteReader read(file, endian_of(file));
@@ -94,7 +103,8 @@ void check_complete(Bytes file, const std::string& name) {
     strips += offsets.size() + bytes.size();
     if (strips > kMaxStrips) throw_bad_image(name, "TIFF", "too many strips");
     for (std::size_t i = 0; i < std::min(offsets.size(), bytes.size()); ++i) {
-      if (std::uint64_t{offsets[i]} + bytes[i] > file.size()) throw_bad_image(name, "TIFF", "page " + std::to_string(page) + " goes beyond the end of the file");
+      if (std::uint64_t{offsets[i]} + bytes[i] > file.size())
+        throw_bad_image(name, "TIFF", "page " + std::to_string(page) + " goes beyond the end of the file");
     }
   }
 }

@@ -1,5 +1,6 @@
-// WAV (RIFF, RF64, BW64) with PCM or float samples. Our own, because headers lie: streaming writers leave sizes of 0 or 2^32 - 1, editors forget to
-// update them. The samples are the data chunk, or what there is of it; block and byte rates are not believed.
+// WAV (RIFF, RF64, BW64) with PCM or float samples. Our own, because headers lie: streaming writers leave sizes of 0 or
+// 2^32 - 1, editors forget to update them. The samples are the data chunk, or what there is of it; block and byte rates
+// are not believed.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -38,11 +39,13 @@ float read_sample(const std::uint8_t* at, const WavFormat& format) {
   if (format.tag == kFloat) {
     std::uint64_t bits = 0;
     for (std::size_t i = 0; i < format.sample_bytes; ++i) bits |= std::uint64_t{at[i]} << (8 * i);
-    return format.sample_bytes == 4 ? std::bit_cast<float>(static_cast<std::uint32_t>(bits)) : static_cast<float>(std::bit_cast<double>(bits));
+    return format.sample_bytes == 4 ? std::bit_cast<float>(static_cast<std::uint32_t>(bits))
+                                    : static_cast<float>(std::bit_cast<double>(bits));
   }
   if (format.sample_bytes == 1) return (static_cast<float>(at[0]) - 128.0f) / 128.0f;
   std::uint32_t bits = 0;
-  for (std::size_t i = 0; i < format.sample_bytes; ++i) bits |= std::uint32_t{at[i]} << (8 * (4 - format.sample_bytes + i));
+  for (std::size_t i = 0; i < format.sample_bytes; ++i)
+    bits |= std::uint32_t{at[i]} << (8 * (4 - format.sample_bytes + i));
   return static_cast<float>(static_cast<double>(static_cast<std::int32_t>(bits)) / 2147483648.0);
 }
 
@@ -68,7 +71,8 @@ void collect(Bytes data, const WavFormat& format, SampleCollector* out) {
   }
 }
 
-// What the data chunk holds. A size of 0 in a file whose outer size ends before the data is that of a streaming writer: all that follows is sound.
+// What the data chunk holds. A size of 0 in a file whose outer size ends before the data is that of a streaming writer:
+// all that follows is sound.
 Bytes data_of_chunk(Bytes file, std::size_t at, std::uint64_t size) {
   const std::uint64_t riff_end = std::uint64_t{8} + ByteReader(file, Endian::kLittle).u32(4);
   const bool unknown = size == 0 && riff_end <= at;

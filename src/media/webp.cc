@@ -25,15 +25,19 @@ Pixels decode_animation(Bytes file, const WebPBitstreamFeatures& features, const
   options.color_mode = MODE_RGBA;
   options.use_threads = 0;
   const WebPData data{file.data(), file.size()};
-  const std::unique_ptr<WebPAnimDecoder, void (*)(WebPAnimDecoder*)> decoder(WebPAnimDecoderNew(&data, &options), WebPAnimDecoderDelete);
+  const std::unique_ptr<WebPAnimDecoder, void (*)(WebPAnimDecoder*)> decoder(WebPAnimDecoderNew(&data, &options),
+                                                                             WebPAnimDecoderDelete);
   std::uint8_t* rgba = nullptr;
   int timestamp = 0;
   WebPAnimInfo info{};
-  if (!decoder || !WebPAnimDecoderGetInfo(decoder.get(), &info)) throw_bad_image(name, "WebP", "the animation is incomplete");
-  if (static_cast<int>(info.canvas_width) != features.width || static_cast<int>(info.canvas_height) != features.height) {
+  if (!decoder || !WebPAnimDecoderGetInfo(decoder.get(), &info))
+    throw_bad_image(name, "WebP", "the animation is incomplete");
+  if (static_cast<int>(info.canvas_width) != features.width ||
+      static_cast<int>(info.canvas_height) != features.height) {
     throw_bad_image(name, "WebP", "the animation contradicts its header");
   }
-  if (!WebPAnimDecoderGetNext(decoder.get(), &rgba, &timestamp)) throw_bad_image(name, "WebP", "the first frame is damaged");
+  if (!WebPAnimDecoderGetNext(decoder.get(), &rgba, &timestamp))
+    throw_bad_image(name, "WebP", "the first frame is damaged");
   Pixels pixels = make_pixels(features.width, features.height);
   for (std::size_t i = 0; i < pixels.rgb.size() / 3; ++i) {
     for (std::size_t c = 0; c < 3; ++c) pixels.rgb[3 * i + c] = rgba[4 * i + c];

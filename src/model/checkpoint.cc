@@ -19,7 +19,9 @@ Checkpoint read_files(const std::string& path, FileSet files) {
           .config = std::move(config),
           .generation = std::move(generation),
           .processor = std::move(processor),
-          .tokenizer = Tokenizer::is_in(files) ? Tokenizer::load(files) : files.has(kGgufKeysFile) ? load_gguf_tokenizer(files) : nullptr,
+          .tokenizer = Tokenizer::is_in(files)    ? Tokenizer::load(files)
+                       : files.has(kGgufKeysFile) ? load_gguf_tokenizer(files)
+                                                  : nullptr,
           .chat_template = find_chat_template(files),
           .source = nullptr,
           .bundle = nullptr,
@@ -35,7 +37,8 @@ Checkpoint open_checkpoint(const std::string& path) {
     checkpoint.bundle = bundle;
     return checkpoint;
   }
-  if (std::filesystem::is_regular_file(path) && file_kind_of(path) == FileKind::kGguf) return open_gguf_checkpoint(path);
+  if (std::filesystem::is_regular_file(path) && file_kind_of(path) == FileKind::kGguf)
+    return open_gguf_checkpoint(path);
   check_model_folder(path);
   Checkpoint checkpoint = read_files(path, FileSet::folder(path));
   checkpoint.source = open_safetensors_folder(path);

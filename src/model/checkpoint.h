@@ -1,4 +1,5 @@
-// Checkpoint: whatever can be opened as a model, put into one form: a Hugging Face folder, a .g3n bundle or a GGUF file.
+// Checkpoint: whatever can be opened as a model, put into one form: a Hugging Face folder, a .g3n bundle or a GGUF
+// file.
 #pragma once
 #include <memory>
 #include <optional>
@@ -17,18 +18,18 @@ namespace g3n {
 
 struct Checkpoint {
   std::string path;
-  Config config;                                   // as config.json
+  Config config;  // as config.json
   GenerationConfig generation;
   ProcessorConfig processor;
-  std::unique_ptr<Tokenizer> tokenizer;            // null: there is none
+  std::unique_ptr<Tokenizer> tokenizer;  // null: there is none
   std::optional<std::string> chat_template;
-  std::shared_ptr<const TensorSource> source;      // of a folder or GGUF file, else null
-  std::shared_ptr<const Bundle> bundle;            // of a bundle, else null
-  FileSet files;                                   // what convert puts into a bundle
+  std::shared_ptr<const TensorSource> source;  // of a folder or GGUF file, else null
+  std::shared_ptr<const Bundle> bundle;        // of a bundle, else null
+  FileSet files;                               // what convert puts into a bundle
 };
 
-// Opens a folder, or a file by its first bytes. Reads configs and tokenizer, no weights. Throws kNotFound, kUnsupported or kBadFile, saying what was
-// found instead.
+// Opens a folder, or a file by its first bytes. Reads configs and tokenizer, no weights. Throws kNotFound, kUnsupported
+// or kBadFile, saying what was found instead.
 Checkpoint open_checkpoint(const std::string& path);
 
 }  // namespace g3n

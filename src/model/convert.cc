@@ -17,8 +17,16 @@
 namespace g3n {
 namespace {
 
-constexpr const char* kFiles[] = {"config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json", "tokenizer.model",
-                                  "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "chat_template.json",
+constexpr const char* kFiles[] = {"config.json",
+                                  "generation_config.json",
+                                  "preprocessor_config.json",
+                                  "processor_config.json",
+                                  "tokenizer.model",
+                                  "tokenizer.json",
+                                  "tokenizer_config.json",
+                                  "special_tokens_map.json",
+                                  "chat_template.jinja",
+                                  "chat_template.json",
                                   kGgufKeysFile};
 constexpr int64_t kAlign = static_cast<int64_t>(kAlignment);
 
@@ -32,13 +40,20 @@ struct Component {
 std::vector<Component> plan_components(const Checkpoint& c, const ConvertOptions& options) {
   std::vector<Component> parts;
   const auto add = [&](std::vector<std::string> components) -> Loader& {
-    parts.push_back({std::make_unique<Loader>(c.source, LoaderOptions{.pool = options.pool, .log = options.log, .components = std::move(components), .recipe = options.recipe, .stream = true}), 0});
+    parts.push_back({std::make_unique<Loader>(c.source, LoaderOptions{.pool = options.pool,
+                                                                      .log = options.log,
+                                                                      .components = std::move(components),
+                                                                      .recipe = options.recipe,
+                                                                      .stream = true}),
+                     0});
     return *parts.back().loader;
   };
   Loader& text = add({"model.language_model."});
   TextModel(TextConfig::from(c.config)).bind(text);
-  if (VisionTower::present(text)) VisionTower(VisionConfig::from(c.config)).bind(add({"model.vision_tower.", "model.embed_vision."}));
-  if (AudioTower::present(AudioConfig::from(c.config), *parts.front().loader)) AudioTower(AudioConfig::from(c.config)).bind(add({"model.audio_tower.", "model.embed_audio."}));
+  if (VisionTower::present(text))
+    VisionTower(VisionConfig::from(c.config)).bind(add({"model.vision_tower.", "model.embed_vision."}));
+  if (AudioTower::present(AudioConfig::from(c.config), *parts.front().loader))
+    AudioTower(AudioConfig::from(c.config)).bind(add({"model.audio_tower.", "model.embed_audio."}));
   for (const Component& part : parts) part.loader->check();
   return parts;
 }
@@ -48,15 +63,21 @@ void check_room(const std::string& out, int64_t bytes) {
   const std::filesystem::path folder = std::filesystem::absolute(out).parent_path();
   const std::filesystem::space_info space = std::filesystem::space(folder, ignored);
   if (!ignored && space.available < static_cast<uintmax_t>(bytes))
-    throw Error(ErrorCode::kInvalidArgument, out + ": the bundle needs " + std::to_string(bytes) + " bytes, the disk has " + std::to_string(space.available) + " left");
+    throw Error(ErrorCode::kInvalidArgument, out + ": the bundle needs " + std::to_string(bytes) +
+                                                 " bytes, the disk has " + std::to_string(space.available) + " left");
 }
 
 }  // namespace
 
 void convert_to_bundle(const Checkpoint& c, const std::string& out, const ConvertOptions& options) {
-  if (!c.source) throw Error(ErrorCode::kUnsupported, c.path + ": expected a checkpoint folder or a GGUF file, found a bundle: its weights are packed already");
+  if (!c.source)
+    throw Error(
+        ErrorCode::kUnsupported,
+        c.path + ": expected a checkpoint folder or a GGUF file, found a bundle: its weights are packed already");
   std::vector<Component> parts = plan_components(c, options);
-  Metadata metadata = {{"bundle.checksum", BundleChecksum::nothing()}, {"bundle.recipe", options.recipe.name()}, {"bundle.version", std::to_string(kBundleVersion)}};
+  Metadata metadata = {{"bundle.checksum", BundleChecksum::nothing()},
+                       {"bundle.recipe", options.recipe.name()},
+                       {"bundle.version", std::to_string(kBundleVersion)}};
   std::vector<TensorDeclaration> declared;
   std::vector<std::string_view> files;
   int64_t total = 0, source_bytes = 0;
@@ -88,17 +109,22 @@ void convert_to_bundle(const Checkpoint& c, const std::string& out, const Conver
   const auto write = [&](size_t index, int64_t offset, std::span<const std::byte> bytes, int64_t all) {
     writer.write(index, offset, bytes);
     checksum.update(bytes);
-    if (offset + static_cast<int64_t>(bytes.size()) == all) checksum.update(std::span(zeros).first(static_cast<size_t>(declared[index].shape[0] - all)));
+    if (offset + static_cast<int64_t>(bytes.size()) == all)
+      checksum.update(std::span(zeros).first(static_cast<size_t>(declared[index].shape[0] - all)));
   };
-  for (size_t i = 0; i < files.size(); ++i) write(i, 0, std::as_bytes(std::span(files[i])), static_cast<int64_t>(files[i].size()));
+  for (size_t i = 0; i < files.size(); ++i)
+    write(i, 0, std::as_bytes(std::span(files[i])), static_cast<int64_t>(files[i].size()));
   int64_t done = 0;
   for (Component& part : parts) {
     const std::vector<PackedTensor> plan = part.loader->plan();
-    part.loader->pack_each([&](size_t i, int64_t offset, std::span<const std::byte> bytes) { write(part.first + i, offset, bytes, plan[i].bytes); },
-                           [&](int64_t used) {
-                             done += used;
-                             if (options.progress) options.progress(std::min(done, source_bytes), source_bytes);
-                           });
+    part.loader->pack_each(
+        [&](size_t i, int64_t offset, std::span<const std::byte> bytes) {
+          write(part.first + i, offset, bytes, plan[i].bytes);
+        },
+        [&](int64_t used) {
+          done += used;
+          if (options.progress) options.progress(std::min(done, source_bytes), source_bytes);
+        });
   }
   if (options.progress) options.progress(source_bytes, source_bytes);
   writer.set_metadata("bundle.checksum", checksum.text());

@@ -1,4 +1,5 @@
-// Conversion of a checkpoint into a bundle: every weight packed by a recipe and written as the kernels read it, with configs and tokenizer beside.
+// Conversion of a checkpoint into a bundle: every weight packed by a recipe and written as the kernels read it, with
+// configs and tokenizer beside.
 #pragma once
 #include <functional>
 #include <string>
@@ -16,8 +17,9 @@ struct ConvertOptions {
   std::function<void(int64_t done_bytes, int64_t total_bytes)> progress{};  // bytes of the checkpoint
 };
 
-// Writes `out`, complete or not at all; its old content, if any, stays until then. Streams: no more than a tensor's part is in memory.
-// Throws kBadFile for tensors that do not fit the config or hold values that are not finite, kInvalidArgument when the disk has no room.
+// Writes `out`, complete or not at all; its old content, if any, stays until then. Streams: no more than a tensor's
+// part is in memory. Throws kBadFile for tensors that do not fit the config or hold values that are not finite,
+// kInvalidArgument when the disk has no room.
 void convert_to_bundle(const Checkpoint& checkpoint, const std::string& out, const ConvertOptions& options);
 
 }  // namespace g3n

@@ -9,7 +9,9 @@ namespace g3n {
 namespace {
 
 void check(bool good, const char* name, double value, const char* wanted) {
-  if (!good) throw Error(ErrorCode::kInvalidArgument, std::string(name) + ": expected " + wanted + ", got " + std::to_string(value));
+  if (!good)
+    throw Error(ErrorCode::kInvalidArgument,
+                std::string(name) + ": expected " + wanted + ", got " + std::to_string(value));
 }
 
 }  // namespace
@@ -19,7 +21,8 @@ void check_sampling(const Sampling& s) {
   check(s.top_k >= 0, "top-k", s.top_k, "an integer of at least 0 (0: all)");
   check(s.top_p > 0 && s.top_p <= 1, "top-p", s.top_p, "a number in (0, 1]");
   check(s.min_p >= 0 && s.min_p <= 1, "min-p", s.min_p, "a number in [0, 1]");
-  check(std::isfinite(s.repetition_penalty) && s.repetition_penalty > 0, "repetition-penalty", s.repetition_penalty, "a positive number");
+  check(std::isfinite(s.repetition_penalty) && s.repetition_penalty > 0, "repetition-penalty", s.repetition_penalty,
+        "a positive number");
 }
 
 GenerationConfig GenerationConfig::load(const FileSet& files, const Config& top) {

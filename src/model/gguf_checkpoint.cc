@@ -17,7 +17,8 @@ namespace {
 constexpr const char* kTokens = "tokenizer.ggml.tokens";
 
 // The small files that a folder of this model would have; the keys of the GGUF file stand for the tokenizer's.
-FileSet small_files(const GgufMetadata& keys, const GgufConfigs& configs, const std::optional<std::string>& chat_template) {
+FileSet small_files(const GgufMetadata& keys, const GgufConfigs& configs,
+                    const std::optional<std::string>& chat_template) {
   auto texts = std::make_shared<std::map<std::string, std::string>>();
   (*texts)["config.json"] = configs.config_json;
   (*texts)["generation_config.json"] = configs.generation_json;
@@ -32,14 +33,16 @@ FileSet small_files(const GgufMetadata& keys, const GgufConfigs& configs, const 
 
 std::unique_ptr<Tokenizer> load_gguf_tokenizer(const FileSet& files) {
   const std::string_view bytes = files.text(kGgufKeysFile);
-  return std::make_unique<Tokenizer>(read_gguf_vocabulary(parse_gguf(std::as_bytes(std::span(bytes)), files.path(kGgufKeysFile)).metadata));
+  return std::make_unique<Tokenizer>(
+      read_gguf_vocabulary(parse_gguf(std::as_bytes(std::span(bytes)), files.path(kGgufKeysFile)).metadata));
 }
 
 Checkpoint open_gguf_checkpoint(const std::string& path) {
   auto file = std::make_shared<const GgufFile>(path);
   const GgufMetadata& keys = file->metadata();
   if (file->architecture() == "clip")
-    throw Error(ErrorCode::kUnsupported, path + ": a GGUF file of the vision and audio towers alone (mmproj), expected that of the text model");
+    throw Error(ErrorCode::kUnsupported,
+                path + ": a GGUF file of the vision and audio towers alone (mmproj), expected that of the text model");
   GgufConfigs configs = read_gguf_configs(*file);
   Checkpoint checkpoint{.path = path, .config = configs.config, .generation = configs.generation};
   if (keys.has(kTokens)) checkpoint.tokenizer = std::make_unique<Tokenizer>(read_gguf_vocabulary(keys));

@@ -7,7 +7,8 @@
 
 namespace g3n {
 
-// Throws as GgufFile, and kUnsupported for a model of another architecture or a file that holds the vision and audio towers alone.
+// Throws as GgufFile, and kUnsupported for a model of another architecture or a file that holds the vision and audio
+// towers alone.
 Checkpoint open_gguf_checkpoint(const std::string& path);
 
 // A bundle made from such a file keeps its keys under this name.

@@ -17,18 +17,21 @@ namespace g3n {
 namespace {
 
 constexpr int64_t kMaxLayers = 4096, kMany = int64_t{1} << 24;
-constexpr int64_t kTextVocab = 262144, kWholeVocab = 262400;  // of the published models: text ids, and those of images and audio behind them
-constexpr int64_t kSideVocab = 128;                           // ids of images, and of audio
-constexpr int64_t kKvLayers = 20;                             // layers with K and V of their own, where a file does not say
+constexpr int64_t kTextVocab = 262144,
+                  kWholeVocab = 262400;  // of the published models: text ids, and those of images and audio behind them
+constexpr int64_t kSideVocab = 128;      // ids of images, and of audio
+constexpr int64_t kKvLayers = 20;        // layers with K and V of their own, where a file does not say
 constexpr int64_t kSparseLayers = 10;
-constexpr double kSparsity = 1.6448534;                       // the multiplier for 95 %
+constexpr double kSparsity = 1.6448534;  // the multiplier for 95 %
 constexpr int64_t kEos = 1, kEndOfTurn = 106;
 const std::string kTokens = "tokenizer.ggml.tokens";
 
 // An object of JSON, written key by key.
 class JsonObject {
  public:
-  void raw(const std::string& key, const std::string& value) { text_ += (text_.empty() ? "\"" : ", \"") + key + "\": " + value; }
+  void raw(const std::string& key, const std::string& value) {
+    text_ += (text_.empty() ? "\"" : ", \"") + key + "\": " + value;
+  }
   void set(const std::string& key, int64_t value) { raw(key, std::to_string(value)); }
   void set(const std::string& key, double value) { raw(key, number(value)); }
   void set(const std::string& key, bool value) { raw(key, value ? "true" : "false"); }
@@ -81,7 +84,8 @@ class TextKeys {
   int64_t extent(const std::string& tensor, size_t axis, const std::string& name) const {
     const GgufTensor* found = file_.find(tensor);
     if (!found || axis >= found->ne.size())
-      keys_.fail(key(name), "a number, or a tensor " + tensor + " with " + std::to_string(axis + 1) + " axes to tell it");
+      keys_.fail(key(name),
+                 "a number, or a tensor " + tensor + " with " + std::to_string(axis + 1) + " axes to tell it");
     return found->ne[axis];
   }
   // One number for all layers; a list of equal ones is such a number.
@@ -96,12 +100,14 @@ class TextKeys {
   }
 
   int64_t heads() const {
-    return uniform("attention.head_count", [&] { return extent("blk.0.attn_output.weight", 0, "attention.head_count") / head_dim_; });
+    return uniform("attention.head_count",
+                   [&] { return extent("blk.0.attn_output.weight", 0, "attention.head_count") / head_dim_; });
   }
   int64_t kv_heads() const {
     const std::string name = "attention.head_count_kv";
     return uniform(name, [&] {
-      if (file_.find("blk.0.attn_k.weight") || !file_.find("blk.0.attn_qkv.weight")) return extent("blk.0.attn_k.weight", 1, name) / head_dim_;
+      if (file_.find("blk.0.attn_k.weight") || !file_.find("blk.0.attn_qkv.weight"))
+        return extent("blk.0.attn_k.weight", 1, name) / head_dim_;
       return (extent("blk.0.attn_qkv.weight", 1, name) / head_dim_ - heads()) / 2;  // rows of queries, keys and values
     });
   }
@@ -166,7 +172,8 @@ class TextKeys {
     if (keys_.integer(key("altup.active_idx"), 0) != 0) unsupported("altup.active_idx", "0");
     if (keys_.integer(key("altup.num_inputs"), 4) != 4) unsupported("altup.num_inputs", "4");
     const std::string scaling = keys_.text(key("rope.scaling.type"), "none");
-    const bool is_identity = scaling == "none" || (scaling == "linear" && keys_.number(key("rope.scaling.factor"), 1.0) == 1.0);
+    const bool is_identity =
+        scaling == "none" || (scaling == "linear" && keys_.number(key("rope.scaling.factor"), 1.0) == 1.0);
     if (!is_identity) unsupported("rope.scaling.type", "none");
     if (keys_.integer("general.quantization_version", 2) == 2) return;
     for (const GgufTensor& tensor : file_.tensors())
@@ -175,7 +182,8 @@ class TextKeys {
 
  private:
   void expect_per_layer(const std::string& name, size_t count) const {
-    if (static_cast<int64_t>(count) != layers_) keys_.fail(name, "a list of " + std::to_string(layers_) + " (" + key("block_count") + ")");
+    if (static_cast<int64_t>(count) != layers_)
+      keys_.fail(name, "a list of " + std::to_string(layers_) + " (" + key("block_count") + ")");
   }
   void unsupported(const std::string& name, const std::string& wanted) const {
     try {
@@ -200,7 +208,8 @@ std::optional<int64_t> token_id(const std::vector<std::string_view>& tokens, std
 // Ids that end an answer. </s> is an HTML tag in Gemma, whatever a writer took it for.
 std::vector<int64_t> stop_ids(const GgufMetadata& keys, const std::vector<std::string_view>& tokens) {
   std::set<int64_t> ids;
-  for (const char* name : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eos_token_ids"})
+  for (const char* name :
+       {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eos_token_ids"})
     for (const int64_t id : keys.integers(name)) {
       if (id < 0 || id > INT32_MAX) keys.fail(name, "token ids");
       const bool is_tag = static_cast<size_t>(id) < tokens.size() && tokens[static_cast<size_t>(id)] == "</s>";
@@ -217,7 +226,8 @@ std::string text_config(const TextKeys& text, const GgufMetadata& keys, int64_t 
   out.set("model_type", "gemma3n_text");
   out.set("vocab_size", vocab);
   out.set("vocab_size_per_layer_input", text_vocab);
-  out.set("hidden_size", text.integer("embedding_length", [&] { return text.extent("token_embd.weight", 0, "embedding_length"); }));
+  out.set("hidden_size",
+          text.integer("embedding_length", [&] { return text.extent("token_embd.weight", 0, "embedding_length"); }));
   out.set("hidden_size_per_layer_input", text.integer("embedding_length_per_layer_input", [&] {
     return text.extent("per_layer_proj_norm.weight", 0, "embedding_length_per_layer_input");
   }));
@@ -228,7 +238,8 @@ std::string text_config(const TextKeys& text, const GgufMetadata& keys, int64_t 
   out.set("num_kv_shared_layers", text.shared_layers());
   out.set("sliding_window", text.integer("attention.sliding_window", [] { return int64_t{512}; }));
   out.set("max_position_embeddings", text.integer("context_length", [] { return int64_t{32768}; }));
-  out.set("laurel_rank", text.integer("laurel_rank", [&] { return text.extent("blk.0.laurel_l.weight", 1, "laurel_rank"); }));
+  out.set("laurel_rank",
+          text.integer("laurel_rank", [&] { return text.extent("blk.0.laurel_l.weight", 1, "laurel_rank"); }));
   out.set("altup_active_idx", int64_t{0});
   out.set("altup_num_inputs", int64_t{4});
   out.set("altup_correct_scale", keys.boolean(TextKeys::key("altup.correct_scale"), true));
@@ -266,7 +277,8 @@ GgufConfigs read_gguf_configs(const GgufFile& file) {
   text.expect_gemma();
   const std::vector<std::string_view> tokens = keys.texts(kTokens);
   const int64_t vocab = text.extent("token_embd.weight", 1, "vocab_size");
-  const int64_t text_vocab = std::min(vocab, token_id(tokens, "<end_of_image>").value_or(vocab == kWholeVocab ? kTextVocab : vocab));
+  const int64_t text_vocab =
+      std::min(vocab, token_id(tokens, "<end_of_image>").value_or(vocab == kWholeVocab ? kTextVocab : vocab));
   const int64_t audio_offset = token_id(tokens, "<end_of_audio>").value_or(text_vocab + kSideVocab);
   const std::vector<int64_t> stops = stop_ids(keys, tokens);
 

@@ -68,7 +68,8 @@ std::pair<std::string_view, std::string_view> layer_and_rest(std::string_view na
 
 class GgufTensors : public TensorSource {
  public:
-  GgufTensors(std::shared_ptr<const GgufFile> file, int64_t text_vocab) : file_(std::move(file)), text_vocab_(text_vocab) {
+  GgufTensors(std::shared_ptr<const GgufFile> file, int64_t text_vocab)
+      : file_(std::move(file)), text_vocab_(text_vocab) {
     for (const GgufTensor& tensor : file_->tensors()) add(tensor);
   }
 
@@ -83,7 +84,7 @@ class GgufTensors : public TensorSource {
  private:
   static TensorInfo info_of(const GgufTensor& tensor) {
     TensorInfo info;
-    info.name = tensor.name;  // in messages the file's own
+    info.name = tensor.name;                         // in messages the file's own
     info.dtype = tensor.dtype.value_or(DType::kU8);  // of tensors that are only listed
     info.shape.assign(tensor.ne.rbegin(), tensor.ne.rend());
     info.data = tensor.data;
@@ -96,7 +97,8 @@ class GgufTensors : public TensorSource {
     const TensorInfo info = info_of(tensor);
     if (!is_known(tensor.name)) return insert(tensor.name, info);
     tensor.dtype_or_fail();
-    if (const std::string_view stack = look_up(kStacks, tensor.name); !stack.empty()) return add_stack(info, kModel + std::string(stack));
+    if (const std::string_view stack = look_up(kStacks, tensor.name); !stack.empty())
+      return add_stack(info, kModel + std::string(stack));
     if (tensor.name == "output.weight") return insert("lm_head.weight", info);
     if (const std::string_view name = look_up(kGlobal, tensor.name); !name.empty()) {
       const bool is_per_layer_table = tensor.name == "per_layer_token_embd.weight";
@@ -105,7 +107,8 @@ class GgufTensors : public TensorSource {
     }
     const auto [layer, rest] = layer_and_rest(tensor.name);
     const std::string prefix = kModel + "layers." + std::string(layer) + ".";
-    if (rest == "attn_qkv.weight") return add_joined(info, prefix + "self_attn.", "blk." + std::string(layer) + ".attn_output.weight");
+    if (rest == "attn_qkv.weight")
+      return add_joined(info, prefix + "self_attn.", "blk." + std::string(layer) + ".attn_output.weight");
     insert(prefix + std::string(look_up(kInLayer, rest)), info);
   }
   static bool is_known(std::string_view name) {
@@ -130,8 +133,8 @@ class GgufTensors : public TensorSource {
     if (!o || info.shape.size() != 2) bad(info, "expected a matrix, and " + output + " beside it");
     const int64_t queries = o->ne[0], keys = (info.shape[0] - queries) / 2;
     if (keys < 1 || queries + 2 * keys != info.shape[0])
-      bad(info, "expected " + std::to_string(queries) + " rows of queries (the columns of " + output + ") and as many of keys as of values, found " +
-                    std::to_string(info.shape[0]) + " rows");
+      bad(info, "expected " + std::to_string(queries) + " rows of queries (the columns of " + output +
+                    ") and as many of keys as of values, found " + std::to_string(info.shape[0]) + " rows");
     insert(prefix + "q_proj.weight", rows_of(info, 0, queries));
     insert(prefix + "k_proj.weight", rows_of(info, queries, keys));
     insert(prefix + "v_proj.weight", rows_of(info, queries + keys, keys));

@@ -29,7 +29,9 @@ std::string plural(int64_t n, const std::string& what) { return std::to_string(n
 
 MediaIds MediaIds::from(const Config& top) {
   MediaIds m;
-  auto id = [](const Config& c, const char* key, int32_t fallback) { return static_cast<int32_t>(c.integer(key, fallback, 0, INT32_MAX)); };
+  auto id = [](const Config& c, const char* key, int32_t fallback) {
+    return static_cast<int32_t>(c.integer(key, fallback, 0, INT32_MAX));
+  };
   m.image = id(top, "image_token_id", m.image);
   m.audio = id(top, "audio_token_id", m.audio);
   m.image_soft_tokens = top.integer("vision_soft_tokens_per_image", m.image_soft_tokens, 1, 1 << 16);
@@ -42,7 +44,8 @@ MediaIds MediaIds::from(const Config& top) {
   return m;
 }
 
-Gemma3n::Gemma3n(Checkpoint checkpoint) : checkpoint_(std::move(checkpoint)), text_(TextConfig::from(checkpoint_.config)) {}
+Gemma3n::Gemma3n(Checkpoint checkpoint)
+    : checkpoint_(std::move(checkpoint)), text_(TextConfig::from(checkpoint_.config)) {}
 
 std::unique_ptr<Gemma3n> Gemma3n::load(const std::string& path, ThreadPool& pool, const ModelLoadOptions& options) {
   std::unique_ptr<Gemma3n> model(new Gemma3n(open_checkpoint(path)));
@@ -51,9 +54,12 @@ std::unique_ptr<Gemma3n> Gemma3n::load(const std::string& path, ThreadPool& pool
   model->recipe_ = options.recipe;
   model->media_ids_ = MediaIds::from(model->config());
   if (model->checkpoint_.bundle && !options.recipe.keeps_all())
-    throw Error(ErrorCode::kInvalidArgument, path + ": this bundle was packed as " + model->recipe() + ": expected no other recipe, got " + options.recipe.name());
+    throw Error(ErrorCode::kInvalidArgument, path + ": this bundle was packed as " + model->recipe() +
+                                                 ": expected no other recipe, got " + options.recipe.name());
   if (model->checkpoint_.chat_template && !is_known_chat_template(*model->checkpoint_.chat_template))
-    model->log_.warn(path + ": the chat template of this checkpoint is not one that g3n knows; the built-in Gemma 3n template is used");
+    model->log_.warn(
+        path +
+        ": the chat template of this checkpoint is not one that g3n knows; the built-in Gemma 3n template is used");
   model->check_tensors();
   if (!options.weights) return model;
 
@@ -68,8 +74,12 @@ std::unique_ptr<Gemma3n> Gemma3n::load(const std::string& path, ThreadPool& pool
 
 std::unique_ptr<WeightReader> Gemma3n::reader(const std::vector<std::string>& components, bool check_only) const {
   if (checkpoint_.bundle) return std::make_unique<BundleLoader>(checkpoint_.bundle);
-  return std::make_unique<Loader>(checkpoint_.source, LoaderOptions{.pool = *pool_, .progress = on_progress_, .log = check_only ? log_ : Log{}, .components = components,
-                                                                    .recipe = recipe_, .check_only = check_only});
+  return std::make_unique<Loader>(checkpoint_.source, LoaderOptions{.pool = *pool_,
+                                                                    .progress = on_progress_,
+                                                                    .log = check_only ? log_ : Log{},
+                                                                    .components = components,
+                                                                    .recipe = recipe_,
+                                                                    .check_only = check_only});
 }
 
 // Binds everything once without reading a weight, so that one error names all that is wrong.
@@ -84,7 +94,9 @@ void Gemma3n::check_tensors() {
     VisionTower vision(VisionConfig::from(config()));
     vision.bind(loader);
     if (vision.stem_bias_missing())
-      log_.warn(path() + ": the vision tower has no conv_stem.conv.bias: this looks like the first upload of Gemma 3n, whose vision weights are defective");
+      log_.warn(path() +
+                ": the vision tower has no conv_stem.conv.bias: this looks like the first upload of Gemma 3n, whose "
+                "vision weights are defective");
   }
   if (has_audio_) {
     AudioTower audio(AudioConfig::from(config()));
@@ -99,7 +111,10 @@ int64_t Gemma3n::packed_bytes() const {
 
 const Tokenizer& Gemma3n::tokenizer() const {
   if (!checkpoint_.tokenizer)
-    throw Error(ErrorCode::kUnsupported, path() + ": this needs a tokenizer: expected tokenizer.model or tokenizer.json beside config.json, found neither");
+    throw Error(
+        ErrorCode::kUnsupported,
+        path() +
+            ": this needs a tokenizer: expected tokenizer.model or tokenizer.json beside config.json, found neither");
   return *checkpoint_.tokenizer;
 }
 
@@ -114,7 +129,8 @@ void Gemma3n::release_encoders() {
 }
 
 const VisionTower& Gemma3n::vision() {
-  if (!has_vision_) throw Error(ErrorCode::kUnsupported, path() + ": this checkpoint has no vision tower: images cannot be read");
+  if (!has_vision_)
+    throw Error(ErrorCode::kUnsupported, path() + ": this checkpoint has no vision tower: images cannot be read");
   if (!vision_) {
     auto tower = std::make_unique<VisionTower>(VisionConfig::from(config()));
     const std::unique_ptr<WeightReader> weights = reader({"model.vision_tower.", "model.embed_vision."}, false);
@@ -126,7 +142,8 @@ const VisionTower& Gemma3n::vision() {
 }
 
 const AudioTower& Gemma3n::audio() {
-  if (!has_audio_) throw Error(ErrorCode::kUnsupported, path() + ": this checkpoint has no audio tower: sounds cannot be heard");
+  if (!has_audio_)
+    throw Error(ErrorCode::kUnsupported, path() + ": this checkpoint has no audio tower: sounds cannot be heard");
   if (!audio_) {
     auto tower = std::make_unique<AudioTower>(AudioConfig::from(config()));
     const std::unique_ptr<WeightReader> weights = reader({"model.audio_tower.", "model.embed_audio."}, false);
@@ -140,45 +157,56 @@ const AudioTower& Gemma3n::audio() {
 SoftTokens Gemma3n::checked(const SoftTokens& tokens, int64_t rows, const char* what) const {
   const int64_t hidden = text_.config().hidden_size;
   if (tokens.rows != rows || static_cast<int64_t>(tokens.values.size()) != rows * hidden)
-    throw Error(ErrorCode::kInvalidArgument, std::string(what) + " soft tokens: expected [" + std::to_string(rows) + ", " + std::to_string(hidden) + "], got " +
-                                                 plural(tokens.rows, "row") + " and " + plural(static_cast<int64_t>(tokens.values.size()), "value"));
+    throw Error(ErrorCode::kInvalidArgument, std::string(what) + " soft tokens: expected [" + std::to_string(rows) +
+                                                 ", " + std::to_string(hidden) + "], got " +
+                                                 plural(tokens.rows, "row") + " and " +
+                                                 plural(static_cast<int64_t>(tokens.values.size()), "value"));
   return tokens;
 }
 
 SoftTokens Gemma3n::encode_image(Context& ctx, const ImagePart& image) {
-  if (const auto* ready = std::get_if<SoftTokens>(&image.source)) return checked(*ready, media_ids_.image_soft_tokens, "image");
+  if (const auto* ready = std::get_if<SoftTokens>(&image.source))
+    return checked(*ready, media_ids_.image_soft_tokens, "image");
   const VisionTower& tower = vision();
   const auto* file = std::get_if<MediaBytes>(&image.source);
-  const Pixels pixels = resize_image(file ? decode_image(file->bytes, file->name) : std::get<Pixels>(image.source), checkpoint_.processor.image_width, checkpoint_.processor.image_height);
+  const Pixels pixels = resize_image(file ? decode_image(file->bytes, file->name) : std::get<Pixels>(image.source),
+                                     checkpoint_.processor.image_width, checkpoint_.processor.image_height);
   ArenaScope scope(ctx.arena);
-  const View<float, 3> map{ctx.arena.take<float>(int64_t{3} * pixels.width * pixels.height), {pixels.height, pixels.width, 3}};
+  const View<float, 3> map{ctx.arena.take<float>(int64_t{3} * pixels.width * pixels.height),
+                           {pixels.height, pixels.width, 3}};
   to_float(pixels, checkpoint_.processor.rescale_factor, map.data);
   return encode_pixels(ctx, tower, map);
 }
 
 SoftTokens Gemma3n::encode_pixels(Context& ctx, const VisionTower& tower, View<const float, 3> pixels) const {
-  SoftTokens out{media_ids_.image_soft_tokens, std::vector<float>(media_ids_.image_soft_tokens * text_.config().hidden_size)};
+  SoftTokens out{media_ids_.image_soft_tokens,
+                 std::vector<float>(media_ids_.image_soft_tokens * text_.config().hidden_size)};
   tower.forward(ctx, pixels, {out.values.data(), {out.rows, text_.config().hidden_size}});
   return out;
 }
 
 SoftTokens Gemma3n::encode_audio(Context& ctx, const AudioPart& audio_part) {
-  if (const auto* ready = std::get_if<SoftTokens>(&audio_part.source)) return checked(*ready, media_ids_.audio_soft_tokens, "audio");
+  if (const auto* ready = std::get_if<SoftTokens>(&audio_part.source))
+    return checked(*ready, media_ids_.audio_soft_tokens, "audio");
   const AudioTower& tower = audio();
   const auto* file = std::get_if<MediaBytes>(&audio_part.source);
   const Samples samples = file ? decode_audio(file->bytes, file->name) : std::get<Samples>(audio_part.source);
   check_clip(checkpoint_.processor.mel, samples.pcm, file ? file->name : "audio");
   const LogMel mel = log_mel(checkpoint_.processor.mel, samples.pcm);
-  SoftTokens out{media_ids_.audio_soft_tokens, std::vector<float>(media_ids_.audio_soft_tokens * text_.config().hidden_size)};
-  tower.forward(ctx, {mel.values.data(), {mel.frames, mel.mels}}, mel.valid, {out.values.data(), {out.rows, text_.config().hidden_size}});
+  SoftTokens out{media_ids_.audio_soft_tokens,
+                 std::vector<float>(media_ids_.audio_soft_tokens * text_.config().hidden_size)};
+  tower.forward(ctx, {mel.values.data(), {mel.frames, mel.mels}}, mel.valid,
+                {out.values.data(), {out.rows, text_.config().hidden_size}});
   return out;
 }
 
 SoftTokens Gemma3n::hard_embedding(Context& ctx, int32_t id) {
   const int64_t hidden = text_.config().hidden_size;
   SoftTokens out{1, std::vector<float>(hidden)};
-  if (id < media_ids_.audio_offset) vision().hard_embedding(ctx, id - media_ids_.vision_offset, {out.values.data(), {1, hidden}});
-  else audio().hard_embedding(ctx, id - media_ids_.audio_offset, {out.values.data(), {1, hidden}});
+  if (id < media_ids_.audio_offset)
+    vision().hard_embedding(ctx, id - media_ids_.vision_offset, {out.values.data(), {1, hidden}});
+  else
+    audio().hard_embedding(ctx, id - media_ids_.audio_offset, {out.values.data(), {1, hidden}});
   return out;
 }
 

@@ -1,4 +1,5 @@
-// Gemma3n: a checkpoint put together: configs, tokenizer, text model, and the two encoders, which are loaded when media first come.
+// Gemma3n: a checkpoint put together: configs, tokenizer, text model, and the two encoders, which are loaded when media
+// first come.
 #pragma once
 #include <functional>
 #include <memory>
@@ -21,9 +22,9 @@ namespace g3n {
 
 // Ids and counts that place media in a prompt (processor.md 1).
 struct MediaIds {
-  int32_t image = 262145, audio = 262273;                       // soft tokens
-  int64_t image_soft_tokens = 256, audio_soft_tokens = 188;     // per medium
-  int32_t vision_offset = 262144, audio_offset = 262272;        // first ids of the side vocabularies
+  int32_t image = 262145, audio = 262273;                    // soft tokens
+  int64_t image_soft_tokens = 256, audio_soft_tokens = 188;  // per medium
+  int32_t vision_offset = 262144, audio_offset = 262272;     // first ids of the side vocabularies
   int64_t vision_vocab = 128, audio_vocab = 128;
 
   static MediaIds from(const Config& top);
@@ -39,7 +40,8 @@ struct ModelLoadOptions {
 
 class Gemma3n {
  public:
-  // path: a Hugging Face folder, a .g3n bundle or a GGUF file. Every missing, surplus or misshapen tensor of all parts is reported before anything is packed.
+  // path: a Hugging Face folder, a .g3n bundle or a GGUF file. Every missing, surplus or misshapen tensor of all parts
+  // is reported before anything is packed.
   static std::unique_ptr<Gemma3n> load(const std::string& path, ThreadPool& pool, const ModelLoadOptions& options);
 
   const std::string& path() const { return checkpoint_.path; }
@@ -61,10 +63,12 @@ class Gemma3n {
   void set_image_size(int size) { checkpoint_.processor.image_width = checkpoint_.processor.image_height = size; }
 
   // An id whose embedding comes from an encoder's own table: at or above the first side vocabulary.
-  bool is_side_id(int32_t id) const { return id >= media_ids_.vision_offset && id < media_ids_.audio_offset + media_ids_.audio_vocab; }
+  bool is_side_id(int32_t id) const {
+    return id >= media_ids_.vision_offset && id < media_ids_.audio_offset + media_ids_.audio_vocab;
+  }
 
-  // Soft tokens of one medium; soft tokens that come ready are checked and passed on. Throws kUnsupported without that encoder.
-  // One thread at a time (Machine::run).
+  // Soft tokens of one medium; soft tokens that come ready are checked and passed on. Throws kUnsupported without that
+  // encoder. One thread at a time (Machine::run).
   SoftTokens encode_image(Context& ctx, const ImagePart& image);
   SoftTokens encode_audio(Context& ctx, const AudioPart& audio);
   // The vector of a side id, one row.

@@ -1,4 +1,5 @@
-// ProcessorConfig: how pictures and sounds are prepared: preprocessor_config.json (2025, flat) or processor_config.json (5.x, nested).
+// ProcessorConfig: how pictures and sounds are prepared: preprocessor_config.json (2025, flat) or processor_config.json
+// (5.x, nested).
 #pragma once
 #include <string>
 
@@ -13,8 +14,8 @@ struct ProcessorConfig {
   float rescale_factor = 1.0f / 255.0f;
   MelConfig mel;
 
-  // Missing files or keys: the values of vision.md 1 and audio.md 1. Throws kUnsupported for settings that change pixels in a way that
-  // no Gemma 3n checkpoint asks for (do_normalize, another filter).
+  // Missing files or keys: the values of vision.md 1 and audio.md 1. Throws kUnsupported for settings that change
+  // pixels in a way that no Gemma 3n checkpoint asks for (do_normalize, another filter).
   static ProcessorConfig load(const FileSet& files);
 };
 

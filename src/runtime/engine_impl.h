@@ -16,9 +16,13 @@ struct Engine::Impl {
 
   // Throws kUnsupported if the engine was opened for tokens alone.
   void expect_weights() const {
-    if (!has_weights) throw Error(ErrorCode::kUnsupported, "this engine was opened without weights (EngineOptions::load_weights): it makes tokens, not answers");
+    if (!has_weights)
+      throw Error(ErrorCode::kUnsupported,
+                  "this engine was opened without weights (EngineOptions::load_weights): it makes tokens, not answers");
   }
-  std::unique_ptr<SequenceCache> make_cache() const { return model->text().make_cache(context, std::min(chunk, context), kv); }
+  std::unique_ptr<SequenceCache> make_cache() const {
+    return model->text().make_cache(context, std::min(chunk, context), kv);
+  }
 
   Machine machine;
   std::unique_ptr<Gemma3n> model;

@@ -14,8 +14,11 @@ class FakeCache : public SequenceCache {
   int64_t bytes() const override { return 0; }
   void clear() override { length_ = 0; }
   void append(int32_t position) {
-    if (position != length_) throw Error(ErrorCode::kInvalidArgument, "expected position " + std::to_string(length_) + ", got " + std::to_string(position));
-    if (length_ == context_) throw Error(ErrorCode::kContextFull, "the context of " + std::to_string(context_) + " positions is full");
+    if (position != length_)
+      throw Error(ErrorCode::kInvalidArgument,
+                  "expected position " + std::to_string(length_) + ", got " + std::to_string(position));
+    if (length_ == context_)
+      throw Error(ErrorCode::kContextFull, "the context of " + std::to_string(context_) + " positions is full");
     ++length_;
   }
 
@@ -25,7 +28,9 @@ class FakeCache : public SequenceCache {
 
 }  // namespace
 
-std::unique_ptr<SequenceCache> FakeModel::make_cache(int64_t context, int64_t, DType) const { return std::make_unique<FakeCache>(context); }
+std::unique_ptr<SequenceCache> FakeModel::make_cache(int64_t context, int64_t, DType) const {
+  return std::make_unique<FakeCache>(context);
+}
 
 void FakeModel::forward(Context& ctx, const Batch& batch, View<float, 2> logits) const {
   ctx.check_cancelled();

@@ -6,7 +6,8 @@
 
 namespace g3n {
 
-// At position p (the length of the sequence after the row) the likeliest id is script[p % script.size()]; all other logits are 0.
+// At position p (the length of the sequence after the row) the likeliest id is script[p % script.size()]; all other
+// logits are 0.
 class FakeModel : public LanguageModel {
  public:
   FakeModel(int64_t vocab_size, std::vector<int32_t> script) : vocab_size_(vocab_size), script_(std::move(script)) {}

@@ -22,7 +22,8 @@ struct Chunk {
   int64_t hidden = 0;
 
   Chunk(const PreparedPrompt& prompt, int64_t first, int64_t count) {
-    for (int64_t p = first; p < first + count; ++p) rows.push_back({.sequence = 0, .position = static_cast<int32_t>(p), .id = prompt.ids[p]});
+    for (int64_t p = first; p < first + count; ++p)
+      rows.push_back({.sequence = 0, .position = static_cast<int32_t>(p), .id = prompt.ids[p]});
     for (const SoftSpan& span : prompt.soft) {
       const int64_t begin = std::max(first, span.first), end = std::min(first + count, span.first + span.tokens->rows);
       if (begin >= end) continue;
@@ -44,12 +45,12 @@ void check_room(const PreparedPrompt& prompt, const SequenceCache& cache) {
   const int64_t tokens = static_cast<int64_t>(prompt.ids.size());
   if (tokens == 0) throw Error(ErrorCode::kInvalidArgument, "the prompt is empty: expected at least one token");
   if (tokens > cache.context())
-    throw Error(ErrorCode::kContextFull,
-                "the prompt has " + std::to_string(tokens) + " tokens, the context has room for " + std::to_string(cache.context()));
+    throw Error(ErrorCode::kContextFull, "the prompt has " + std::to_string(tokens) +
+                                             " tokens, the context has room for " + std::to_string(cache.context()));
 }
 
-void prefill(Machine& machine, const LanguageModel& model, SequenceCache& cache, const GenerationRequest& request, View<float, 2> logits,
-             EventSink* sink) {
+void prefill(Machine& machine, const LanguageModel& model, SequenceCache& cache, const GenerationRequest& request,
+             View<float, 2> logits, EventSink* sink) {
   const int64_t tokens = static_cast<int64_t>(request.prompt.ids.size()), start = cache.length();
   SequenceCache* const caches[] = {&cache};
   for (int64_t first = start; first < tokens;) {
@@ -70,14 +71,16 @@ void prefill(Machine& machine, const LanguageModel& model, SequenceCache& cache,
 
 }  // namespace
 
-void prompt_logits(Machine& machine, const LanguageModel& model, SequenceCache& cache, const PreparedPrompt& prompt, int64_t first, int64_t chunk,
-                   const std::atomic<bool>* cancelled, const std::function<void(int64_t, View<const float, 2>)>& on_rows) {
+void prompt_logits(Machine& machine, const LanguageModel& model, SequenceCache& cache, const PreparedPrompt& prompt,
+                   int64_t first, int64_t chunk, const std::atomic<bool>* cancelled,
+                   const std::function<void(int64_t, View<const float, 2>)>& on_rows) {
   check_room(prompt, cache);
   const int64_t tokens = static_cast<int64_t>(prompt.ids.size()), vocab = model.vocab_size();
   SequenceCache* const caches[] = {&cache};
   std::vector<float> logits;
   for (int64_t begin = cache.length(); begin < tokens; begin += chunk) {
-    const int64_t count = std::min(chunk, tokens - begin), wanted = std::clamp<int64_t>(begin + count - first, 0, count);
+    const int64_t count = std::min(chunk, tokens - begin),
+                  wanted = std::clamp<int64_t>(begin + count - first, 0, count);
     Chunk part(prompt, begin, count);
     for (int64_t i = count - wanted; i < count; ++i) part.rows[static_cast<size_t>(i)].wants_logits = true;
     logits.resize(static_cast<size_t>(wanted * vocab));
@@ -92,8 +95,8 @@ void prompt_logits(Machine& machine, const LanguageModel& model, SequenceCache& 
 
 namespace {
 
-void decode_step(Machine& machine, const LanguageModel& model, SequenceCache& cache, int32_t id, const std::atomic<bool>* cancelled,
-                 View<float, 2> logits) {
+void decode_step(Machine& machine, const LanguageModel& model, SequenceCache& cache, int32_t id,
+                 const std::atomic<bool>* cancelled, View<float, 2> logits) {
   const Row row{.sequence = 0, .position = static_cast<int32_t>(cache.length()), .id = id, .wants_logits = true};
   SequenceCache* const caches[] = {&cache};
   machine.run(cancelled, [&](Context& ctx) { model.forward(ctx, Batch{{&row, 1}, caches, {}}, logits); });
@@ -102,9 +105,12 @@ void decode_step(Machine& machine, const LanguageModel& model, SequenceCache& ca
 // Text of the answer as it grows: ids to characters, stop strings cut off.
 class AnswerText {
  public:
-  AnswerText(const Tokenizer* tokenizer, const std::vector<std::string>& stops, EventSink* sink) : stops_(stops), sink_(sink) {
-    if (tokenizer) decoder_.emplace(*tokenizer);
-    else if (!stops.empty()) throw Error(ErrorCode::kUnsupported, "stop strings need a tokenizer, which this checkpoint lacks");
+  AnswerText(const Tokenizer* tokenizer, const std::vector<std::string>& stops, EventSink* sink)
+      : stops_(stops), sink_(sink) {
+    if (tokenizer)
+      decoder_.emplace(*tokenizer);
+    else if (!stops.empty())
+      throw Error(ErrorCode::kUnsupported, "stop strings need a tokenizer, which this checkpoint lacks");
   }
   // Whether a stop string ended the answer.
   bool push(int32_t id) {

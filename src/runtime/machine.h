@@ -11,7 +11,8 @@ namespace g3n {
 
 class Machine {
  public:
-  Machine(int threads, const KernelTable& kernels, ComputeType compute) : pool_(threads), kernels_(kernels), compute_(compute) {}
+  Machine(int threads, const KernelTable& kernels, ComputeType compute)
+      : pool_(threads), kernels_(kernels), compute_(compute) {}
 
   ThreadPool& pool() { return pool_; }
   const KernelTable& kernels() const { return kernels_; }
@@ -24,7 +25,12 @@ class Machine {
   template <typename F>
   auto run(const std::atomic<bool>* cancelled, F&& f) {
     std::lock_guard lock(mutex_);
-    Context ctx{.pool = pool_, .kernels = kernels_, .arena = arena_, .compute = compute_, .taps = taps_, .cancelled = cancelled};
+    Context ctx{.pool = pool_,
+                .kernels = kernels_,
+                .arena = arena_,
+                .compute = compute_,
+                .taps = taps_,
+                .cancelled = cancelled};
     ArenaScope scope(arena_);
     return f(ctx);
   }

@@ -12,7 +12,8 @@ namespace g3n {
 class PromptBuilder {
  public:
   // release_encoders: their memory is given back after each prompt with media.
-  PromptBuilder(Gemma3n& model, Machine& machine, bool release_encoders = false) : model_(model), machine_(machine), release_encoders_(release_encoders) {}
+  PromptBuilder(Gemma3n& model, Machine& machine, bool release_encoders = false)
+      : model_(model), machine_(machine), release_encoders_(release_encoders) {}
 
   // The template's text with one placeholder per medium.
   std::string render(const ChatPrompt& prompt) const;
@@ -20,7 +21,8 @@ class PromptBuilder {
   std::vector<int32_t> tokenize(const Prompt& prompt) const;
   PreparedPrompt prepare(const Prompt& prompt, const std::atomic<bool>* cancelled);
 
-  // A later turn of a conversation whose cache ends behind <end_of_turn>: "\n", the user turn, and the header of the answer.
+  // A later turn of a conversation whose cache ends behind <end_of_turn>: "\n", the user turn, and the header of the
+  // answer.
   PreparedPrompt prepare_turn(const Message& user, const std::atomic<bool>* cancelled);
 
  private:

@@ -17,7 +17,9 @@ bool better(const std::pair<float, int32_t>& a, const std::pair<float, int32_t>&
 
 }  // namespace
 
-Sampler::Sampler(const Sampling& sampling, int64_t choosable_ids) : sampling_(sampling), choosable_(choosable_ids) { check_sampling(sampling); }
+Sampler::Sampler(const Sampling& sampling, int64_t choosable_ids) : sampling_(sampling), choosable_(choosable_ids) {
+  check_sampling(sampling);
+}
 
 int32_t Sampler::choose(std::span<const float> logits, std::span<const int32_t> history, int64_t position) {
   scores_.assign(logits.begin(), logits.begin() + std::min<int64_t>(choosable_, static_cast<int64_t>(logits.size())));
@@ -42,13 +44,15 @@ void Sampler::penalise(std::span<const int32_t> history) {
 int32_t Sampler::draw(int64_t position) {
   const size_t n = scores_.size();
   candidates_.resize(n);
-  for (size_t i = 0; i < n; ++i) candidates_[i] = {static_cast<float>(scores_[i] / sampling_.temperature), static_cast<int32_t>(i)};
+  for (size_t i = 0; i < n; ++i)
+    candidates_[i] = {static_cast<float>(scores_[i] / sampling_.temperature), static_cast<int32_t>(i)};
   size_t keep = sampling_.top_k > 0 ? std::min<size_t>(sampling_.top_k, n) : n;
   std::partial_sort(candidates_.begin(), candidates_.begin() + keep, candidates_.end(), better);
   candidates_.resize(keep);
   std::vector<double> weight(keep);
   double total = 0;
-  for (size_t i = 0; i < keep; ++i) total += weight[i] = std::exp(static_cast<double>(candidates_[i].first) - candidates_[0].first);
+  for (size_t i = 0; i < keep; ++i)
+    total += weight[i] = std::exp(static_cast<double>(candidates_[i].first) - candidates_[0].first);
   if (sampling_.top_p < 1) {  // the smallest head whose mass reaches top_p
     double mass = 0;
     size_t count = 0;

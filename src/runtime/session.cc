@@ -10,8 +10,8 @@ namespace {
 
 // One user turn and its answer, as ids: what the model was fed and what it wrote.
 struct Exchange {
-  PreparedPrompt prompt;           // from where the exchange before ended
-  std::vector<int32_t> answer;     // generated ids, closed by <end_of_turn>
+  PreparedPrompt prompt;        // from where the exchange before ended
+  std::vector<int32_t> answer;  // generated ids, closed by <end_of_turn>
   std::string user_text, answer_text;
 };
 
@@ -44,8 +44,10 @@ bool same_prefix(const PreparedPrompt& a, const PreparedPrompt& b, int64_t lengt
 std::string text_of_parts(const std::vector<Part>& parts) {
   std::string text;
   for (const Part& part : parts) {
-    if (const auto* t = std::get_if<TextPart>(&part)) text += t->text;
-    else text += std::holds_alternative<ImagePart>(part) ? "[image]" : "[audio]";
+    if (const auto* t = std::get_if<TextPart>(&part))
+      text += t->text;
+    else
+      text += std::holds_alternative<ImagePart>(part) ? "[image]" : "[audio]";
   }
   return text;
 }
@@ -99,7 +101,9 @@ Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 
 void Session::set_system(const std::string& text) {
-  if (!impl_->exchanges.empty()) throw Error(ErrorCode::kInvalidArgument, "system: the system text stands before the first turn; the conversation has begun");
+  if (!impl_->exchanges.empty())
+    throw Error(ErrorCode::kInvalidArgument,
+                "system: the system text stands before the first turn; the conversation has begun");
   impl_->system = text;
 }
 const std::string& Session::system() const { return impl_->system; }
@@ -107,16 +111,25 @@ const std::string& Session::system() const { return impl_->system; }
 Answer Session::reply(const std::vector<Part>& parts, const ReplyOptions& options, EventSink* sink) {
   Impl& s = *impl_;
   check_sampling(options.sampling);
-  Exchange exchange{.prompt = s.next_prompt(parts, options.cancelled), .answer = {}, .user_text = text_of_parts(parts), .answer_text = {}};
+  Exchange exchange{.prompt = s.next_prompt(parts, options.cancelled),
+                    .answer = {},
+                    .user_text = text_of_parts(parts),
+                    .answer_text = {}};
   PreparedPrompt whole = s.history();
   append(whole, exchange.prompt);
   // A turn may be cancelled or undone: the cache is kept only if all of it is a prefix of what is wanted now.
-  if (s.cache->length() >= static_cast<int64_t>(whole.ids.size()) || !same_prefix(s.fed, whole, s.cache->length())) s.cache->clear();
+  if (s.cache->length() >= static_cast<int64_t>(whole.ids.size()) || !same_prefix(s.fed, whole, s.cache->length()))
+    s.cache->clear();
   s.fed = whole;
   const std::vector<int32_t>& stop_ids = s.engine->default_stop_ids();
   Answer answer = generate_answer(s.core().machine, s.core().model->text(), &s.core().model->tokenizer(), *s.cache,
-                                  {.prompt = whole, .sampling = options.sampling, .max_tokens = options.max_tokens, .stop = options.stop,
-                                   .stop_ids = stop_ids, .cancelled = options.cancelled, .chunk = s.core().chunk},
+                                  {.prompt = whole,
+                                   .sampling = options.sampling,
+                                   .max_tokens = options.max_tokens,
+                                   .stop = options.stop,
+                                   .stop_ids = stop_ids,
+                                   .cancelled = options.cancelled,
+                                   .chunk = s.core().chunk},
                                   sink);
   append(s.fed, answer.ids);
   exchange.answer = s.closed(answer.ids, stop_ids);

@@ -1,5 +1,5 @@
-// AltUp: several residual streams, of which one is active. Predict before the layer's work, correct after it (text.md 6).
-// HF: Gemma3nTextAltUp. Coefficients are always f32.
+// AltUp: several residual streams, of which one is active. Predict before the layer's work, correct after it (text.md
+// 6). HF: Gemma3nTextAltUp. Coefficients are always f32.
 #pragma once
 #include "core/context.h"
 #include "text/text_config.h"
@@ -15,7 +15,8 @@ struct AltUp {
   View<const float, 1> correct_output_scale;  // [hidden]
 
   void bind(Binder& bind, const TextConfig& config);
-  void predict(Context& ctx, View<const float, 3> h, View<float, 3> out) const;  // [streams, tokens, hidden]; out may alias h
+  void predict(Context& ctx, View<const float, 3> h,
+               View<float, 3> out) const;  // [streams, tokens, hidden]; out may alias h
   // streams: predictions in, corrected streams out.
   void correct(Context& ctx, View<const float, 2> activated, View<float, 3> streams) const;
 

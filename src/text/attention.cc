@@ -13,8 +13,10 @@ View<const float, 3> by_head(View<const float, 2> x, int64_t head_dim) {
 }  // namespace
 
 void Attention::bind(Binder& bind, const TextConfig& config, int64_t layer) {
-  layer_ = layer, kv_layer_ = config.kv_layer(layer), type_ = config.layer_types[layer], owns_kv_ = config.owns_kv(layer);
-  heads_ = config.num_attention_heads, kv_heads_ = config.num_key_value_heads, head_dim_ = config.head_dim, eps_ = config.rms_norm_eps;
+  layer_ = layer, kv_layer_ = config.kv_layer(layer), type_ = config.layer_types[layer],
+  owns_kv_ = config.owns_kv(layer);
+  heads_ = config.num_attention_heads, kv_heads_ = config.num_key_value_heads, head_dim_ = config.head_dim,
+  eps_ = config.rms_norm_eps;
   const int64_t hidden = config.hidden_size, q = heads_ * head_dim_, kv = kv_heads_ * head_dim_;
   bind.matrix("self_attn.q_proj.weight", q_proj, {q, hidden});
   if (owns_kv_) {
@@ -63,7 +65,8 @@ void Attention::write(Context& ctx, const RowSet& rows, View<float, 2> k, View<f
   ctx.tap("k", layer_, by_head(k, head_dim_));
   ctx.tap("v", layer_, by_head(v, head_dim_));
   for (const SequenceRun& run : rows.runs)
-    kv_append(ctx, run.cache->layer(layer_), run.first_position, k.slice(run.first_row, run.rows), v.slice(run.first_row, run.rows));
+    kv_append(ctx, run.cache->layer(layer_), run.first_position, k.slice(run.first_row, run.rows),
+              v.slice(run.first_row, run.rows));
 }
 
 void Attention::read(Context& ctx, const RowSet& rows, View<float, 2> q, View<float, 2> out) const {

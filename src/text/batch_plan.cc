@@ -19,7 +19,8 @@ std::vector<SequenceRun> find_runs(const Batch& batch) {
   for (size_t i = 0; i < batch.rows.size(); ++i) {
     const Row& row = batch.rows[i];
     if (i == 0 || row.sequence != batch.rows[i - 1].sequence) {
-      if (row.sequence < 0 || row.sequence >= static_cast<int64_t>(batch.caches.size())) bad_row(i, "there is no sequence " + std::to_string(row.sequence));
+      if (row.sequence < 0 || row.sequence >= static_cast<int64_t>(batch.caches.size()))
+        bad_row(i, "there is no sequence " + std::to_string(row.sequence));
       if (seen[row.sequence]) bad_row(i, "rows of sequence " + std::to_string(row.sequence) + " are not adjacent");
       seen[row.sequence] = true;
       auto* cache = static_cast<KvCache*>(batch.caches[row.sequence]);
@@ -27,7 +28,8 @@ std::vector<SequenceRun> find_runs(const Batch& batch) {
     }
     SequenceRun& run = runs.back();
     if (row.position != run.first_position + run.rows)
-      bad_row(i, "expected position " + std::to_string(run.first_position + run.rows) + ", got " + std::to_string(row.position));
+      bad_row(i, "expected position " + std::to_string(run.first_position + run.rows) + ", got " +
+                     std::to_string(row.position));
     ++run.rows;
   }
   return runs;
@@ -54,7 +56,8 @@ void fill(Context& ctx, const TextConfig& config, const std::vector<int32_t>& po
     rotation(type == LayerType::kFull ? config.rope_theta : config.rope_local_base_freq, positions, cos, sin);
     set.cos[i] = cos, set.sin[i] = sin;
     for (int32_t p : positions)
-      set.visible[i].push_back({type == LayerType::kFull ? 0 : std::max<int64_t>(0, p + 1 - config.sliding_window), p + 1});
+      set.visible[i].push_back(
+          {type == LayerType::kFull ? 0 : std::max<int64_t>(0, p + 1 - config.sliding_window), p + 1});
   }
 }
 
@@ -70,8 +73,10 @@ BatchPlan plan_batch(Context& ctx, const TextConfig& config, const Batch& batch)
     for (int64_t i = run.first_row; i < run.first_row + run.rows; ++i) {
       const Row& row = batch.rows[i];
       if (row.id < 0 || row.id >= config.vocab_size)
-        bad_row(i, "token id " + std::to_string(row.id) + " is outside the vocabulary of " + std::to_string(config.vocab_size));
-      if (row.soft_token >= batch.soft_tokens.dim[0]) bad_row(i, "soft token " + std::to_string(row.soft_token) + " of " + std::to_string(batch.soft_tokens.dim[0]));
+        bad_row(i, "token id " + std::to_string(row.id) + " is outside the vocabulary of " +
+                       std::to_string(config.vocab_size));
+      if (row.soft_token >= batch.soft_tokens.dim[0])
+        bad_row(i, "soft token " + std::to_string(row.soft_token) + " of " + std::to_string(batch.soft_tokens.dim[0]));
       positions.push_back(row.position);
       if (!row.wants_logits) continue;
       plan.wanted_rows.push_back(static_cast<int32_t>(i));

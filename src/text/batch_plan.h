@@ -1,5 +1,5 @@
-// BatchPlan: what every layer needs to know of a batch's rows, worked out once per forward call: which rows belong to which cache,
-// which keys they see, their rotations, and the rows that go on behind the cut.
+// BatchPlan: what every layer needs to know of a batch's rows, worked out once per forward call: which rows belong to
+// which cache, which keys they see, their rotations, and the rows that go on behind the cut.
 #pragma once
 #include <vector>
 
@@ -28,7 +28,7 @@ struct RowSet {
 
 struct BatchPlan {
   RowSet all, wanted;
-  std::vector<int32_t> wanted_rows;     // ascending
+  std::vector<int32_t> wanted_rows;  // ascending
   bool everything_wanted() const { return all.rows == wanted.rows; }
 };
 

@@ -7,7 +7,8 @@
 namespace g3n {
 
 void DecoderLayer::bind(Binder& bind, const TextConfig& config, int64_t layer) {
-  layer_ = layer, active_ = config.altup_active_idx, correct_scale_ = config.altup_correct_scale, eps_ = config.rms_norm_eps;
+  layer_ = layer, active_ = config.altup_active_idx, correct_scale_ = config.altup_correct_scale,
+  eps_ = config.rms_norm_eps;
   const int64_t hidden = config.hidden_size, ple = config.hidden_size_per_layer_input;
   Binder::Scope scope(bind, "layers." + std::to_string(layer) + ".");
   bind.vector("input_layernorm.weight", input_layernorm, hidden);
@@ -39,7 +40,8 @@ void DecoderLayer::forward(Context& ctx, const RowSet& rows, View<const float, 2
 }
 
 // (x + post_norm(attention(n)) + laurel(n)) / sqrt(2), n = norm(x)
-void DecoderLayer::attend(Context& ctx, const RowSet& rows, View<const float, 2> x, bool kv_is_written, View<float, 2> out) const {
+void DecoderLayer::attend(Context& ctx, const RowSet& rows, View<const float, 2> x, bool kv_is_written,
+                          View<float, 2> out) const {
   ArenaScope scope(ctx.arena);
   const int64_t tokens = x.dim[0], hidden = x.dim[1];
   View<float, 2> normed = ctx.scratch(tokens, hidden), low_rank = ctx.scratch(tokens, hidden);
@@ -47,8 +49,10 @@ void DecoderLayer::attend(Context& ctx, const RowSet& rows, View<const float, 2>
   ctx.tap("input_norm", layer_, normed);
   laurel.forward(ctx, normed, low_rank);
   ctx.tap("laurel", layer_, low_rank);
-  if (kv_is_written) attention.attend(ctx, rows, normed, out);
-  else attention.forward(ctx, rows, normed, out);
+  if (kv_is_written)
+    attention.attend(ctx, rows, normed, out);
+  else
+    attention.forward(ctx, rows, normed, out);
   ctx.tap("attention", layer_, out);
   rms_norm(ctx, out, post_attention_layernorm, eps_, out);
   ctx.tap("post_attention_norm", layer_, out);
@@ -71,13 +75,16 @@ void DecoderLayer::feed(Context& ctx, View<const float, 2> x, View<float, 2> out
 }
 
 // g = post_norm(projection * (gelu(gate * (scale . active stream)) . input)); every stream but the first receives it.
-void DecoderLayer::add_per_layer_input(Context& ctx, View<const float, 2> per_layer_input, View<float, 3> streams) const {
+void DecoderLayer::add_per_layer_input(Context& ctx, View<const float, 2> per_layer_input,
+                                       View<float, 3> streams) const {
   ArenaScope scope(ctx.arena);
   const int64_t tokens = streams.dim[1], hidden = streams.dim[2];
   View<float, 2> wide = ctx.scratch(tokens, hidden);
   View<float, 2> gate = ctx.scratch(tokens, per_layer_input_gate.rows);  // [tokens, ple]
-  if (correct_scale_) mul_row(ctx, streams[active_], altup.correct_output_scale, wide);
-  else copy(ctx, streams[active_], wide);
+  if (correct_scale_)
+    mul_row(ctx, streams[active_], altup.correct_output_scale, wide);
+  else
+    copy(ctx, streams[active_], wide);
   matmul(ctx, wide, per_layer_input_gate, gate);
   gelu_mul(ctx, gate, per_layer_input, gate);
   ctx.tap("per_layer_gate", layer_, gate);

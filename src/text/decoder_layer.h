@@ -1,5 +1,5 @@
-// One decoder layer on the AltUp streams: predict, attention beside LAuReL, feed-forward, correct, per-layer input (text.md 6).
-// HF: Gemma3nTextDecoderLayer.
+// One decoder layer on the AltUp streams: predict, attention beside LAuReL, feed-forward, correct, per-layer input
+// (text.md 6). HF: Gemma3nTextDecoderLayer.
 #pragma once
 #include "core/context.h"
 #include "text/altup.h"
@@ -16,17 +16,18 @@ struct DecoderLayer {
   Laurel laurel;
   Attention attention;
   FeedForward feed_forward;
-  WeightView per_layer_input_gate;                                                 // [ple, hidden]
-  WeightView per_layer_projection;                                                 // [hidden, ple]
-  View<const float, 1> input_layernorm, post_attention_layernorm;                  // [hidden]
-  View<const float, 1> pre_feedforward_layernorm, post_feedforward_layernorm;      // [hidden]
-  View<const float, 1> post_per_layer_input_norm;                                  // [hidden]
+  WeightView per_layer_input_gate;                                             // [ple, hidden]
+  WeightView per_layer_projection;                                             // [hidden, ple]
+  View<const float, 1> input_layernorm, post_attention_layernorm;              // [hidden]
+  View<const float, 1> pre_feedforward_layernorm, post_feedforward_layernorm;  // [hidden]
+  View<const float, 1> post_per_layer_input_norm;                              // [hidden]
 
   void bind(Binder& bind, const TextConfig& config, int64_t layer);
 
   // streams: [streams, rows, hidden], in place; per_layer_input: [rows, ple].
   // kv_is_written: this layer's K and V of these rows were appended before (the cut).
-  void forward(Context& ctx, const RowSet& rows, View<const float, 2> per_layer_input, bool kv_is_written, View<float, 3> streams) const;
+  void forward(Context& ctx, const RowSet& rows, View<const float, 2> per_layer_input, bool kv_is_written,
+               View<float, 3> streams) const;
   // K and V of all rows, nothing else: all that later rows need of rows nobody wants.
   void append_kv(Context& ctx, const RowSet& rows, View<const float, 3> h) const;
 

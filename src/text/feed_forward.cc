@@ -36,7 +36,8 @@ void FeedForward::forward(Context& ctx, View<const float, 2> x, View<float, 2> o
   }
 }
 
-// Dense: down * (gelu(gate * x) . (up * x)). Sparse: gate = max(0, gate - (mean + z * std)) first, and zero neurons do no work.
+// Dense: down * (gelu(gate * x) . (up * x)). Sparse: gate = max(0, gate - (mean + z * std)) first, and zero neurons do
+// no work.
 void FeedForward::forward_block(Context& ctx, View<const float, 2> x, View<float, 2> out) const {
   ArenaScope scope(ctx.arena);
   View<float, 2> gate = ctx.scratch(x.dim[0], gate_proj.rows);  // [tokens, ffn]
@@ -47,7 +48,7 @@ void FeedForward::forward_block(Context& ctx, View<const float, 2> x, View<float
     sparse_feed_forward(ctx, x, gate, up_proj, down_proj, out);
     return;
   }
-  View<float, 2> up = ctx.scratch(x.dim[0], up_proj.rows);      // [tokens, ffn]
+  View<float, 2> up = ctx.scratch(x.dim[0], up_proj.rows);  // [tokens, ffn]
   matmul(ctx, x, {{gate_proj, gate}, {up_proj, up}});
   gelu_mul(ctx, gate, up, gate);
   matmul(ctx, gate, down_proj, out);

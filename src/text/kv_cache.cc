@@ -11,7 +11,11 @@ constexpr int64_t kPagePositions = 256;
 }
 
 KvCache::KvCache(const TextConfig& config, DType dtype, int64_t context, int64_t chunk)
-    : dtype_(dtype), kv_heads_(config.num_key_value_heads), head_dim_(config.head_dim), context_(context), chunk_(chunk) {
+    : dtype_(dtype),
+      kv_heads_(config.num_key_value_heads),
+      head_dim_(config.head_dim),
+      context_(context),
+      chunk_(chunk) {
   if (context < 1 || chunk < 1) throw Error(ErrorCode::kInvalidArgument, "context and chunk must be positive");
   layers_.resize(config.first_shared_layer());
   for (size_t i = 0; i < layers_.size(); ++i) {
@@ -34,9 +38,12 @@ int64_t KvCache::bytes() const {
 
 void KvCache::reserve(int64_t count) {
   if (count > chunk_)
-    throw Error(ErrorCode::kInvalidArgument, "a sequence brings " + std::to_string(count) + " rows in one call, its cache was made for chunks of " + std::to_string(chunk_));
+    throw Error(ErrorCode::kInvalidArgument, "a sequence brings " + std::to_string(count) +
+                                                 " rows in one call, its cache was made for chunks of " +
+                                                 std::to_string(chunk_));
   if (length_ + count > context_)
-    throw Error(ErrorCode::kContextFull, "the context is full: " + std::to_string(length_ + count) + " positions needed, the context has " + std::to_string(context_));
+    throw Error(ErrorCode::kContextFull, "the context is full: " + std::to_string(length_ + count) +
+                                             " positions needed, the context has " + std::to_string(context_));
   for (Layer& layer : layers_) {
     if (layer.ring_positions) continue;
     while (static_cast<int64_t>(layer.pages.size()) * kPagePositions < length_ + count) {
@@ -48,8 +55,12 @@ void KvCache::reserve(int64_t count) {
 
 KeyValues KvCache::layer(int64_t index) const {
   const Layer& layer = layers_[index];
-  return {.dtype = dtype_, .kv_heads = kv_heads_, .head_dim = head_dim_, .pages = layer.page_pointers,
-          .page_positions = layer.ring_positions ? layer.ring_positions : kPagePositions, .ring_positions = layer.ring_positions};
+  return {.dtype = dtype_,
+          .kv_heads = kv_heads_,
+          .head_dim = head_dim_,
+          .pages = layer.page_pointers,
+          .page_positions = layer.ring_positions ? layer.ring_positions : kPagePositions,
+          .ring_positions = layer.ring_positions};
 }
 
 }  // namespace g3n

@@ -7,9 +7,9 @@
 namespace g3n {
 
 struct Laurel {
-  WeightView linear_left;                  // [rank, hidden]
-  WeightView linear_right;                 // [hidden, rank]
-  View<const float, 1> post_laurel_norm;   // [hidden]
+  WeightView linear_left;                 // [rank, hidden]
+  WeightView linear_right;                // [hidden, rank]
+  View<const float, 1> post_laurel_norm;  // [hidden]
 
   void bind(Binder& bind, const TextConfig& config);
   // out = x + post_norm(right * (left * x)); x, out: [tokens, hidden], no aliasing.

@@ -15,8 +15,8 @@ void PerLayerEmbedding::bind(Binder& bind, const TextConfig& config) {
   bind.vector("per_layer_projection_norm.weight", per_layer_projection_norm, ple_);
 }
 
-void PerLayerEmbedding::forward(Context& ctx, std::span<const int32_t> ids, View<const float, 2> merged, int64_t first_layer,
-                                View<float, 2> out) const {
+void PerLayerEmbedding::forward(Context& ctx, std::span<const int32_t> ids, View<const float, 2> merged,
+                                int64_t first_layer, View<float, 2> out) const {
   const int64_t tokens = merged.dim[0], hidden = merged.dim[1], first = first_layer * ple_, width = out.dim[1];
   expect_shape(out, {static_cast<int64_t>(ids.size()), width}, "PerLayerEmbedding out");
   ArenaScope scope(ctx.arena);

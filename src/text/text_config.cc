@@ -14,17 +14,21 @@ std::vector<LayerType> read_layer_types(const Config& c, int64_t layers) {
     return types;
   }
   for (const std::string& name : c.texts("layer_types")) {
-    if (name != "sliding_attention" && name != "full_attention") c.fail("layer_types", "\"sliding_attention\" or \"full_attention\"");
+    if (name != "sliding_attention" && name != "full_attention")
+      c.fail("layer_types", "\"sliding_attention\" or \"full_attention\"");
     types.push_back(name == "full_attention" ? LayerType::kFull : LayerType::kSliding);
   }
-  if (static_cast<int64_t>(types.size()) != layers) c.fail("layer_types", "a list of " + std::to_string(layers) + " entries (num_hidden_layers)");
+  if (static_cast<int64_t>(types.size()) != layers)
+    c.fail("layer_types", "a list of " + std::to_string(layers) + " entries (num_hidden_layers)");
   return types;
 }
 
 std::vector<int64_t> read_widths(const Config& c, int64_t layers) {
-  std::vector<int64_t> widths = c.has("intermediate_size") ? c.integers("intermediate_size", /*scalar_ok=*/true) : std::vector<int64_t>{16384};
+  std::vector<int64_t> widths =
+      c.has("intermediate_size") ? c.integers("intermediate_size", /*scalar_ok=*/true) : std::vector<int64_t>{16384};
   if (!c.is_list("intermediate_size")) widths.assign(layers, widths.at(0));
-  if (static_cast<int64_t>(widths.size()) != layers) c.fail("intermediate_size", "a number or a list of " + std::to_string(layers) + " numbers (num_hidden_layers)");
+  if (static_cast<int64_t>(widths.size()) != layers)
+    c.fail("intermediate_size", "a number or a list of " + std::to_string(layers) + " numbers (num_hidden_layers)");
   for (int64_t w : widths)
     if (w < 1) c.fail("intermediate_size", "positive numbers");
   return widths;
@@ -37,9 +41,12 @@ std::vector<double> read_sparsity(const Config& c, int64_t layers) {
       for (int i = 0; i < 10; ++i) pattern[i] = 0.95;
     return pattern;
   }
-  if (c.is_list("activation_sparsity_pattern")) pattern = c.numbers("activation_sparsity_pattern");
-  else pattern.assign(layers, c.number("activation_sparsity_pattern"));
-  if (static_cast<int64_t>(pattern.size()) != layers) c.fail("activation_sparsity_pattern", "a list of " + std::to_string(layers) + " numbers (num_hidden_layers)");
+  if (c.is_list("activation_sparsity_pattern"))
+    pattern = c.numbers("activation_sparsity_pattern");
+  else
+    pattern.assign(layers, c.number("activation_sparsity_pattern"));
+  if (static_cast<int64_t>(pattern.size()) != layers)
+    c.fail("activation_sparsity_pattern", "a list of " + std::to_string(layers) + " numbers (num_hidden_layers)");
   for (double p : pattern)
     if (!(p >= 0 && p < 1)) c.fail("activation_sparsity_pattern", "numbers in [0, 1)");
   return pattern;
@@ -60,7 +67,8 @@ void read_rope(const Config& c, TextConfig& out) {
   out.rope_local_base_freq = c.number("rope_local_base_freq", 1e4);
   if (c.has("rope_scaling")) {
     const Config scaling = c.object("rope_scaling");
-    if (scaling.text("rope_type", scaling.text("type", "default")) != "default") c.fail("rope_scaling", "null or the default type");
+    if (scaling.text("rope_type", scaling.text("type", "default")) != "default")
+      c.fail("rope_scaling", "null or the default type");
   }
   const Config parameters = c.object("rope_parameters");
   auto read = [&](const char* key, double& theta) {
@@ -98,7 +106,8 @@ TextConfig TextConfig::from(const Config& top) {
   t.altup_coef_clip = c.number("altup_coef_clip", 120.0);
   t.max_position_embeddings = c.integer("max_position_embeddings", 32768, 1, int64_t{1} << 30);
   t.rms_norm_eps = static_cast<float>(c.number("rms_norm_eps", 1e-6));
-  t.final_logit_softcapping = static_cast<float>(c.number("final_logit_softcapping", c.is_null("final_logit_softcapping") ? 0.0 : 30.0));
+  t.final_logit_softcapping =
+      static_cast<float>(c.number("final_logit_softcapping", c.is_null("final_logit_softcapping") ? 0.0 : 30.0));
   t.layer_types = read_layer_types(c, t.num_hidden_layers);
   t.intermediate_size = read_widths(c, t.num_hidden_layers);
   t.activation_sparsity_pattern = read_sparsity(c, t.num_hidden_layers);
@@ -107,9 +116,12 @@ TextConfig TextConfig::from(const Config& top) {
   if (t.head_dim % 2) c.fail("head_dim", "an even number");
   if (t.num_attention_heads % t.num_key_value_heads) c.fail("num_key_value_heads", "a divisor of num_attention_heads");
   if (c.boolean("attention_bias", false)) c.fail("attention_bias", "false (Gemma 3n has no biases)");
-  if (c.text("hidden_activation", "gelu_pytorch_tanh") != "gelu_pytorch_tanh") c.fail("hidden_activation", "\"gelu_pytorch_tanh\"");
+  if (c.text("hidden_activation", "gelu_pytorch_tanh") != "gelu_pytorch_tanh")
+    c.fail("hidden_activation", "\"gelu_pytorch_tanh\"");
   for (int64_t l = t.first_shared_layer(); l < t.num_hidden_layers; ++l)
-    if (t.kv_layer(l) < 0) c.fail("num_kv_shared_layers", "for shared layer " + std::to_string(l) + " an earlier layer of its type that owns K and V");
+    if (t.kv_layer(l) < 0)
+      c.fail("num_kv_shared_layers",
+             "for shared layer " + std::to_string(l) + " an earlier layer of its type that owns K and V");
   return t;
 }
 

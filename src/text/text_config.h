@@ -24,20 +24,22 @@ struct TextConfig {
   int64_t altup_num_inputs = 0;
   int64_t altup_active_idx = 0;
   bool altup_correct_scale = true;
-  bool tie_word_embeddings = true;                 // the head is the embedding table; false: lm_head.weight, if the file has it
-  double altup_coef_clip = 0;                      // weights beyond it deserve a warning, nothing is clipped (text.md 6.2)
-  double rope_theta = 0;                           // full layers
-  double rope_local_base_freq = 0;                 // sliding layers
+  bool tie_word_embeddings = true;  // the head is the embedding table; false: lm_head.weight, if the file has it
+  double altup_coef_clip = 0;       // weights beyond it deserve a warning, nothing is clipped (text.md 6.2)
+  double rope_theta = 0;            // full layers
+  double rope_local_base_freq = 0;  // sliding layers
   int64_t max_position_embeddings = 0;
   float rms_norm_eps = 0;
-  float final_logit_softcapping = 0;               // 0: none
-  std::vector<LayerType> layer_types;              // [layers]
-  std::vector<int64_t> intermediate_size;          // [layers]
-  std::vector<double> activation_sparsity_pattern; // [layers], 0: dense
-  // [layers], or empty: standard deviations above the mean, in place of the pattern's quantile; -inf: dense. GGUF files have these.
+  float final_logit_softcapping = 0;                // 0: none
+  std::vector<LayerType> layer_types;               // [layers]
+  std::vector<int64_t> intermediate_size;           // [layers]
+  std::vector<double> activation_sparsity_pattern;  // [layers], 0: dense
+  // [layers], or empty: standard deviations above the mean, in place of the pattern's quantile; -inf: dense. GGUF files
+  // have these.
   std::vector<double> activation_sparsity_multiplier;
 
-  // From the top-level object of config.json, or from a text-only export where the keys are at the top. Throws kBadFile, kUnsupported.
+  // From the top-level object of config.json, or from a text-only export where the keys are at the top. Throws
+  // kBadFile, kUnsupported.
   static TextConfig from(const Config& top);
 
   // Layers from here on own no K and V.

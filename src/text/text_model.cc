@@ -14,7 +14,8 @@ constexpr float kMagnitudeFloor = 1e-5f;  // of the mean square, HF: Gemma3nText
 // The rows `which` of every stream.
 void gather_streams(View<const float, 3> from, std::span<const int32_t> which, View<float, 3> to) {
   for (int64_t s = 0; s < from.dim[0]; ++s)
-    for (size_t i = 0; i < which.size(); ++i) std::copy_n(from[s].row(which[i]), from.dim[2], to[s].row(static_cast<int64_t>(i)));
+    for (size_t i = 0; i < which.size(); ++i)
+      std::copy_n(from[s].row(which[i]), from.dim[2], to[s].row(static_cast<int64_t>(i)));
 }
 
 }  // namespace
@@ -31,7 +32,8 @@ void TextModel::bind(Binder& bind) {
   altup_unembed_projections_.resize(others);
   for (int64_t i = 0; i < others; ++i) {
     bind.matrix("altup_projections." + std::to_string(i) + ".weight", altup_projections_[i], {hidden, hidden});
-    bind.matrix("altup_unembed_projections." + std::to_string(i) + ".weight", altup_unembed_projections_[i], {hidden, hidden});
+    bind.matrix("altup_unembed_projections." + std::to_string(i) + ".weight", altup_unembed_projections_[i],
+                {hidden, hidden});
   }
   layers_.resize(config_.num_hidden_layers);
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) layers_[i].bind(bind, config_, i);
@@ -49,8 +51,10 @@ void TextModel::forward(Context& base, const Batch& batch, View<float, 2> logits
   ctx.scope = "text.layer";
   ArenaScope scope(ctx.arena);
   const BatchPlan plan = plan_batch(ctx, config_, batch);
-  const int64_t rows = plan.all.rows, wanted = plan.wanted.rows, hidden = config_.hidden_size, streams = config_.altup_num_inputs;
-  const int64_t ple = config_.hidden_size_per_layer_input, layers = config_.num_hidden_layers, cut = config_.cut_layer();
+  const int64_t rows = plan.all.rows, wanted = plan.wanted.rows, hidden = config_.hidden_size,
+                streams = config_.altup_num_inputs;
+  const int64_t ple = config_.hidden_size_per_layer_input, layers = config_.num_hidden_layers,
+                cut = config_.cut_layer();
   const bool whole = plan.everything_wanted();
   if (batch.soft_tokens) expect_shape(batch.soft_tokens, {batch.soft_tokens.dim[0], hidden}, "soft tokens");
   expect_shape(logits, {wanted, config_.vocab_size}, "logits");
@@ -62,7 +66,8 @@ void TextModel::forward(Context& base, const Batch& batch, View<float, 2> logits
   const int64_t early_layers = whole ? layers : cut;
   View<float, 2> early = ctx.scratch(rows, early_layers * ple);  // per-layer inputs of all rows
   if (early_layers) per_layer_embedding_.forward(ctx, ids, merged, 0, early);
-  if (whole) ctx.tap("text.per_layer_inputs", View<const float, 3>{early.data, {rows, layers, ple}, {early.step[0], ple, 1}});
+  if (whole)
+    ctx.tap("text.per_layer_inputs", View<const float, 3>{early.data, {rows, layers, ple}, {early.step[0], ple, 1}});
   View<float, 3> h = ctx.scratch(streams, rows, hidden);
   expand(ctx, merged, h);
   ctx.tap("text.altup_expand", h, 1);
@@ -99,11 +104,13 @@ void TextModel::forward(Context& base, const Batch& batch, View<float, 2> logits
 
 // Token rows times sqrt(hidden), soft tokens as they are (text.md 3).
 void TextModel::embed(Context& ctx, const Batch& batch, std::span<const int32_t> ids, View<float, 2> merged) const {
-  gather_rows(ctx, embed_tokens_, ids, 0, static_cast<float>(std::sqrt(static_cast<double>(config_.hidden_size))), merged);
+  gather_rows(ctx, embed_tokens_, ids, 0, static_cast<float>(std::sqrt(static_cast<double>(config_.hidden_size))),
+              merged);
   ctx.tap("text.embed", merged);
   for (size_t i = 0; i < batch.rows.size(); ++i)
     if (batch.rows[i].soft_token >= 0)
-      std::copy_n(batch.soft_tokens.row(batch.rows[i].soft_token), config_.hidden_size, merged.row(static_cast<int64_t>(i)));
+      std::copy_n(batch.soft_tokens.row(batch.rows[i].soft_token), config_.hidden_size,
+                  merged.row(static_cast<int64_t>(i)));
   ctx.tap("text.merged", merged);
 }
 
@@ -134,7 +141,8 @@ void TextModel::head(Context& ctx, View<const float, 3> streams, View<float, 2> 
   rms_norm(ctx, x, norm_, config_.rms_norm_eps, x);
   ctx.tap("text.norm", x);
   matmul(ctx, x, unembed_, logits);
-  if (config_.final_logit_softcapping > 0) tanh_scaled(ctx, logits, 1.0f / config_.final_logit_softcapping, config_.final_logit_softcapping, logits);
+  if (config_.final_logit_softcapping > 0)
+    tanh_scaled(ctx, logits, 1.0f / config_.final_logit_softcapping, config_.final_logit_softcapping, logits);
   ctx.tap("text.logits", logits);
   ctx.tap("text.last_logits", logits[rows - 1], -1);
 }

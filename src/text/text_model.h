@@ -1,5 +1,5 @@
-// TextModel: token ids and soft tokens to logits (text.md). Const once bound; caches, scratch and threads come in as arguments.
-// HF: Gemma3nTextModel and the head of Gemma3nForConditionalGeneration.
+// TextModel: token ids and soft tokens to logits (text.md). Const once bound; caches, scratch and threads come in as
+// arguments. HF: Gemma3nTextModel and the head of Gemma3nForConditionalGeneration.
 #pragma once
 #include <array>
 #include <memory>
@@ -31,13 +31,13 @@ class TextModel : public LanguageModel {
   void head(Context& ctx, View<const float, 3> streams, View<float, 2> logits) const;
 
   TextConfig config_;
-  TableView embed_tokens_;                          // [vocab, hidden], as in the file: rows are looked up
-  WeightView unembed_;                              // [vocab, hidden]: the head; tied: the same tensor, packed
+  TableView embed_tokens_;  // [vocab, hidden], as in the file: rows are looked up
+  WeightView unembed_;      // [vocab, hidden]: the head; tied: the same tensor, packed
   PerLayerEmbedding per_layer_embedding_;
-  std::vector<WeightView> altup_projections_;         // streams - 1 of [hidden, hidden]
-  std::vector<WeightView> altup_unembed_projections_; // streams - 1 of [hidden, hidden]
+  std::vector<WeightView> altup_projections_;          // streams - 1 of [hidden, hidden]
+  std::vector<WeightView> altup_unembed_projections_;  // streams - 1 of [hidden, hidden]
   std::vector<DecoderLayer> layers_;
-  View<const float, 1> norm_;                       // [hidden]
+  View<const float, 1> norm_;  // [hidden]
 };
 
 }  // namespace g3n

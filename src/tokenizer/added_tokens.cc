@@ -27,8 +27,10 @@ const AddedToken* AddedTokens::longest_prefix(std::string_view text) const {
     if (begin->text.size() == depth) longest = &*begin++;  // the shorter text sorts first
     if (depth == text.size()) break;
     const int byte = static_cast<unsigned char>(text[depth]);
-    begin = std::lower_bound(begin, end, byte, [depth](const AddedToken& token, int b) { return byte_at(token, depth) < b; });
-    end = std::upper_bound(begin, end, byte, [depth](int b, const AddedToken& token) { return b < byte_at(token, depth); });
+    begin = std::lower_bound(begin, end, byte,
+                             [depth](const AddedToken& token, int b) { return byte_at(token, depth) < b; });
+    end = std::upper_bound(begin, end, byte,
+                           [depth](int b, const AddedToken& token) { return b < byte_at(token, depth); });
   }
   return longest;
 }
@@ -43,8 +45,8 @@ AddedTokens::Match AddedTokens::find(std::string_view text, std::size_t from) co
 }
 
 const AddedToken* AddedTokens::token(std::string_view text) const {
-  const auto at =
-      std::lower_bound(tokens_.begin(), tokens_.end(), text, [](const AddedToken& token, std::string_view t) { return token.text < t; });
+  const auto at = std::lower_bound(tokens_.begin(), tokens_.end(), text,
+                                   [](const AddedToken& token, std::string_view t) { return token.text < t; });
   return at != tokens_.end() && at->text == text ? &*at : nullptr;
 }
 

@@ -1,5 +1,5 @@
-// The merge loop: symbols in a linked list, possible merges in a heap. Text is first cut wherever no piece could span the cut (in Gemma's
-// vocabulary before every word), which changes no id and keeps list and heap in the cache.
+// The merge loop: symbols in a linked list, possible merges in a heap. Text is first cut wherever no piece could span
+// the cut (in Gemma's vocabulary before every word), which changes no id and keeps list and heap in the cache.
 #include "tokenizer/bpe.h"
 
 #include <algorithm>
@@ -41,7 +41,8 @@ struct Bpe::Workspace {
   std::vector<Offer> heap;
 };
 
-Bpe::Bpe(const std::vector<Piece>& pieces) : table_(pieces), rank_(pieces.size()), character_(0x110000, -1), touching_(kTouchingBits / 64) {
+Bpe::Bpe(const std::vector<Piece>& pieces)
+    : table_(pieces), rank_(pieces.size()), character_(0x110000, -1), touching_(kTouchingBits / 64) {
   std::vector<std::int32_t> mergeable;
   for (std::size_t id = 0; id < pieces.size(); ++id) {
     const Piece& piece = pieces[id];
@@ -61,7 +62,8 @@ Bpe::Bpe(const std::vector<Piece>& pieces) : table_(pieces), rank_(pieces.size()
     longest_ = std::max(longest_, piece.text.size());
     mergeable.push_back(static_cast<std::int32_t>(id));
   }
-  std::stable_sort(mergeable.begin(), mergeable.end(), [&](std::int32_t a, std::int32_t b) { return pieces[a].score > pieces[b].score; });
+  std::stable_sort(mergeable.begin(), mergeable.end(),
+                   [&](std::int32_t a, std::int32_t b) { return pieces[a].score > pieces[b].score; });
   for (std::size_t i = 0, rank = 0; i < mergeable.size(); ++i) {
     if (i > 0 && pieces[mergeable[i]].score != pieces[mergeable[i - 1]].score) ++rank;
     rank_[mergeable[i]] = static_cast<std::uint32_t>(rank);
@@ -75,8 +77,8 @@ bool Bpe::may_touch(char32_t left, char32_t right) const {
 
 void Bpe::encode(std::string_view text, std::vector<std::int32_t>& ids) const {
   if (text.size() > static_cast<std::size_t>(INT32_MAX) / kSpaceMark.size())
-    throw Error(ErrorCode::kInvalidArgument,
-                "tokenizer: expected at most 715 MB of text at a time, found " + std::to_string(text.size()) + " bytes");
+    throw Error(ErrorCode::kInvalidArgument, "tokenizer: expected at most 715 MB of text at a time, found " +
+                                                 std::to_string(text.size()) + " bytes");
   constexpr char32_t kMark = 0x2581;
   Workspace work;
   std::string unit;
@@ -93,7 +95,8 @@ void Bpe::encode(std::string_view text, std::vector<std::int32_t>& ids) const {
       begin = 0;
     }
     unit += is_space ? kSpaceMark : text.substr(at, step.size);
-    const auto size = static_cast<std::int32_t>(unit.size()) - begin, index = static_cast<std::int32_t>(work.symbols.size());
+    const auto size = static_cast<std::int32_t>(unit.size()) - begin,
+               index = static_cast<std::int32_t>(work.symbols.size());
     work.symbols.push_back({character_[scalar], begin, size, index - 1, index + 1});
     begin += size;
     left = scalar;
@@ -110,7 +113,8 @@ void Bpe::offer(std::string_view unit, std::int32_t left, Workspace& work) const
   if (second.id < 0 || static_cast<std::size_t>(size) > longest_) return;
   const std::int32_t id = table_.find(unit.substr(first.begin, size));
   if (id < 0) return;
-  work.heap.push_back({static_cast<std::uint64_t>(rank_[id]) << 32 | static_cast<std::uint32_t>(left), first.next, size, id});
+  work.heap.push_back(
+      {static_cast<std::uint64_t>(rank_[id]) << 32 | static_cast<std::uint32_t>(left), first.next, size, id});
   std::push_heap(work.heap.begin(), work.heap.end());
 }
 
@@ -136,7 +140,8 @@ void Bpe::encode_unit(std::string_view unit, Workspace& work, std::vector<std::i
     if (symbols[i].id >= 0) {
       ids.push_back(symbols[i].id);
     } else {
-      for (const char byte : unit.substr(symbols[i].begin, symbols[i].size)) ids.push_back(byte_[static_cast<unsigned char>(byte)]);
+      for (const char byte : unit.substr(symbols[i].begin, symbols[i].size))
+        ids.push_back(byte_[static_cast<unsigned char>(byte)]);
     }
   }
 }

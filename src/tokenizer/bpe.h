@@ -1,4 +1,5 @@
-// Byte pair encoding of text that holds no added token: spec/processor.md 7. Const after construction, so any number of threads may encode.
+// Byte pair encoding of text that holds no added token: spec/processor.md 7. Const after construction, so any number of
+// threads may encode.
 #pragma once
 #include <cstdint>
 #include <string_view>
@@ -14,8 +15,9 @@ class Bpe {
   // pieces must have passed check_vocabulary, must outlive this and must not change.
   explicit Bpe(const std::vector<Piece>& pieces);
 
-  // Appends the ids of text (UTF-8; a space stands for U+2581): two neighbours merge when their concatenation is a piece, the higher score
-  // first, the leftmost of equals; a character without a piece becomes its bytes. Time n log n, and linear where words are short.
+  // Appends the ids of text (UTF-8; a space stands for U+2581): two neighbours merge when their concatenation is a
+  // piece, the higher score first, the leftmost of equals; a character without a piece becomes its bytes. Time n log n,
+  // and linear where words are short.
   void encode(std::string_view text, std::vector<std::int32_t>& ids) const;
 
  private:

@@ -1,4 +1,5 @@
-// The template: <bos>, then per turn <start_of_turn>ROLE\n ... <end_of_turn>\n. A system message is text in front of the first turn's.
+// The template: <bos>, then per turn <start_of_turn>ROLE\n ... <end_of_turn>\n. A system message is text in front of
+// the first turn's.
 #include "tokenizer/chat_template.h"
 
 #include <algorithm>
@@ -14,8 +15,10 @@ namespace g3n {
 namespace {
 
 constexpr const char *kBos = "<bos>", *kStartOfTurn = "<start_of_turn>", *kEndOfTurn = "<end_of_turn>";
-constexpr const char *kImageBegin = "<start_of_image>", *kImageSoft = "<image_soft_token>", *kImageEnd = "<end_of_image>";
-constexpr const char *kAudioBegin = "<start_of_audio>", *kAudioSoft = "<audio_soft_token>", *kAudioEnd = "<end_of_audio>";
+constexpr const char *kImageBegin = "<start_of_image>", *kImageSoft = "<image_soft_token>",
+                     *kImageEnd = "<end_of_image>";
+constexpr const char *kAudioBegin = "<start_of_audio>", *kAudioSoft = "<audio_soft_token>",
+                     *kAudioEnd = "<end_of_audio>";
 
 // Digests of templates that `render` is equal to.
 constexpr std::uint64_t kKnownTemplates[] = {
@@ -41,7 +44,8 @@ void add_control(std::vector<Segment>& segments, const char* token, int repeat =
 std::string system_prefix(const Message& message) {
   const TextPart* text = message.parts.empty() ? nullptr : std::get_if<TextPart>(&message.parts[0]);
   if (text == nullptr)
-    refuse(name_of(0) + ": expected a system message that begins with text, found " + (message.parts.empty() ? "nothing" : "media"));
+    refuse(name_of(0) + ": expected a system message that begins with text, found " +
+           (message.parts.empty() ? "nothing" : "media"));
   expect_utf8(text->text, name_of(0));
   return text->text + "\n\n";
 }
@@ -73,8 +77,11 @@ std::uint64_t digest_of(std::string_view jinja) {
 }  // namespace
 
 PromptEnd prompt_end(bool add_generation_prompt, bool continue_final_message) {
-  if (add_generation_prompt && continue_final_message) refuse("add_generation_prompt and continue_final_message exclude each other");
-  return continue_final_message ? PromptEnd::kContinue : add_generation_prompt ? PromptEnd::kGenerate : PromptEnd::kNothing;
+  if (add_generation_prompt && continue_final_message)
+    refuse("add_generation_prompt and continue_final_message exclude each other");
+  return continue_final_message  ? PromptEnd::kContinue
+         : add_generation_prompt ? PromptEnd::kGenerate
+                                 : PromptEnd::kNothing;
 }
 
 std::vector<Segment> render(std::span<const Message> messages, PromptEnd end) {
@@ -82,7 +89,8 @@ std::vector<Segment> render(std::span<const Message> messages, PromptEnd end) {
   const std::size_t first = messages[0].role == "system" ? 1 : 0;
   const std::string prefix = first == 1 ? system_prefix(messages[0]) : "";
   const bool is_open = end == PromptEnd::kContinue;
-  if (is_open && first == messages.size()) refuse("continue_final_message: expected a message to continue, found a system message alone");
+  if (is_open && first == messages.size())
+    refuse("continue_final_message: expected a message to continue, found a system message alone");
 
   std::vector<Segment> segments;
   add_control(segments, kBos);
@@ -114,7 +122,8 @@ std::vector<Segment> render(std::span<const Message> messages, PromptEnd end) {
 std::vector<Segment> expand_media(std::span<const Segment> segments, MediaTokens tokens) {
   std::vector<Segment> out;
   for (const Segment& segment : segments) {
-    const bool is_image = segment.is_control && segment.text == kImageSoft, is_audio = segment.is_control && segment.text == kAudioSoft;
+    const bool is_image = segment.is_control && segment.text == kImageSoft,
+               is_audio = segment.is_control && segment.text == kAudioSoft;
     if (!is_image && !is_audio) {
       out.push_back(segment);
       continue;
@@ -155,7 +164,9 @@ std::optional<std::string> find_chat_template(const FileSet& files) {
   }
   return std::nullopt;
 }
-std::optional<std::string> find_chat_template(const std::string& folder) { return find_chat_template(FileSet::folder(folder)); }
+std::optional<std::string> find_chat_template(const std::string& folder) {
+  return find_chat_template(FileSet::folder(folder));
+}
 
 bool is_known_chat_template(std::string_view jinja) {
   const std::uint64_t digest = digest_of(jinja);

@@ -1,4 +1,5 @@
-// The vocabulary of a GGUF file: tokenizer.ggml.* keys, by names and ids rather than by the types that writers gave (spec: gguf.md 4).
+// The vocabulary of a GGUF file: tokenizer.ggml.* keys, by names and ids rather than by the types that writers gave
+// (spec: gguf.md 4).
 #pragma once
 #include "formats/gguf.h"
 #include "tokenizer/vocabulary.h"

@@ -1,5 +1,5 @@
-// From the text of a piece to its id: open addressing over texts that live elsewhere. Most questions are answered "no" by one look at a
-// slot.
+// From the text of a piece to its id: open addressing over texts that live elsewhere. Most questions are answered "no"
+// by one look at a slot.
 #pragma once
 #include <bit>
 #include <cstdint>
@@ -55,7 +55,8 @@ class PieceTable {
       mix(word);
     }
     word = 0;
-    for (std::size_t i = 0; i < left; ++i) word |= static_cast<std::uint64_t>(static_cast<unsigned char>(at[i])) << (8 * i);
+    for (std::size_t i = 0; i < left; ++i)
+      word |= static_cast<std::uint64_t>(static_cast<unsigned char>(at[i])) << (8 * i);
     mix(word);
     return hash * 0xD6E8FEB86659FD93u;
   }
@@ -65,8 +66,8 @@ class PieceTable {
   std::uint64_t mask_;
 };
 
-// Checks what the tokenizer relies on: UTF-8, no piece twice, finite scores, all 256 bytes. Throws kBadFile; returns the table of all
-// pieces.
+// Checks what the tokenizer relies on: UTF-8, no piece twice, finite scores, all 256 bytes. Throws kBadFile; returns
+// the table of all pieces.
 PieceTable check_vocabulary(const Vocabulary& vocabulary);
 
 }  // namespace g3n

@@ -1,5 +1,5 @@
-// Walks a ModelProto: pieces (field 1), trainer_spec (2), normalizer_spec (3). Every length is checked before it is used; what is not known
-// is skipped.
+// Walks a ModelProto: pieces (field 1), trainer_spec (2), normalizer_spec (3). Every length is checked before it is
+// used; what is not known is skipped.
 #include "tokenizer/sentencepiece_file.h"
 
 #include <bit>
@@ -11,7 +11,14 @@ namespace g3n {
 namespace {
 
 // SentencePiece's piece types.
-enum : std::uint64_t { kProtoNormal = 1, kProtoUnknown = 2, kProtoControl = 3, kProtoUserDefined = 4, kProtoUnused = 5, kProtoByte = 6 };
+enum : std::uint64_t {
+  kProtoNormal = 1,
+  kProtoUnknown = 2,
+  kProtoControl = 3,
+  kProtoUserDefined = 4,
+  kProtoUnused = 5,
+  kProtoByte = 6
+};
 constexpr std::uint64_t kModelTypeBpe = 2;
 
 struct Field {
@@ -32,35 +39,29 @@ class Walker {
     field = {key >> 3, static_cast<int>(key & 7), 0, {}};
     if (field.number == 0) bad("a field with number 0");
     switch (field.wire) {
-      case 0:
-        field.value = varint();
-        return true;
-      case 1:
-        field.value = little_endian(8);
-        return true;
-      case 2:
-        field.bytes = take(varint());
-        return true;
-      case 5:
-        field.value = little_endian(4);
-        return true;
-      default:
-        bad("wire type " + std::to_string(field.wire) + ", expected 0, 1, 2 or 5");
+      case 0: field.value = varint(); return true;
+      case 1: field.value = little_endian(8); return true;
+      case 2: field.bytes = take(varint()); return true;
+      case 5: field.value = little_endian(4); return true;
+      default: bad("wire type " + std::to_string(field.wire) + ", expected 0, 1, 2 or 5");
     }
   }
 
   [[noreturn]] void bad(const std::string& what) const {
-    throw Error(ErrorCode::kBadFile, where_ + ": not a SentencePiece model: at byte " + std::to_string(at_) + ": " + what);
+    throw Error(ErrorCode::kBadFile,
+                where_ + ": not a SentencePiece model: at byte " + std::to_string(at_) + ": " + what);
   }
 
   void expect_wire(const Field& field, int wire) const {
     if (field.wire != wire)
-      bad("field " + std::to_string(field.number) + " has wire type " + std::to_string(field.wire) + ", expected " + std::to_string(wire));
+      bad("field " + std::to_string(field.number) + " has wire type " + std::to_string(field.wire) + ", expected " +
+          std::to_string(wire));
   }
 
  private:
   std::string_view take(std::uint64_t size) {
-    if (size > bytes_.size() - at_) bad("expected " + std::to_string(size) + " more bytes, found " + std::to_string(bytes_.size() - at_));
+    if (size > bytes_.size() - at_)
+      bad("expected " + std::to_string(size) + " more bytes, found " + std::to_string(bytes_.size() - at_));
     const std::string_view taken = bytes_.substr(at_, size);
     at_ += size;
     return taken;
@@ -109,7 +110,8 @@ ProtoPiece read_piece(std::string_view bytes, const std::string& where) {
     }
   }
   if (piece.text.empty()) walker.bad("a piece without text");
-  if (piece.type < kProtoNormal || piece.type > kProtoByte) walker.bad("piece type " + std::to_string(piece.type) + ", expected 1 .. 6");
+  if (piece.type < kProtoNormal || piece.type > kProtoByte)
+    walker.bad("piece type " + std::to_string(piece.type) + ", expected 1 .. 6");
   return piece;
 }
 
@@ -126,11 +128,13 @@ void check_trainer(std::string_view bytes, const std::string& file) {
     *known = field.value;
   }
   if (model_type != kModelTypeBpe)
-    throw Error(ErrorCode::kUnsupported,
-                file + ": expected a BPE model (trainer_spec.model_type 2), found model_type " + std::to_string(model_type));
+    throw Error(
+        ErrorCode::kUnsupported,
+        file + ": expected a BPE model (trainer_spec.model_type 2), found model_type " + std::to_string(model_type));
   if (byte_fallback == 0 || suffix != 0)
-    throw Error(ErrorCode::kUnsupported,
-                file + ": expected byte_fallback and no treat_whitespace_as_suffix in trainer_spec, as in Gemma's files");
+    throw Error(
+        ErrorCode::kUnsupported,
+        file + ": expected byte_fallback and no treat_whitespace_as_suffix in trainer_spec, as in Gemma's files");
 }
 
 void check_normalizer(std::string_view bytes, const std::string& file) {
@@ -148,16 +152,19 @@ void check_normalizer(std::string_view bytes, const std::string& file) {
     *known = field.value;
   }
   if (has_charsmap || dummy_prefix || remove_spaces || !escape_spaces)
-    throw Error(ErrorCode::kUnsupported,
-                file +
-                    ": expected a normalizer that only turns spaces into U+2581, as in Gemma's files; found a character map, "
-                    "add_dummy_prefix, remove_extra_whitespaces, or no escape_whitespaces");
+    throw Error(
+        ErrorCode::kUnsupported,
+        file +
+            ": expected a normalizer that only turns spaces into U+2581, as in Gemma's files; found a character map, "
+            "add_dummy_prefix, remove_extra_whitespaces, or no escape_whitespaces");
 }
 
 void append(Vocabulary& vocabulary, std::vector<AddedToken>& added, const ProtoPiece& piece) {
   const std::string text(piece.text);
   const bool is_merged = piece.type == kProtoNormal || (piece.type == kProtoUserDefined && is_space_run(text));
-  const PieceType type = piece.type == kProtoByte ? PieceType::kByte : is_merged ? PieceType::kNormal : PieceType::kAtom;
+  const PieceType type = piece.type == kProtoByte ? PieceType::kByte
+                         : is_merged              ? PieceType::kNormal
+                                                  : PieceType::kAtom;
   if (piece.type == kProtoControl || piece.type == kProtoUnknown || piece.type == kProtoUserDefined)
     added.push_back({static_cast<std::int32_t>(vocabulary.pieces.size()), text, piece.type != kProtoUserDefined});
   vocabulary.pieces.push_back({text, piece.score, type});

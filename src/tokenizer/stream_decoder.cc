@@ -1,4 +1,5 @@
-// HF: decoders Replace(U+2581, " "), ByteFallback, Fuse; but broken bytes as a stream can treat them (spec/processor.md 7).
+// HF: decoders Replace(U+2581, " "), ByteFallback, Fuse; but broken bytes as a stream can treat them (spec/processor.md
+// 7).
 #include "tokenizer/stream_decoder.h"
 
 #include "tokenizer/tokenizer.h"

@@ -38,7 +38,8 @@ void mark_special(Vocabulary& vocabulary) {
   for (AddedToken& token : vocabulary.added)
     for (const NamedToken& named : kNamedTokens) {
       const auto name = vocabulary.names.find(named.key);
-      if (token.text == named.literal || (name != vocabulary.names.end() && token.text == name->second)) token.is_special = true;
+      if (token.text == named.literal || (name != vocabulary.names.end() && token.text == name->second))
+        token.is_special = true;
     }
 }
 
@@ -61,7 +62,8 @@ Vocabulary load_vocabulary(const FileSet& files) {
   const std::string model = "tokenizer.model", json = "tokenizer.json", config_file = "tokenizer_config.json";
   const bool has_model = files.has(model), has_json = files.has(json);
   if (!has_model && !has_json)
-    throw Error(ErrorCode::kNotFound, files.where() + ": expected tokenizer.model or tokenizer.json to turn text into ids, found neither");
+    throw Error(ErrorCode::kNotFound,
+                files.where() + ": expected tokenizer.model or tokenizer.json to turn text into ids, found neither");
   TokenizerConfig config;
   if (files.has(config_file)) config = read_tokenizer_config(files.text(config_file), files.path(config_file));
   if (!has_model) {
@@ -85,7 +87,9 @@ Vocabulary load_vocabulary(const FileSet& files) {
 bool Tokenizer::is_in(const FileSet& files) { return files.has("tokenizer.model") || files.has("tokenizer.json"); }
 bool Tokenizer::is_in(const std::string& folder) { return is_in(FileSet::folder(folder)); }
 
-std::unique_ptr<Tokenizer> Tokenizer::load(const FileSet& files) { return std::make_unique<Tokenizer>(load_vocabulary(files)); }
+std::unique_ptr<Tokenizer> Tokenizer::load(const FileSet& files) {
+  return std::make_unique<Tokenizer>(load_vocabulary(files));
+}
 std::unique_ptr<Tokenizer> Tokenizer::load(const std::string& folder) { return load(FileSet::folder(folder)); }
 
 Tokenizer::Tokenizer(Vocabulary vocabulary)
@@ -97,7 +101,8 @@ Tokenizer::Tokenizer(Vocabulary vocabulary)
   for (const AddedToken& token : added_.all()) is_special_[token.id] = token.is_special;
   for (const NamedToken& named : kNamedTokens) {
     const auto name = vocabulary_.names.find(named.key);
-    special_.*named.id = id(name == vocabulary_.names.end() ? std::string_view(named.literal) : std::string_view(name->second));
+    special_.*named.id =
+        id(name == vocabulary_.names.end() ? std::string_view(named.literal) : std::string_view(name->second));
   }
 }
 
@@ -141,7 +146,8 @@ std::vector<std::int32_t> Tokenizer::encode(std::span<const Segment> segments) c
     }
     flush();
     const AddedToken* token = added_.token(segment.text);
-    if (token == nullptr) throw Error(ErrorCode::kUnsupported, file() + ": expected a control token " + segment.text + ", found none");
+    if (token == nullptr)
+      throw Error(ErrorCode::kUnsupported, file() + ": expected a control token " + segment.text + ", found none");
     ids.insert(ids.end(), segment.repeat, token->id);
   }
   flush();
@@ -172,13 +178,14 @@ std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_speci
 
 const std::string& Tokenizer::piece(std::int32_t id) const {
   if (!has_piece(id))
-    throw Error(ErrorCode::kInvalidArgument,
-                file() + ": expected an id with a piece, below " + std::to_string(vocab_size()) + ", found " + std::to_string(id));
+    throw Error(ErrorCode::kInvalidArgument, file() + ": expected an id with a piece, below " +
+                                                 std::to_string(vocab_size()) + ", found " + std::to_string(id));
   return vocabulary_.pieces[id].text;
 }
 
 int Tokenizer::byte_of(std::int32_t id) const {
-  return has_piece(id) && vocabulary_.pieces[id].type == PieceType::kByte ? byte_of_piece(vocabulary_.pieces[id].text) : -1;
+  return has_piece(id) && vocabulary_.pieces[id].type == PieceType::kByte ? byte_of_piece(vocabulary_.pieces[id].text)
+                                                                          : -1;
 }
 
 }  // namespace g3n

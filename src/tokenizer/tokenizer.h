@@ -1,5 +1,5 @@
-// Text to ids and back, equal to Hugging Face's GemmaTokenizer: added tokens are matched in the raw text, then byte pair encoding with byte
-// fallback. Const after loading: any number of threads may share one Tokenizer.
+// Text to ids and back, equal to Hugging Face's GemmaTokenizer: added tokens are matched in the raw text, then byte
+// pair encoding with byte fallback. Const after loading: any number of threads may share one Tokenizer.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -44,8 +44,9 @@ class Tokenizer {
   static bool is_in(const std::string& folder);
   static bool is_in(const FileSet& files);
 
-  // tokenizer.model if it is there (with the added tokens of tokenizer.json or tokenizer_config.json beside it), else tokenizer.json.
-  // Throws kNotFound when the folder has neither, kBadFile or kUnsupported for files that are broken or not of Gemma's kind.
+  // tokenizer.model if it is there (with the added tokens of tokenizer.json or tokenizer_config.json beside it), else
+  // tokenizer.json. Throws kNotFound when the folder has neither, kBadFile or kUnsupported for files that are broken or
+  // not of Gemma's kind.
   static std::unique_ptr<Tokenizer> load(const std::string& folder);
   static std::unique_ptr<Tokenizer> load(const FileSet& files);
 
@@ -57,17 +58,19 @@ class Tokenizer {
   // Nothing is added in front or behind: <bos> is in the rendered prompt, or the caller's to add.
   std::vector<std::int32_t> encode(std::string_view text, EncodeOptions options = {}) const;
 
-  // A prompt: neighbouring texts are encoded as one text, so runs of newlines merge. Throws kInvalidArgument for invalid UTF-8,
-  // kUnsupported when the vocabulary lacks a control token.
+  // A prompt: neighbouring texts are encoded as one text, so runs of newlines merge. Throws kInvalidArgument for
+  // invalid UTF-8, kUnsupported when the vocabulary lacks a control token.
   std::vector<std::int32_t> encode(std::span<const Segment> segments) const;
 
   // Cuts text at its control tokens: encode(split(text)) equals encode(text, {.control = kParse}).
   std::vector<Segment> split(std::string_view text) const;
 
-  // The text of ids; ids without a piece give nothing. A byte token that completes no character gives U+FFFD. See also StreamDecoder.
+  // The text of ids; ids without a piece give nothing. A byte token that completes no character gives U+FFFD. See also
+  // StreamDecoder.
   std::string decode(std::span<const std::int32_t> ids, bool skip_special = false) const;
 
-  // The piece as it stands in the vocabulary (U+2581 for a space, <0x0A> for a byte); throws kInvalidArgument for an id without one.
+  // The piece as it stands in the vocabulary (U+2581 for a space, <0x0A> for a byte); throws kInvalidArgument for an id
+  // without one.
   const std::string& piece(std::int32_t id) const;
   // -1 if there is no such piece.
   std::int32_t id(std::string_view piece) const { return table_.find(piece); }

@@ -1,4 +1,5 @@
-// The events of nlohmann's SAX parser, sorted by the two outer keys of tokenizer.json. The one unit of this room that includes json.hpp.
+// The events of nlohmann's SAX parser, sorted by the two outer keys of tokenizer.json. The one unit of this room that
+// includes json.hpp.
 #include "tokenizer/tokenizer_json.h"
 
 #include <algorithm>
@@ -13,13 +14,15 @@ namespace {
 
 using Json = nlohmann::json;
 
-[[noreturn]] void bad(const std::string& file, const std::string& what) { throw Error(ErrorCode::kBadFile, file + ": " + what); }
+[[noreturn]] void bad(const std::string& file, const std::string& what) {
+  throw Error(ErrorCode::kBadFile, file + ": " + what);
+}
 [[noreturn]] void unsupported(const std::string& file, const std::string& what) {
   throw Error(ErrorCode::kUnsupported, file + ": " + what);
 }
 
-// Fills the fields below. Depth 1 is inside the outer object: its keys are `section_`; the keys of depth 2 are `key_`, deeper ones
-// `inner_key_`.
+// Fills the fields below. Depth 1 is inside the outer object: its keys are `section_`; the keys of depth 2 are `key_`,
+// deeper ones `inner_key_`.
 class Reader : public nlohmann::json_sax<Json> {
  public:
   Reader(std::string file, bool added_tokens_only) : file_(std::move(file)), added_tokens_only_(added_tokens_only) {}
@@ -105,10 +108,12 @@ class Reader : public nlohmann::json_sax<Json> {
 
   void add_piece(std::uint64_t id) {
     if (id >= static_cast<std::uint64_t>(kMaxPieces))
-      bad(file_, "'" + inner_key_ + "': expected an id below " + std::to_string(kMaxPieces) + ", found " + std::to_string(id));
+      bad(file_,
+          "'" + inner_key_ + "': expected an id below " + std::to_string(kMaxPieces) + ", found " + std::to_string(id));
     if (inner_key_.empty()) bad(file_, "piece " + std::to_string(id) + " has no text");
     if (pieces.size() <= id) pieces.resize(id + 1);
-    if (!pieces[id].text.empty()) bad(file_, "'" + pieces[id].text + "' and '" + inner_key_ + "' have the same id " + std::to_string(id));
+    if (!pieces[id].text.empty())
+      bad(file_, "'" + pieces[id].text + "' and '" + inner_key_ + "' have the same id " + std::to_string(id));
     pieces[id].text = inner_key_;
   }
 
@@ -144,12 +149,15 @@ void score_pieces(std::vector<Piece>& pieces, const std::vector<std::string>& me
     if (piece.text.empty()) continue;
     if (table.find(piece.text) >= 0) bad(file, "'" + piece.text + "' stands twice in the vocabulary");
     table.insert(static_cast<std::int32_t>(id));
-    piece.type = byte_of_piece(piece.text) >= 0 ? PieceType::kByte : is_one_character(piece.text) ? PieceType::kNormal : PieceType::kAtom;
+    piece.type = byte_of_piece(piece.text) >= 0 ? PieceType::kByte
+                 : is_one_character(piece.text) ? PieceType::kNormal
+                                                : PieceType::kAtom;
     piece.score = -static_cast<float>(merges.size());
   }
   for (std::size_t rank = 0; rank < merges.size(); ++rank) {
     const std::int32_t id = table.find(merges[rank]);
-    if (id < 0) bad(file, "merge " + std::to_string(rank) + " makes '" + merges[rank] + "', which is not in the vocabulary");
+    if (id < 0)
+      bad(file, "merge " + std::to_string(rank) + " makes '" + merges[rank] + "', which is not in the vocabulary");
     Piece& piece = pieces[id];
     if (piece.type == PieceType::kByte || is_one_character(piece.text))
       bad(file, "merge " + std::to_string(rank) + " makes '" + piece.text + "'");
@@ -159,8 +167,8 @@ void score_pieces(std::vector<Piece>& pieces, const std::vector<std::string>& me
   }
 }
 
-// Bpe merges whenever the concatenation is a piece; that equals the merges only if they are all the cuts of the pieces, as in Gemma's
-// files.
+// Bpe merges whenever the concatenation is a piece; that equals the merges only if they are all the cuts of the pieces,
+// as in Gemma's files.
 void expect_all_cuts(const std::vector<Piece>& pieces, std::size_t merges, const std::string& file) {
   PieceTable table(pieces);
   for (std::size_t id = 0; id < pieces.size(); ++id)
@@ -184,24 +192,30 @@ void check_kind(const Reader& reader, const std::string& file) {
   if (!reader.has_byte_fallback) unsupported(file, "expected model.byte_fallback true");
   const std::string found = reader.normalizer;
   if (found.find("type=Replace;") == std::string::npos || found.find("Prepend") != std::string::npos ||
-      found.find("String= ;") == std::string::npos || found.find("content=" + std::string(kSpaceMark) + ";") == std::string::npos)
-    unsupported(file, "expected a normalizer that replaces spaces by U+2581 and does nothing else, found '" + found + "'");
+      found.find("String= ;") == std::string::npos ||
+      found.find("content=" + std::string(kSpaceMark) + ";") == std::string::npos)
+    unsupported(file,
+                "expected a normalizer that replaces spaces by U+2581 and does nothing else, found '" + found + "'");
   if (!reader.pre_tokenizer.empty() && reader.pre_tokenizer.find("type=Split;String= ;") == std::string::npos)
     unsupported(file, "expected no pre_tokenizer or a split at spaces, found '" + reader.pre_tokenizer + "'");
 }
 
-std::string_view without_bom(std::string_view bytes) { return bytes.substr(0, 3) == "\xEF\xBB\xBF" ? bytes.substr(3) : bytes; }
+std::string_view without_bom(std::string_view bytes) {
+  return bytes.substr(0, 3) == "\xEF\xBB\xBF" ? bytes.substr(3) : bytes;
+}
 
 void check_added(const std::vector<AddedToken>& added, const std::string& file) {
   for (const AddedToken& token : added)
     if (token.id < 0 || token.text.empty())
-      bad(file, "an added token without id or content: id " + std::to_string(token.id) + ", content '" + token.text + "'");
+      bad(file,
+          "an added token without id or content: id " + std::to_string(token.id) + ", content '" + token.text + "'");
 }
 
 // "<bos>" or {"content": "<bos>", ...}
 std::optional<std::string> token_text(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
-  if (value.is_object() && value.contains("content") && value["content"].is_string()) return value["content"].get<std::string>();
+  if (value.is_object() && value.contains("content") && value["content"].is_string())
+    return value["content"].get<std::string>();
   return std::nullopt;
 }
 
@@ -241,14 +255,16 @@ TokenizerConfig read_tokenizer_config(std::string_view bytes, const std::string&
   if (json.contains("extra_special_tokens") && json["extra_special_tokens"].is_object())
     read_names(json["extra_special_tokens"], config.names);
   read_names(json, config.names);
-  if (json.contains("chat_template") && json["chat_template"].is_string()) config.chat_template = json["chat_template"].get<std::string>();
+  if (json.contains("chat_template") && json["chat_template"].is_string())
+    config.chat_template = json["chat_template"].get<std::string>();
   if (!json.contains("added_tokens_decoder")) return config;
   const Json& decoder = json["added_tokens_decoder"];
   if (!decoder.is_object()) bad(file, "added_tokens_decoder: expected an object");
   for (const auto& [key, value] : decoder.items()) {
     const auto text = token_text(value);
     const bool is_number = !key.empty() && key.size() < 8 && key.find_first_not_of("0123456789") == std::string::npos;
-    if (!text || text->empty() || !is_number) bad(file, "added_tokens_decoder: '" + key + "': expected an id and an object with content");
+    if (!text || text->empty() || !is_number)
+      bad(file, "added_tokens_decoder: '" + key + "': expected an id and an object with content");
     config.added.push_back({std::stoi(key), *text, value.is_object() && value.value("special", false)});
   }
   return config;

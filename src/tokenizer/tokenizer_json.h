@@ -1,5 +1,5 @@
-// tokenizer.json and tokenizer_config.json of a Hugging Face folder. The first may have 33 MB, so it is read event by event and never held
-// as a tree.
+// tokenizer.json and tokenizer_config.json of a Hugging Face folder. The first may have 33 MB, so it is read event by
+// event and never held as a tree.
 #pragma once
 #include <map>
 #include <optional>
@@ -12,7 +12,8 @@
 namespace g3n {
 
 // Vocabulary, scores (from the order of the merges) and added tokens. `file` begins every message.
-// Throws kBadFile for what is no tokenizer.json, kUnsupported for one that splits or changes text otherwise than Gemma's.
+// Throws kBadFile for what is no tokenizer.json, kUnsupported for one that splits or changes text otherwise than
+// Gemma's.
 Vocabulary read_tokenizer_json(std::string_view bytes, const std::string& file);
 
 // The added tokens alone; stops reading behind them.

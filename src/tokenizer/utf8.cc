@@ -27,8 +27,8 @@ Lead lead_of(unsigned char byte) {
 }
 
 bool is_white_space(char32_t c) {
-  return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
-         c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+  return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
 }  // namespace
@@ -74,7 +74,8 @@ void expect_utf8(std::string_view text, std::string_view what) {
   if (at == text.size()) return;
   char byte[8];
   std::snprintf(byte, sizeof byte, "0x%02X", static_cast<unsigned char>(text[at]));
-  throw Error(ErrorCode::kInvalidArgument, std::string(what) + ": expected UTF-8, found byte " + byte + " at offset " + std::to_string(at));
+  throw Error(ErrorCode::kInvalidArgument,
+              std::string(what) + ": expected UTF-8, found byte " + byte + " at offset " + std::to_string(at));
 }
 
 std::string_view trim_white_space(std::string_view text) {

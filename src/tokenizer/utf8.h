@@ -1,4 +1,5 @@
-// UTF-8: one scalar at a time, with Unicode's rule for broken text (one U+FFFD per maximal subpart, as browsers and Python have it).
+// UTF-8: one scalar at a time, with Unicode's rule for broken text (one U+FFFD per maximal subpart, as browsers and
+// Python have it).
 #pragma once
 #include <cstddef>
 #include <string>

@@ -34,8 +34,8 @@ bool is_space_run(std::string_view text) {
 void add_tokens(Vocabulary& vocabulary, std::vector<AddedToken> added) {
   for (const AddedToken& token : added) {
     if (token.id < 0 || token.id >= kMaxPieces)
-      bad(vocabulary,
-          "added token '" + token.text + "': expected an id below " + std::to_string(kMaxPieces) + ", found " + std::to_string(token.id));
+      bad(vocabulary, "added token '" + token.text + "': expected an id below " + std::to_string(kMaxPieces) +
+                          ", found " + std::to_string(token.id));
     if (token.text.empty()) bad(vocabulary, "added token " + std::to_string(token.id) + " has no text");
     if (vocabulary.pieces.size() <= static_cast<std::size_t>(token.id)) vocabulary.pieces.resize(token.id + 1);
     Piece& piece = vocabulary.pieces[token.id];
@@ -51,16 +51,20 @@ PieceTable check_vocabulary(const Vocabulary& vocabulary) {
   for (std::size_t id = 0; id < vocabulary.pieces.size(); ++id) {
     const Piece& piece = vocabulary.pieces[id];
     if (piece.text.empty()) continue;
-    if (utf8_valid_prefix(piece.text) != piece.text.size()) bad(vocabulary, "piece " + std::to_string(id) + " is not UTF-8");
-    if (!std::isfinite(piece.score)) bad(vocabulary, "piece " + std::to_string(id) + " has a score that is not a number");
+    if (utf8_valid_prefix(piece.text) != piece.text.size())
+      bad(vocabulary, "piece " + std::to_string(id) + " is not UTF-8");
+    if (!std::isfinite(piece.score))
+      bad(vocabulary, "piece " + std::to_string(id) + " has a score that is not a number");
     if (const std::int32_t other = table.find(piece.text); other >= 0)
-      bad(vocabulary, "'" + piece.text + "' stands twice, as pieces " + std::to_string(other) + " and " + std::to_string(id));
+      bad(vocabulary,
+          "'" + piece.text + "' stands twice, as pieces " + std::to_string(other) + " and " + std::to_string(id));
     table.insert(static_cast<std::int32_t>(id));
     if (piece.type == PieceType::kByte && byte_of_piece(piece.text) < 0)
       bad(vocabulary, "'" + piece.text + "' is called a byte, expected <0x00> .. <0xFF>");
     bytes += piece.type == PieceType::kByte;
   }
-  if (bytes != 256) bad(vocabulary, "expected 256 byte pieces <0x00> .. <0xFF> (byte fallback), found " + std::to_string(bytes));
+  if (bytes != 256)
+    bad(vocabulary, "expected 256 byte pieces <0x00> .. <0xFF> (byte fallback), found " + std::to_string(bytes));
   return table;
 }
 

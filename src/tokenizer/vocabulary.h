@@ -1,5 +1,6 @@
-// A vocabulary as both tokenizer files give it: pieces with scores and types, added tokens, and the names of the special ones.
-// Read by sentencepiece_file.h (tokenizer.model) and tokenizer_json.h (tokenizer.json), used by Tokenizer.
+// A vocabulary as both tokenizer files give it: pieces with scores and types, added tokens, and the names of the
+// special ones. Read by sentencepiece_file.h (tokenizer.model) and tokenizer_json.h (tokenizer.json), used by
+// Tokenizer.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -41,14 +42,15 @@ inline constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581, which
 // "<0x0A>" is byte 10; -1 if text is not of this form.
 int byte_of_piece(std::string_view text);
 
-// Is text made of U+2581 only? Such added tokens are also made by merging, because a space becomes U+2581 after added tokens were matched.
+// Is text made of U+2581 only? Such added tokens are also made by merging, because a space becomes U+2581 after added
+// tokens were matched.
 bool is_space_run(std::string_view text);
 
 // Puts added tokens into the pieces (also behind their end) in place of what stands there.
 void add_tokens(Vocabulary& vocabulary, std::vector<AddedToken> added);
 
-// Files do not say for all control tokens that they are such (the turn tokens of tokenizer.model are user-defined), or say it of others: the names
-// that Gemma uses (and vocabulary.names) decide.
+// Files do not say for all control tokens that they are such (the turn tokens of tokenizer.model are user-defined), or
+// say it of others: the names that Gemma uses (and vocabulary.names) decide.
 void mark_special(Vocabulary& vocabulary);
 
 }  // namespace g3n

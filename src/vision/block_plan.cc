@@ -27,7 +27,8 @@ TableRow table_row(int stage, int64_t index) {
   if (stage == 2 && index <= 7) return inverted(4, 5, 0);
   if (stage == 2 && index == 8) return inverted(1, 0, 0);
   if (index % 2 == 0) return inverted(2, 0, 0);
-  return stage == 2 ? TableRow{BlockType::kAttention, 0, 3, 0, 0, 12, 64} : TableRow{BlockType::kAttention, 0, 0, 0, 0, 16, 96};
+  return stage == 2 ? TableRow{BlockType::kAttention, 0, 3, 0, 0, 12, 64}
+                    : TableRow{BlockType::kAttention, 0, 0, 0, 0, 16, 96};
 }
 
 // Size of one axis of a tensor of the file, else fallback.
@@ -39,12 +40,22 @@ int64_t axis(const Binder& binder, const std::string& name, size_t i, int64_t fa
 bool has_any(const Binder& binder, const std::string& block, std::initializer_list<const char*> names) {
   return std::any_of(names.begin(), names.end(), [&](const char* name) { return binder.has(block + name); });
 }
-bool has_edge(const Binder& b, const std::string& block) { return has_any(b, block, {"conv_exp.weight", "conv_pwl.weight"}); }
-bool has_attention(const Binder& b, const std::string& block) { return has_any(b, block, {"attn.query.proj.weight", "attn.output.proj.weight"}); }
-bool has_inverted(const Binder& b, const std::string& block) { return has_any(b, block, {"pw_exp.conv.weight", "pw_proj.conv.weight"}); }
-bool has_block(const Binder& b, const std::string& block) { return has_edge(b, block) || has_attention(b, block) || has_inverted(b, block); }
+bool has_edge(const Binder& b, const std::string& block) {
+  return has_any(b, block, {"conv_exp.weight", "conv_pwl.weight"});
+}
+bool has_attention(const Binder& b, const std::string& block) {
+  return has_any(b, block, {"attn.query.proj.weight", "attn.output.proj.weight"});
+}
+bool has_inverted(const Binder& b, const std::string& block) {
+  return has_any(b, block, {"pw_exp.conv.weight", "pw_proj.conv.weight"});
+}
+bool has_block(const Binder& b, const std::string& block) {
+  return has_edge(b, block) || has_attention(b, block) || has_inverted(b, block);
+}
 
-std::string block_name(int stage, int64_t index) { return "blocks." + std::to_string(stage) + "." + std::to_string(index) + "."; }
+std::string block_name(int stage, int64_t index) {
+  return "blocks." + std::to_string(stage) + "." + std::to_string(index) + ".";
+}
 
 // One more than the last block of the stage in the file: a gap is a missing block, which the loader reports.
 int64_t count_blocks(const Binder& binder, int stage) {
@@ -55,23 +66,27 @@ int64_t count_blocks(const Binder& binder, int stage) {
 
 struct Planner {
   const Binder& binder;
-  bool standard;  // the block counts are those of the table: parts that the table has and the file lacks are missing, not absent
+  bool standard;  // the block counts are those of the table: parts that the table has and the file lacks are missing,
+                  // not absent
 
   BlockPlan plan(int stage, int64_t index, int64_t in, int64_t default_out) const {
     const std::string block = block_name(stage, index);
     const TableRow row = table_row(stage, index);
     BlockPlan p;
-    p.type = has_edge(binder, block) ? BlockType::kEdgeResidual
+    p.type = has_edge(binder, block)        ? BlockType::kEdgeResidual
              : has_attention(binder, block) ? BlockType::kAttention
-             : has_inverted(binder, block) ? BlockType::kInvertedResidual
-                                           : row.type;
+             : has_inverted(binder, block)  ? BlockType::kInvertedResidual
+                                            : row.type;
     p.in = in;
     p.out = default_out;
     p.stride = index == 0 ? 2 : 1;
     const TableRow fallback = p.type == row.type ? row : TableRow{p.type, 1, 0, 0, 0, 1, 64};
-    if (p.type == BlockType::kEdgeResidual) edge(block, fallback, p);
-    else if (p.type == BlockType::kAttention) attention(block, fallback, p);
-    else inverted_residual(block, fallback, p);
+    if (p.type == BlockType::kEdgeResidual)
+      edge(block, fallback, p);
+    else if (p.type == BlockType::kAttention)
+      attention(block, fallback, p);
+    else
+      inverted_residual(block, fallback, p);
     p.layer_scale = p.type != BlockType::kEdgeResidual || binder.has(block + "layer_scale.gamma");
     return p;
   }
@@ -98,10 +113,14 @@ struct Planner {
     p.out = p.in;
     p.head_dim = axis(binder, block + "attn.key.proj.weight", 0, row.head_dim);
     p.mid = axis(binder, block + "attn.query.proj.weight", 0, row.heads * row.head_dim);
-    p.kernel = std::max(part(block + "attn.key.down_conv.weight", row.kernel), part(block + "attn.value.down_conv.weight", row.kernel));
+    p.kernel = std::max(part(block + "attn.key.down_conv.weight", row.kernel),
+                        part(block + "attn.value.down_conv.weight", row.kernel));
     if (p.stride > 1 || p.head_dim < 1 || p.mid % p.head_dim != 0 || p.head_dim % 2 != 0)
-      throw Error(ErrorCode::kBadFile, "vision tower: " + block + "attn: expected queries of whole heads with an even head size in a block without stride, found " +
-                                           std::to_string(p.mid) + " query channels, heads of " + std::to_string(p.head_dim) + ", stride " + std::to_string(p.stride));
+      throw Error(ErrorCode::kBadFile,
+                  "vision tower: " + block +
+                      "attn: expected queries of whole heads with an even head size in a block without stride, found " +
+                      std::to_string(p.mid) + " query channels, heads of " + std::to_string(p.head_dim) + ", stride " +
+                      std::to_string(p.stride));
   }
 };
 
@@ -115,7 +134,8 @@ int64_t make_divisible(double channels) {
 }
 
 bool has_tower(const Binder& binder, const std::string& prefix) {
-  for (const char* name : {"conv_stem.conv.weight", "conv_stem.bn.weight", "msfa.ffn.pw_exp.conv.weight", "msfa.ffn.pw_proj.conv.weight", "msfa.norm.weight"})
+  for (const char* name : {"conv_stem.conv.weight", "conv_stem.bn.weight", "msfa.ffn.pw_exp.conv.weight",
+                           "msfa.ffn.pw_proj.conv.weight", "msfa.norm.weight"})
     if (binder.has(prefix + name)) return true;
   for (int stage = 0; stage < kStages; ++stage)
     for (int64_t index = 0; index < kBlocks[stage]; ++index)
@@ -140,7 +160,8 @@ TowerPlan plan_tower(const Binder& binder, const VisionConfig& config) {
     }
     ends[stage] = channels;
   }
-  tower.fusion_mid = axis(binder, "msfa.ffn.pw_exp.conv.weight", 0, make_divisible(static_cast<double>(2 * (ends[2] + ends[3]))));
+  tower.fusion_mid =
+      axis(binder, "msfa.ffn.pw_exp.conv.weight", 0, make_divisible(static_cast<double>(2 * (ends[2] + ends[3]))));
   return tower;
 }
 

@@ -36,7 +36,8 @@ WeightView inputs_of(const WeightView& weight, int64_t first, int64_t count) {
 void add_upsampled(Context& ctx, const Map& fine, const Map& coarse, RowRange rows, View<float, 2> out) {
   for_rows(ctx, (rows.end - rows.begin) * fine.w, out.dim[1], [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const float* from = coarse.x.row((rows.begin + i / fine.w) * coarse.h / fine.h * coarse.w + i % fine.w * coarse.w / fine.w);
+      const float* from =
+          coarse.x.row((rows.begin + i / fine.w) * coarse.h / fine.h * coarse.w + i % fine.w * coarse.w / fine.w);
       float* to = out.row(i);
       for (int64_t k = 0; k < out.dim[1]; ++k) to[k] += from[k];
     }
@@ -84,7 +85,8 @@ void bilinear_resize(Context& ctx, const Map& map, int64_t out_h, int64_t out_w,
       const float *c = map.x.row(y.high * map.w + x.low), *d = map.x.row(y.high * map.w + x.high);
       float* to = out.row(i);
       for (int64_t k = 0; k < channels; ++k)
-        to[k] = (1 - y.weight) * ((1 - x.weight) * a[k] + x.weight * b[k]) + y.weight * ((1 - x.weight) * c[k] + x.weight * d[k]);
+        to[k] = (1 - y.weight) * ((1 - x.weight) * a[k] + x.weight * b[k]) +
+                y.weight * ((1 - x.weight) * c[k] + x.weight * d[k]);
     }
   });
 }
@@ -101,8 +103,10 @@ void FusionAdapter::bind(Binder& binder, const FusionShape& shape) {
 
 void FusionAdapter::resize(Context& ctx, const Map& map, View<float, 2> out) const {
   const int64_t side = shape_.resolution;
-  if (map.h % side == 0 && map.w % side == 0) average_pool(ctx, map, side, side, out);
-  else bilinear_resize(ctx, map, side, side, out);
+  if (map.h % side == 0 && map.w % side == 0)
+    average_pool(ctx, map, side, side, out);
+  else
+    bilinear_resize(ctx, map, side, side, out);
 }
 
 void FusionAdapter::forward(Context& ctx, const Map& fine, const Map& coarse, View<float, 2> out) const {
@@ -110,8 +114,8 @@ void FusionAdapter::forward(Context& ctx, const Map& fine, const Map& coarse, Vi
   ArenaScope scope(ctx.arena);
   const Map fused = scratch_map(ctx, fine.h, fine.w, shape_.out);
   const Map mid = scratch_map(ctx, step, fine.w, shape_.mid);
-  // pw_exp is linear: its product with the coarse map is taken before the upsampling, where it is four times smaller, if the weight
-  // can be cut there. Which way is taken depends on the widths alone.
+  // pw_exp is linear: its product with the coarse map is taken before the upsampling, where it is four times smaller,
+  // if the weight can be cut there. Which way is taken depends on the widths alone.
   const bool split = shape_.fine % cut_of(pw_exp_) == 0;
   const Map joined = split ? Map{} : scratch_map(ctx, step, fine.w, shape_.fine + shape_.coarse);
   const Map coarse_mid = split ? scratch_map(ctx, coarse.h, coarse.w, shape_.mid) : Map{};

@@ -10,7 +10,7 @@ namespace g3n {
 struct FusionShape {
   int64_t fine = 0, coarse = 0;  // channels of the two maps
   int64_t mid = 0, out = 0;
-  int64_t resolution = 0;        // the output map is resolution x resolution
+  int64_t resolution = 0;  // the output map is resolution x resolution
 };
 
 class FusionAdapter {
@@ -23,11 +23,11 @@ class FusionAdapter {
   void resize(Context& ctx, const Map& map, View<float, 2> out) const;
 
   FusionShape shape_;
-  WeightView pw_exp_;              // [mid, fine + coarse]
+  WeightView pw_exp_;  // [mid, fine + coarse]
   View<const float, 1> pw_exp_bn_;
-  WeightView pw_proj_;             // [out, mid]
+  WeightView pw_proj_;  // [out, mid]
   View<const float, 1> pw_proj_bn_;
-  View<const float, 1> norm_;      // [out]
+  View<const float, 1> norm_;  // [out]
 };
 
 // out[y][x] = mean of the pixels of cell (y, x); map.h and map.w are multiples of the output's sides.

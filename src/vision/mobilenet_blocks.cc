@@ -16,7 +16,8 @@ void norm_gelu(Context& ctx, View<float, 2> x, View<const float, 1> weight) {
 
 }  // namespace
 
-// ---- EdgeResidual -------------------------------------------------------------------------------------------------------------------
+// ---- EdgeResidual
+// -------------------------------------------------------------------------------------------------------------------
 
 void EdgeResidual::bind(Binder& binder, const BlockPlan& plan) {
   plan_ = plan;
@@ -46,7 +47,8 @@ void EdgeResidual::forward(Context& ctx, const Map& x, Map out) const {
   }
 }
 
-// ---- InvertedResidual ---------------------------------------------------------------------------------------------------------------
+// ---- InvertedResidual
+// ---------------------------------------------------------------------------------------------------------------
 
 void InvertedResidual::bind(Binder& binder, const BlockPlan& plan) {
   plan_ = plan;
@@ -81,7 +83,8 @@ void InvertedResidual::expand(Context& ctx, const Map& x, RowRange rows, View<fl
   norm_gelu(ctx, out, pw_exp_bn_);
 }
 
-void InvertedResidual::project(Context& ctx, View<const float, 2> mid, View<const float, 2> skip, View<float, 2> out) const {
+void InvertedResidual::project(Context& ctx, View<const float, 2> mid, View<const float, 2> skip,
+                               View<float, 2> out) const {
   matmul(ctx, mid, pw_proj_, out);
   rms_norm(ctx, out, pw_proj_bn_, kTowerEps, out);
   mul_row_add(ctx, out, gamma_, skip, out);
@@ -100,7 +103,9 @@ void InvertedResidual::forward(Context& ctx, const Map& x, Map out) const {
     const RowRange need = input_rows(conv, x.h, strip);
     // What the last strip left at the end of the window is kept.
     const int64_t kept = std::max<int64_t>(have.end - need.begin, 0);
-    if (kept > 0) std::memmove(window.x.data, window.rows(need.begin - have.begin, have.end - have.begin).x.data, static_cast<size_t>(kept * x.w * plan_.mid) * sizeof(float));
+    if (kept > 0)
+      std::memmove(window.x.data, window.rows(need.begin - have.begin, have.end - have.begin).x.data,
+                   static_cast<size_t>(kept * x.w * plan_.mid) * sizeof(float));
     expand(ctx, x, {need.begin + kept, need.end}, window.rows(kept, need.end - need.begin).x);
     have = need;
 
@@ -111,12 +116,14 @@ void InvertedResidual::forward(Context& ctx, const Map& x, Map out) const {
       norm_gelu(ctx, y.x, dw_mid_bn_);
       mid = y;
     }
-    const View<const float, 2> skip = plan_.skip() ? View<const float, 2>(x.rows(strip.begin, strip.end).x) : View<const float, 2>{};
+    const View<const float, 2> skip =
+        plan_.skip() ? View<const float, 2>(x.rows(strip.begin, strip.end).x) : View<const float, 2>{};
     project(ctx, mid.x, skip, out.rows(strip.begin, strip.end).x);
   }
 }
 
-// ---- MobileAttention ----------------------------------------------------------------------------------------------------------------
+// ---- MobileAttention
+// ----------------------------------------------------------------------------------------------------------------
 
 void MobileAttention::bind_side(Binder& binder, const std::string& name, Side& side) const {
   Binder::Scope scope(binder, name);
@@ -167,13 +174,15 @@ void MobileAttention::forward(Context& ctx, const Map& x, Map out) const {
 
   const int64_t step = strip_rows(ctx, x.h, x.w, plan_.mid);
   const std::vector<KeyRange> visible(static_cast<size_t>(step * x.w), KeyRange{0, keys});
-  const View<float, 2> query_buffer = ctx.scratch(step * x.w, plan_.mid), heads_buffer = ctx.scratch(step * x.w, plan_.mid);
+  const View<float, 2> query_buffer = ctx.scratch(step * x.w, plan_.mid),
+                       heads_buffer = ctx.scratch(step * x.w, plan_.mid);
   const float query_scale = 1.0f / std::sqrt(static_cast<float>(plan_.head_dim));
   for (int64_t row = 0; row < x.h; row += step) {
     const RowRange strip = {row, std::min(row + step, x.h)};
     const int64_t pixels = (strip.end - strip.begin) * x.w;
-    const View<float, 2> q = query_buffer.slice(0, pixels), o = heads_buffer.slice(0, pixels);  // [strip, heads*head_dim]
-    const View<float, 2> y = out.rows(strip.begin, strip.end).x;                                // [strip, channels]
+    const View<float, 2> q = query_buffer.slice(0, pixels),
+                         o = heads_buffer.slice(0, pixels);       // [strip, heads*head_dim]
+    const View<float, 2> y = out.rows(strip.begin, strip.end).x;  // [strip, channels]
     matmul(ctx, normed.rows(strip.begin, strip.end).x, query_, q);
     scale(ctx, q, query_scale, q);
     const AttentionSequence sequence = {kv, 0, {visible.data(), static_cast<size_t>(pixels)}};
@@ -183,7 +192,8 @@ void MobileAttention::forward(Context& ctx, const Map& x, Map out) const {
   }
 }
 
-// ---- any block ----------------------------------------------------------------------------------------------------------------------
+// ---- any block
+// ----------------------------------------------------------------------------------------------------------------------
 
 void MobileNetBlock::bind(Binder& binder, const BlockPlan& plan) {
   plan_ = plan;

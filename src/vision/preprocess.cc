@@ -1,5 +1,5 @@
-// Separable triangle filter on uint8: int16 weights with one shift per axis, and a uint8 picture between the horizontal and the vertical pass.
-// The order of operations decides bits here; every formula is spec/vision.md 1, step 2.
+// Separable triangle filter on uint8: int16 weights with one shift per axis, and a uint8 picture between the horizontal
+// and the vertical pass. The order of operations decides bits here; every formula is spec/vision.md 1, step 2.
 #include "vision/preprocess.h"
 
 #include <algorithm>
@@ -56,7 +56,8 @@ Axis make_axis(int in, int out) {
   for (int o = 0; o < out; ++o) {
     triangle_weights(in, scale, o, &row);
     std::int16_t* weights = axis.weights.data() + static_cast<std::size_t>(o) * axis.stride;
-    for (std::size_t i = 0; i < row.size(); ++i) weights[i] = static_cast<std::int16_t>(0.5 + row[i] * (1 << axis.shift));
+    for (std::size_t i = 0; i < row.size(); ++i)
+      weights[i] = static_cast<std::int16_t>(0.5 + row[i] * (1 << axis.shift));
   }
   return axis;
 }
@@ -96,20 +97,24 @@ void resize_columns(const std::uint8_t* in, std::ptrdiff_t row_bytes, const Axis
       for (int i = 0; i < axis.count[o]; ++i) {
         const std::uint8_t* row = in + (axis.first[o] + i) * row_bytes + start;
         const std::int16_t weight = axis.weights[o * axis.stride + static_cast<std::size_t>(i)];
-        for (std::ptrdiff_t x = 0; x < count; ++x) sums[static_cast<std::size_t>(x)] += weight * static_cast<std::int16_t>(row[x]);
+        for (std::ptrdiff_t x = 0; x < count; ++x)
+          sums[static_cast<std::size_t>(x)] += weight * static_cast<std::int16_t>(row[x]);
       }
-      for (std::ptrdiff_t x = 0; x < count; ++x) out[start + x] = clamp_byte(sums[static_cast<std::size_t>(x)] >> axis.shift);
+      for (std::ptrdiff_t x = 0; x < count; ++x)
+        out[start + x] = clamp_byte(sums[static_cast<std::size_t>(x)] >> axis.shift);
     }
   }
 }
 
 void check_sizes(const Pixels& source, int width, int height) {
   if (width <= 0 || height <= 0) {
-    throw Error(ErrorCode::kInvalidArgument, "resize_image: expected a positive size, found " + std::to_string(width) + " x " + std::to_string(height));
+    throw Error(ErrorCode::kInvalidArgument, "resize_image: expected a positive size, found " + std::to_string(width) +
+                                                 " x " + std::to_string(height));
   }
   const std::int64_t bytes = std::int64_t{3} * source.width * source.height;
   if (source.width > 0 && source.height > 0 && static_cast<std::int64_t>(source.rgb.size()) == bytes) return;
-  throw Error(ErrorCode::kInvalidArgument, "pixels: expected 3 * width * height bytes for " + std::to_string(source.width) + " x " + std::to_string(source.height) +
+  throw Error(ErrorCode::kInvalidArgument, "pixels: expected 3 * width * height bytes for " +
+                                               std::to_string(source.width) + " x " + std::to_string(source.height) +
                                                ", found " + std::to_string(source.rgb.size()));
 }
 

@@ -19,11 +19,13 @@ VisionConfig VisionConfig::from(const Config& top) {
   c.rms_norm_eps = static_cast<float>(vision.number("rms_norm_eps", 1e-6));
   if (!(c.rms_norm_eps > 0 && c.rms_norm_eps < 1)) vision.fail("rms_norm_eps", "a number between 0 and 1");
   const std::string architecture = vision.text("architecture", "mobilenetv5_300m_enc");
-  if (architecture != "mobilenetv5_300m_enc") vision.fail("architecture", "\"mobilenetv5_300m_enc\", the only vision tower of Gemma 3n");
+  if (architecture != "mobilenetv5_300m_enc")
+    vision.fail("architecture", "\"mobilenetv5_300m_enc\", the only vision tower of Gemma 3n");
   if (vision.boolean("do_pooling", false)) vision.fail("do_pooling", "false: soft tokens are the unpooled map");
 
   c.channel_multiplier = args.number("channel_multiplier", 1.0);
-  if (!(c.channel_multiplier > 0 && c.channel_multiplier <= 64)) args.fail("channel_multiplier", "a number above 0, at most 64");
+  if (!(c.channel_multiplier > 0 && c.channel_multiplier <= 64))
+    args.fail("channel_multiplier", "a number above 0, at most 64");
   c.stem_size = args.integer("stem_size", 64, 1, kMostChannels);
   c.output_resolution = args.integer("msfa_output_resolution", 16, 1, 1024);
 

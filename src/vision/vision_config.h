@@ -1,5 +1,6 @@
-// VisionConfig: every number of the vision tower and its embedder, from config.json (spec: checkpoint.md 1). HF: Gemma3nVisionConfig.
-// Widths, heads and kernel sizes of the tower come from the tensors (block_plan.h); model_args say them where there is no file.
+// VisionConfig: every number of the vision tower and its embedder, from config.json (spec: checkpoint.md 1). HF:
+// Gemma3nVisionConfig. Widths, heads and kernel sizes of the tower come from the tensors (block_plan.h); model_args say
+// them where there is no file.
 #pragma once
 #include <cstdint>
 
@@ -8,11 +9,11 @@
 namespace g3n {
 
 struct VisionConfig {
-  int64_t hidden_size = 0;            // of the features, before the embedder
-  int64_t vocab_size = 0;             // rows of the side vocabulary
-  int64_t vocab_offset = 0;           // id of its first row
-  float rms_norm_eps = 0;             // of the embedder; the tower's own is timm's 1e-6
-  double channel_multiplier = 1;      // model_args, timm's names
+  int64_t hidden_size = 0;        // of the features, before the embedder
+  int64_t vocab_size = 0;         // rows of the side vocabulary
+  int64_t vocab_offset = 0;       // id of its first row
+  float rms_norm_eps = 0;         // of the embedder; the tower's own is timm's 1e-6
+  double channel_multiplier = 1;  // model_args, timm's names
   int64_t stem_size = 0;
   int64_t output_resolution = 0;      // msfa_output_resolution: the tower's last map is this square
   int64_t text_hidden_size = 0;       // text_config.hidden_size

@@ -1,4 +1,5 @@
-// The tower from pixels to soft tokens. Maps alternate between two buffers; the map of the last stage but one is kept for the fusion.
+// The tower from pixels to soft tokens. Maps alternate between two buffers; the map of the last stage but one is kept
+// for the fusion.
 #include "vision/vision_tower.h"
 
 #include <cmath>
@@ -47,9 +48,11 @@ void VisionTower::bind(Binder& binder) {
         stages_[s][i].bind(binder, plan.stages[s][i]);
       }
     }
-    msfa_.bind(binder, {plan.stages[2].back().out, plan.stages[3].back().out, plan.fusion_mid, config_.hidden_size, config_.output_resolution});
+    msfa_.bind(binder, {plan.stages[2].back().out, plan.stages[3].back().out, plan.fusion_mid, config_.hidden_size,
+                        config_.output_resolution});
   }
-  embedder_.bind(binder, "model.embed_vision.", {config_.vocab_size, config_.hidden_size, config_.text_hidden_size, config_.rms_norm_eps});
+  embedder_.bind(binder, "model.embed_vision.",
+                 {config_.vocab_size, config_.hidden_size, config_.text_hidden_size, config_.rms_norm_eps});
 }
 
 void VisionTower::stem(Context& ctx, View<const float, 3> pixels, Map out) const {
@@ -101,10 +104,12 @@ void VisionTower::features(Context& ctx, View<const float, 3> pixels, View<float
 
 void VisionTower::forward(Context& ctx, View<const float, 3> pixels, View<float, 2> soft_tokens) const {
   if (pixels.dim[0] < 1 || pixels.dim[1] < 1)
-    throw Error(ErrorCode::kInvalidArgument, "picture of " + std::to_string(pixels.dim[1]) + " x " + std::to_string(pixels.dim[0]) + " pixels: expected at least one");
+    throw Error(ErrorCode::kInvalidArgument, "picture of " + std::to_string(pixels.dim[1]) + " x " +
+                                                 std::to_string(pixels.dim[0]) + " pixels: expected at least one");
   expect_shape(pixels, {pixels.dim[0], pixels.dim[1], kPixelChannels}, "pixels");
   expect_shape(soft_tokens, {config_.soft_tokens_per_image, config_.text_hidden_size}, "soft tokens");
-  ctx.tap("vision.pixels", View<const float, 3>(pixels.data, {pixels.dim[2], pixels.dim[0], pixels.dim[1]}, {pixels.step[2], pixels.step[0], pixels.step[1]}));
+  ctx.tap("vision.pixels", View<const float, 3>(pixels.data, {pixels.dim[2], pixels.dim[0], pixels.dim[1]},
+                                                {pixels.step[2], pixels.step[0], pixels.step[1]}));
   ArenaScope scope(ctx.arena);
   const int64_t side = config_.output_resolution;
   const Map map = scratch_map(ctx, side, side, config_.hidden_size);

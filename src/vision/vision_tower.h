@@ -21,11 +21,12 @@ class VisionTower {
   static bool present(const Binder& binder);
 
   // The picture may have any size; const, one call per Context. Taps vision.*.
-  void forward(Context& ctx,
-               View<const float, 3> pixels,           // [h, w, 3] in [0, 1]
-               View<float, 2> soft_tokens) const;     // [soft tokens, text hidden]
+  void forward(Context& ctx, View<const float, 3> pixels,  // [h, w, 3] in [0, 1]
+               View<float, 2> soft_tokens) const;          // [soft tokens, text hidden]
   // Of id vocab_offset + row: row 0 is <end_of_image>.
-  void hard_embedding(Context& ctx, int64_t row, View<float, 2> out) const { embedder_.hard(ctx, row, out); }  // [1, text hidden]
+  void hard_embedding(Context& ctx, int64_t row, View<float, 2> out) const {
+    embedder_.hard(ctx, row, out);
+  }  // [1, text hidden]
 
   const VisionConfig& config() const { return config_; }
   int64_t soft_tokens() const { return config_.soft_tokens_per_image; }
@@ -38,7 +39,7 @@ class VisionTower {
 
   VisionConfig config_;
   bool stem_bias_missing_ = false;
-  WeightView conv_stem_;               // [stem, 3*3*3]
+  WeightView conv_stem_;                 // [stem, 3*3*3]
   View<const float, 1> conv_stem_bias_;  // [stem] or null
   View<const float, 1> conv_stem_bn_;    // [stem]
   std::array<std::vector<MobileNetBlock>, kStages> stages_;

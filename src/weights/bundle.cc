@@ -29,10 +29,15 @@ bool read_word(const char* const (&words)[N], const std::string& word, E& out) {
 
 // Is there code that reads such a tensor? Rows of blocks are whole blocks.
 bool can_be_read(const PackedTensor& t) {
-  const bool whole_blocks = is_block_type(t.dtype) && element_count(t.shape, 1) % dtype_facts(t.dtype).block_values == 0;
+  const bool whole_blocks =
+      is_block_type(t.dtype) && element_count(t.shape, 1) % dtype_facts(t.dtype).block_values == 0;
   switch (t.kind) {
-    case PackedKind::kMatrix: return t.layout == Layout::kBlocks ? whole_blocks : t.dtype == DType::kF32 || t.dtype == DType::kBF16 || is_quantized(t.dtype);
-    case PackedKind::kTable: return t.layout == Layout::kRows && (whole_blocks || t.dtype == DType::kF32 || t.dtype == DType::kBF16 || t.dtype == DType::kF16);
+    case PackedKind::kMatrix:
+      return t.layout == Layout::kBlocks ? whole_blocks
+                                         : t.dtype == DType::kF32 || t.dtype == DType::kBF16 || is_quantized(t.dtype);
+    case PackedKind::kTable:
+      return t.layout == Layout::kRows &&
+             (whole_blocks || t.dtype == DType::kF32 || t.dtype == DType::kBF16 || t.dtype == DType::kF16);
     default: return t.layout == Layout::kRows && t.dtype == DType::kF32;
   }
 }
@@ -60,7 +65,8 @@ std::optional<DType> format_of_name(const std::string& name) {
 }
 
 std::string describe(const PackedTensor& t) {
-  std::string text = std::string(kKinds[static_cast<int>(t.kind)]) + " " + format_name(t.dtype) + " " + kLayouts[static_cast<int>(t.layout)] + " ";
+  std::string text = std::string(kKinds[static_cast<int>(t.kind)]) + " " + format_name(t.dtype) + " " +
+                     kLayouts[static_cast<int>(t.layout)] + " ";
   for (size_t i = 0; i < t.shape.size(); ++i) {
     if (i > 0) text += ',';
     text += std::to_string(t.shape[i]);
@@ -74,7 +80,8 @@ PackedTensor parse_description(const std::string& name, const std::string& text)
   std::string kind, format, layout, shape, more;
   words >> kind >> format >> layout >> shape;
   const std::optional<DType> dtype = format_of_name(format);
-  bool good = read_word(kKinds, kind, t.kind) && read_word(kLayouts, layout, t.layout) && dtype && !(words >> more) && !shape.empty();
+  bool good = read_word(kKinds, kind, t.kind) && read_word(kLayouts, layout, t.layout) && dtype && !(words >> more) &&
+              !shape.empty();
   for (size_t begin = 0; good && begin <= shape.size();) {
     const size_t end = std::min(shape.find(',', begin), shape.size());
     int64_t extent = 0;
@@ -85,7 +92,8 @@ PackedTensor parse_description(const std::string& name, const std::string& text)
   }
   if (good) t.dtype = *dtype;
   if (!good || t.shape.size() > 4 || !can_be_read(t))
-    throw Error(ErrorCode::kBadFile, name + ": expected a description such as 'matrix q4 panels 8192,2048', found '" + text + "'");
+    throw Error(ErrorCode::kBadFile,
+                name + ": expected a description such as 'matrix q4 panels 8192,2048', found '" + text + "'");
   return t;
 }
 
@@ -116,21 +124,28 @@ std::shared_ptr<const Bundle> Bundle::open(const std::string& path) {
     return found == metadata.end() ? std::string() : found->second;
   };
   if (value("bundle.version") != std::to_string(kBundleVersion))
-    throw Error(ErrorCode::kUnsupported, path + ": expected a bundle of version " + std::to_string(kBundleVersion) + ", found version '" + value("bundle.version") + "': make it again with g3n convert");
+    throw Error(ErrorCode::kUnsupported, path + ": expected a bundle of version " + std::to_string(kBundleVersion) +
+                                             ", found version '" + value("bundle.version") +
+                                             "': make it again with g3n convert");
   bundle->recipe_ = value("bundle.recipe");
   bundle->checksum_ = value("bundle.checksum");
   for (const auto& [name, tensor] : bundle->source_->tensors()) {
-    if (tensor.dtype != DType::kU8 || tensor.shape.size() != 1) throw Error(ErrorCode::kBadFile, path + ": " + name + ": expected bytes (U8, one axis), found " + dtype_name(tensor.dtype) + " " + shape_text(tensor.shape));
+    if (tensor.dtype != DType::kU8 || tensor.shape.size() != 1)
+      throw Error(ErrorCode::kBadFile, path + ": " + name + ": expected bytes (U8, one axis), found " +
+                                           dtype_name(tensor.dtype) + " " + shape_text(tensor.shape));
     if (name.starts_with(kFileBeginning)) {
       const std::string length = value(name);
       int64_t bytes = -1;
       std::from_chars(length.data(), length.data() + length.size(), bytes);
       if (bytes < 0 || !fills(bytes, tensor.bytes))
-        throw Error(ErrorCode::kBadFile, path + ": " + name + ": expected a length that fits " + std::to_string(tensor.bytes) + " bytes, found '" + length + "'");
-      bundle->files_.emplace(name.substr(std::string_view(kFileBeginning).size()), std::span(tensor.data, static_cast<size_t>(bytes)));
+        throw Error(ErrorCode::kBadFile, path + ": " + name + ": expected a length that fits " +
+                                             std::to_string(tensor.bytes) + " bytes, found '" + length + "'");
+      bundle->files_.emplace(name.substr(std::string_view(kFileBeginning).size()),
+                             std::span(tensor.data, static_cast<size_t>(bytes)));
       continue;
     }
-    if (!metadata.contains(name)) throw Error(ErrorCode::kBadFile, path + ": " + name + ": nothing says what its bytes are");
+    if (!metadata.contains(name))
+      throw Error(ErrorCode::kBadFile, path + ": " + name + ": nothing says what its bytes are");
     PackedTensor what;
     try {
       what = parse_description(name, metadata.at(name));
@@ -139,9 +154,11 @@ std::shared_ptr<const Bundle> Bundle::open(const std::string& path) {
     }
     what.bytes = bytes_of(what);
     if (!fills(what.bytes, tensor.bytes))
-      throw Error(ErrorCode::kBadFile, path + ": " + name + ": expected " + std::to_string(what.bytes) + " bytes for '" + metadata.at(name) + "' (and padding to 64), found " +
+      throw Error(ErrorCode::kBadFile, path + ": " + name + ": expected " + std::to_string(what.bytes) +
+                                           " bytes for '" + metadata.at(name) + "' (and padding to 64), found " +
                                            std::to_string(tensor.bytes));
-    if (reinterpret_cast<uintptr_t>(tensor.data) % kAlignment != 0) throw Error(ErrorCode::kBadFile, path + ": " + name + ": expected data at a multiple of 64 bytes");
+    if (reinterpret_cast<uintptr_t>(tensor.data) % kAlignment != 0)
+      throw Error(ErrorCode::kBadFile, path + ": " + name + ": expected data at a multiple of 64 bytes");
     bundle->entries_.emplace(name, Entry{std::move(what), &tensor});
   }
   return bundle;
@@ -157,7 +174,8 @@ void Bundle::verify(const std::function<void(int64_t, int64_t)>& progress) const
   std::vector<const TensorInfo*> in_file_order;
   int64_t total = 0, done = 0;
   for (const auto& [name, tensor] : source_->tensors()) in_file_order.push_back(&tensor), total += tensor.bytes;
-  std::sort(in_file_order.begin(), in_file_order.end(), [](const TensorInfo* a, const TensorInfo* b) { return a->data < b->data; });
+  std::sort(in_file_order.begin(), in_file_order.end(),
+            [](const TensorInfo* a, const TensorInfo* b) { return a->data < b->data; });
   BundleChecksum found;
   for (const TensorInfo* tensor : in_file_order)
     for (int64_t at = 0; at < tensor->bytes; at += kPiece) {
@@ -171,7 +189,8 @@ void Bundle::verify(const std::function<void(int64_t, int64_t)>& progress) const
       if (progress) progress(done, total);
     }
   if (found.text() != checksum_)
-    throw Error(ErrorCode::kBadFile, path_ + ": expected data with checksum " + checksum_ + ", found " + found.text() + ": the file is damaged; copy it again or make it again with g3n convert");
+    throw Error(ErrorCode::kBadFile, path_ + ": expected data with checksum " + checksum_ + ", found " + found.text() +
+                                         ": the file is damaged; copy it again or make it again with g3n convert");
 }
 
 FileSet Bundle::files() const { return FileSet(path_, files_, source_); }

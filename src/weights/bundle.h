@@ -1,6 +1,6 @@
-// Bundle (.g3n): packed weights of a model, its configs and its tokenizer in one file (docs/formats.md). A safetensors file whose tensors are bytes;
-// what they hold is in its metadata: NAME -> "kind type layout shape", for instance "matrix q4 panels 8192,2048". Loading maps the file and
-// points at it.
+// Bundle (.g3n): packed weights of a model, its configs and its tokenizer in one file (docs/formats.md). A safetensors
+// file whose tensors are bytes; what they hold is in its metadata: NAME -> "kind type layout shape", for instance
+// "matrix q4 panels 8192,2048". Loading maps the file and points at it.
 #pragma once
 #include <functional>
 #include <map>
@@ -17,7 +17,8 @@
 namespace g3n {
 
 inline constexpr int kBundleVersion = 1;
-// Names in a bundle: a weight by its canonical name, a table with this behind it (embed_tokens is both), a small file with this in front.
+// Names in a bundle: a weight by its canonical name, a table with this behind it (embed_tokens is both), a small file
+// with this in front.
 inline constexpr const char* kTableEnding = "@table";
 inline constexpr const char* kFileBeginning = "file/";
 
@@ -25,25 +26,26 @@ enum class PackedKind { kMatrix, kVector, kDepthwise, kTable };
 
 // What a tensor of a bundle holds.
 struct PackedTensor {
-  std::string name;         // as in the bundle
+  std::string name;  // as in the bundle
   PackedKind kind = PackedKind::kMatrix;
   DType dtype = DType::kF32;
   Layout layout = Layout::kPanels;
-  Shape shape;              // as in the checkpoint it was made from
+  Shape shape;  // as in the checkpoint it was made from
   int64_t bytes = 0;
 };
 // The format names of recipes, bundles and reports: "q4", "q8", "bf16", "f32", else GGUF's own name.
 std::string format_name(DType dtype);
 std::optional<DType> format_of_name(const std::string& name);
-std::string describe(const PackedTensor& tensor);                                   // "matrix q4 panels 8192,2048"
-PackedTensor parse_description(const std::string& name, const std::string& text);   // bytes stay 0; throws kBadFile
-int64_t bytes_of(const PackedTensor& tensor);                                       // what a tensor so described takes
+std::string describe(const PackedTensor& tensor);                                  // "matrix q4 panels 8192,2048"
+PackedTensor parse_description(const std::string& name, const std::string& text);  // bytes stay 0; throws kBadFile
+int64_t bytes_of(const PackedTensor& tensor);                                      // what a tensor so described takes
 
 class Bundle {
  public:
   // Is this file a bundle, by its first bytes?
   static bool is_bundle(const std::string& path);
-  // Maps it and checks every description against its bytes. Throws kBadFile naming the tensor, kUnsupported for another version.
+  // Maps it and checks every description against its bytes. Throws kBadFile naming the tensor, kUnsupported for another
+  // version.
   static std::shared_ptr<const Bundle> open(const std::string& path);
 
   const std::string& path() const { return path_; }

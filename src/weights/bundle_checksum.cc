@@ -21,7 +21,9 @@ BundleChecksum::BundleChecksum() : state_(std::make_unique<State>()) {
 
 BundleChecksum::~BundleChecksum() = default;
 
-void BundleChecksum::update(std::span<const std::byte> bytes) { XXH3_64bits_update(state_->xxh3, bytes.data(), bytes.size()); }
+void BundleChecksum::update(std::span<const std::byte> bytes) {
+  XXH3_64bits_update(state_->xxh3, bytes.data(), bytes.size());
+}
 
 std::string BundleChecksum::text() const {
   char digits[17];

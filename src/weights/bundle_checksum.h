@@ -12,8 +12,8 @@ class BundleChecksum {
   BundleChecksum();
   ~BundleChecksum();
   void update(std::span<const std::byte> bytes);
-  std::string text() const;     // "xxh3-" and 16 hex digits
-  static std::string nothing(); // as long as text(), to keep its place
+  std::string text() const;      // "xxh3-" and 16 hex digits
+  static std::string nothing();  // as long as text(), to keep its place
 
  private:
   struct State;

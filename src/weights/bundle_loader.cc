@@ -40,7 +40,8 @@ void BundleLoader::on_matrix(const std::string& name, WeightView& member, const 
   if (!entry) return;
   const bool blocks = entry->what.layout == Layout::kBlocks && layout == Layout::kPanels;
   if (entry->what.layout != layout && !blocks) {
-    problems_.push_back(bundle_->path() + ": " + name + ": expected another layout, found '" + describe(entry->what) + "'");
+    problems_.push_back(bundle_->path() + ": " + name + ": expected another layout, found '" + describe(entry->what) +
+                        "'");
     return;
   }
   member.dtype = entry->what.dtype;

@@ -14,9 +14,9 @@
 namespace g3n {
 namespace {
 
-constexpr int64_t kGrain = 1 << 16;        // elements per run of a loop over a tensor
-constexpr int64_t kReadAhead = 256 << 20;  // bytes
-constexpr int64_t kPartBytes = 32 << 20;   // of the source of a streamed tensor that is packed at once
+constexpr int64_t kGrain = 1 << 16;           // elements per run of a loop over a tensor
+constexpr int64_t kReadAhead = 256 << 20;     // bytes
+constexpr int64_t kPartBytes = 32 << 20;      // of the source of a streamed tensor that is packed at once
 constexpr int64_t kSmallModel = 100'000'000;  // parameters
 const std::string kText = "model.language_model.";
 const std::string kHead = kText + "embed_tokens.weight", kOwnHead = "lm_head.weight";
@@ -48,12 +48,14 @@ bool is_bf16_exactly(float value) {
 }
 
 // Rows of a convolution kernel from (in, taps) to (taps, in): element by element of `size` bytes.
-void reorder_taps(ThreadPool& pool, const std::byte* from, std::byte* to, int64_t rows, int64_t in, int64_t taps, int64_t size) {
+void reorder_taps(ThreadPool& pool, const std::byte* from, std::byte* to, int64_t rows, int64_t in, int64_t taps,
+                  int64_t size) {
   pool.parallel_for(rows, std::max<int64_t>(1, kGrain / (in * taps)), [=](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r)
       for (int64_t i = 0; i < in; ++i)
         for (int64_t t = 0; t < taps; ++t)
-          std::memcpy(to + ((r * taps + t) * in + i) * size, from + ((r * in + i) * taps + t) * size, static_cast<size_t>(size));
+          std::memcpy(to + ((r * taps + t) * in + i) * size, from + ((r * in + i) * taps + t) * size,
+                      static_cast<size_t>(size));
   });
 }
 
@@ -102,10 +104,12 @@ std::byte* Loader::allocate(int64_t bytes) {
 // What the recipe says; else the stored type, but f16 has no kernels: it becomes bf16 where that is exact, else f32.
 DType Loader::packed_dtype(const std::string& name, const TensorInfo& tensor, int64_t cols, Layout& layout) const {
   if (is_block_type(tensor.dtype)) {
-    const bool convolution = element_count(tensor.shape, std::min<size_t>(2, tensor.shape.size())) > 1;  // its inputs are reordered
+    const bool convolution =
+        element_count(tensor.shape, std::min<size_t>(2, tensor.shape.size())) > 1;  // its inputs are reordered
     if (is_exact(name) || convolution) return DType::kF32;
     if (is_quantized(tensor.dtype)) return tensor.dtype;
-    // The head is read for every token: decoding its blocks each time takes a second at full size, its f32 panels a twentieth of that.
+    // The head is read for every token: decoding its blocks each time takes a second at full size, its f32 panels a
+    // twentieth of that.
     if (layout != Layout::kPanels || name == kHead || name == kOwnHead) return DType::kF32;
     layout = Layout::kBlocks;
     return tensor.dtype;
@@ -138,12 +142,14 @@ void Loader::on_matrix(const std::string& name, WeightView& member, const Shape&
   if (member.layout == Layout::kBlocks && !options_.stream) {  // read where it lies
     member.data = options_.check_only ? nullptr : tensor->data;
     bytes_.mapped += tensor->bytes;
-    if (!options_.check_only) add_task(tensor, {name, PackedKind::kMatrix, member.dtype, member.layout, shape}, nullptr, 1);
+    if (!options_.check_only)
+      add_task(tensor, {name, PackedKind::kMatrix, member.dtype, member.layout, shape}, nullptr, 1);
     return;
   }
   std::byte* out = allocate(packed_bytes(member.dtype, member.layout, member.rows, member.cols));
   member.data = out;
-  add_task(tensor, {name, PackedKind::kMatrix, member.dtype, member.layout, shape}, out, element_count(shape, std::min<size_t>(2, shape.size())));
+  add_task(tensor, {name, PackedKind::kMatrix, member.dtype, member.layout, shape}, out,
+           element_count(shape, std::min<size_t>(2, shape.size())));
 }
 
 void Loader::on_vector(const std::string& name, View<const float, 1>& member, const Shape& shape, bool optional) {
@@ -184,7 +190,9 @@ void Loader::on_table(const std::string& name, TableView& member, const Shape& s
   bytes_.mapped += tensor->bytes;
   member.fd = tensor->range.fd;
   member.file_offset = tensor->range.offset;
-  if (member.fd >= 0 || is_block_type(tensor->dtype) || reinterpret_cast<uintptr_t>(tensor->data) % static_cast<uintptr_t>(dtype_bytes(tensor->dtype)) == 0) return;
+  if (member.fd >= 0 || is_block_type(tensor->dtype) ||
+      reinterpret_cast<uintptr_t>(tensor->data) % static_cast<uintptr_t>(dtype_bytes(tensor->dtype)) == 0)
+    return;
   // Memory where elements are not aligned: this table is copied.
   std::byte* out = allocate(tensor->bytes);
   if (!out) return;
@@ -201,7 +209,10 @@ std::byte* Loader::scratch(int use, int64_t bytes) {
 
 void Loader::run_matrix(const Task& task, int64_t first, int64_t rows, std::byte* out) {
   const int64_t cols = element_count(task.what.shape, 1), row_bytes = dtype_bytes(task.tensor->dtype, cols);
-  const WeightView view{.dtype = task.what.dtype, .layout = task.what.layout, .rows = rows, .cols = cols,
+  const WeightView view{.dtype = task.what.dtype,
+                        .layout = task.what.layout,
+                        .rows = rows,
+                        .cols = cols,
                         .step_bytes = packed_step_bytes(task.what.dtype, task.what.layout, rows, cols)};
   PackSource from{task.tensor->dtype, task.tensor->data + first * row_bytes};
   if (view.layout == Layout::kBlocks) {
@@ -235,7 +246,8 @@ void Loader::run_matrix(const Task& task, int64_t first, int64_t rows, std::byte
 
 void Loader::run_table(const Task& task, int64_t first, int64_t rows, std::byte* out) {
   const int64_t cols = element_count(task.what.shape, 1), row_bytes = dtype_bytes(task.tensor->dtype, cols);
-  pack_table(options_.pool, {task.tensor->dtype, task.tensor->data + first * row_bytes}, rows, cols, task.what.dtype, out);
+  pack_table(options_.pool, {task.tensor->dtype, task.tensor->data + first * row_bytes}, rows, cols, task.what.dtype,
+             out);
 }
 
 void Loader::run_f32(const Task& task, std::byte* bytes) {
@@ -247,7 +259,9 @@ void Loader::run_f32(const Task& task, std::byte* bytes) {
     decoded.resize(static_cast<size_t>(count));
     decode_values(tensor.dtype, tensor.data, count, decoded.data());
   }
-  const auto value = [&](int64_t i) { return decoded.empty() ? element(tensor.dtype, tensor.data, i) : decoded[static_cast<size_t>(i)]; };
+  const auto value = [&](int64_t i) {
+    return decoded.empty() ? element(tensor.dtype, tensor.data, i) : decoded[static_cast<size_t>(i)];
+  };
   const int64_t channels = task.what.shape[0];
   if (task.what.kind == PackedKind::kVector) {
     for (int64_t i = 0; i < count; ++i) out[i] = value(i);
@@ -262,7 +276,8 @@ void Loader::run(const Task& task, int64_t first, int64_t rows, std::byte* out) 
   const bool by_rows = task.what.kind == PackedKind::kMatrix || task.what.kind == PackedKind::kTable;
   const int64_t cols = element_count(task.what.shape, by_rows ? 1 : 0);
   try {
-    expect_finite_scales(options_.pool, {tensor.dtype, tensor.data + first * dtype_bytes(tensor.dtype, cols)}, first, by_rows ? rows : 1, cols);
+    expect_finite_scales(options_.pool, {tensor.dtype, tensor.data + first * dtype_bytes(tensor.dtype, cols)}, first,
+                         by_rows ? rows : 1, cols);
     if (out) pack(task, first, rows, out);
   } catch (const Error& e) {
     throw Error(e.code(), tensor.file + ": " + tensor.name + ": " + e.what());
@@ -278,13 +293,16 @@ void Loader::pack(const Task& task, int64_t first, int64_t rows, std::byte* out)
 }
 
 void Loader::warn_surplus() const {
-  static const char* const kComponents[] = {"model.language_model.", "model.vision_tower.", "model.audio_tower.", "model.embed_vision.", "model.embed_audio."};
+  static const char* const kComponents[] = {"model.language_model.", "model.vision_tower.", "model.audio_tower.",
+                                            "model.embed_vision.", "model.embed_audio."};
   const auto mine = [&](const std::string& name) {
     if (options_.components.empty()) return true;
     for (const std::string& component : options_.components)
       if (name.starts_with(component)) return true;
-    const bool known = std::any_of(std::begin(kComponents), std::end(kComponents), [&](const char* c) { return name.starts_with(c); });
-    return !known && std::find(options_.components.begin(), options_.components.end(), kText) != options_.components.end();
+    const bool known =
+        std::any_of(std::begin(kComponents), std::end(kComponents), [&](const char* c) { return name.starts_with(c); });
+    return !known &&
+           std::find(options_.components.begin(), options_.components.end(), kText) != options_.components.end();
   };
   int64_t count = 0;
   std::string names, file;
@@ -294,8 +312,8 @@ void Loader::warn_surplus() const {
     if (file.empty()) file = tensor->file;
   }
   if (count == 0) return;
-  options_.log.warn(file + ": " + std::to_string(count) + (count == 1 ? " tensor" : " tensors") + " that this model does not use: " + names +
-                    (count > 3 ? ", ..." : ""));
+  options_.log.warn(file + ": " + std::to_string(count) + (count == 1 ? " tensor" : " tensors") +
+                    " that this model does not use: " + names + (count > 3 ? ", ..." : ""));
 }
 
 void Loader::check() const {
@@ -305,7 +323,8 @@ void Loader::check() const {
 
 WeightStore Loader::finish() {
   check();
-  if (options_.check_only || options_.stream) throw Error(ErrorCode::kInternal, "a loader that keeps nothing has nothing to give");
+  if (options_.check_only || options_.stream)
+    throw Error(ErrorCode::kInternal, "a loader that keeps nothing has nothing to give");
   int64_t total = 0, done = 0;
   for (const Task& task : tasks_) total += task.tensor->bytes;
   int64_t asked = 0;
@@ -317,7 +336,9 @@ WeightStore Loader::finish() {
       source_->will_need(*tasks_[next].tensor);
       asked += tasks_[next].tensor->bytes;
     }
-    run_in_parts(task, [&](int64_t first, int64_t rows, int64_t offset) { run(task, first, rows, task.out ? task.out + offset : nullptr); });
+    run_in_parts(task, [&](int64_t first, int64_t rows, int64_t offset) {
+      run(task, first, rows, task.out ? task.out + offset : nullptr);
+    });
     source_->drop(*task.tensor);
     done += task.tensor->bytes;
   }
@@ -333,7 +354,8 @@ std::vector<PackedTensor> Loader::plan() const {
   return out;
 }
 
-void Loader::pack_each(const std::function<void(size_t, int64_t, std::span<const std::byte>)>& use, const std::function<void(int64_t)>& packed) {
+void Loader::pack_each(const std::function<void(size_t, int64_t, std::span<const std::byte>)>& use,
+                       const std::function<void(int64_t)>& packed) {
   std::vector<std::byte> buffer;
   for (size_t i = 0; i < tasks_.size(); ++i) {
     const Task& task = tasks_[i];
@@ -342,8 +364,10 @@ void Loader::pack_each(const std::function<void(size_t, int64_t, std::span<const
       TensorInfo behind = *task.tensor;  // the next part, read while this one is packed
       behind.data += (first + count) * row_bytes;
       behind.bytes = std::min(count, rows - first - count) * row_bytes;
-      if (behind.bytes > 0) source_->will_need(behind);
-      else if (i + 1 < tasks_.size()) source_->will_need(*tasks_[i + 1].tensor);
+      if (behind.bytes > 0)
+        source_->will_need(behind);
+      else if (i + 1 < tasks_.size())
+        source_->will_need(*tasks_[i + 1].tensor);
       buffer.resize(static_cast<size_t>(part_bytes(task, count)));
       run(task, first, count, buffer.data());
       use(i, offset, buffer);
@@ -356,7 +380,9 @@ void Loader::pack_each(const std::function<void(size_t, int64_t, std::span<const
   }
 }
 
-int64_t Loader::source_row_bytes(const Task& task) { return task.tensor->bytes / std::max<int64_t>(task.what.shape[0], 1); }
+int64_t Loader::source_row_bytes(const Task& task) {
+  return task.tensor->bytes / std::max<int64_t>(task.what.shape[0], 1);
+}
 
 int64_t Loader::part_bytes(const Task& task, int64_t rows) {
   PackedTensor part = task.what;
@@ -364,11 +390,16 @@ int64_t Loader::part_bytes(const Task& task, int64_t rows) {
   return bytes_of(part);
 }
 
-// use(first row, rows, offset in the packed tensor), ascending: tables and matrices whose rows lie one behind the other in parts, others whole.
+// use(first row, rows, offset in the packed tensor), ascending: tables and matrices whose rows lie one behind the other
+// in parts, others whole.
 void Loader::run_in_parts(const Task& task, const std::function<void(int64_t, int64_t, int64_t)>& use) {
   const int64_t rows = task.what.shape[0];
-  const bool in_parts = task.what.kind == PackedKind::kTable || (task.what.kind == PackedKind::kMatrix && task.what.layout != Layout::kNeurons && task.taps == 1);
-  const int64_t part = in_parts ? round_up(std::max<int64_t>(kPartBytes / std::max<int64_t>(source_row_bytes(task), 1), 1), kPanelRows) : rows;
+  const bool in_parts =
+      task.what.kind == PackedKind::kTable ||
+      (task.what.kind == PackedKind::kMatrix && task.what.layout != Layout::kNeurons && task.taps == 1);
+  const int64_t part =
+      in_parts ? round_up(std::max<int64_t>(kPartBytes / std::max<int64_t>(source_row_bytes(task), 1), 1), kPanelRows)
+               : rows;
   int64_t offset = 0;
   for (int64_t first = 0; first < rows; first += part) {
     const int64_t count = std::min(part, rows - first);

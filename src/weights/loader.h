@@ -1,5 +1,5 @@
-// Loader: packs the tensors of a checkpoint. Members get their views while the model binds; finish() reports everything that does not fit at once,
-// and only then packs, tensor by tensor, giving file pages back as it goes.
+// Loader: packs the tensors of a checkpoint. Members get their views while the model binds; finish() reports everything
+// that does not fit at once, and only then packs, tensor by tensor, giving file pages back as it goes.
 //   Loader loader(source, {.pool = pool, .components = {"model.language_model."}});
 //   model.bind(loader);
 //   WeightStore store = loader.finish();
@@ -24,10 +24,11 @@ namespace g3n {
 
 struct LoaderOptions {
   ThreadPool& pool;
-  std::function<void(int64_t done_bytes, int64_t total_bytes)> progress{};  // bytes of the file that are packed; called from finish()
+  std::function<void(int64_t done_bytes, int64_t total_bytes)>
+      progress{};  // bytes of the file that are packed; called from finish()
   Log log{};
-  // Canonical beginnings that this model answers for: surplus tensors under others are not its business. Empty: the whole checkpoint.
-  // Names of no known component (lm_head.weight) belong to "model.language_model.".
+  // Canonical beginnings that this model answers for: surplus tensors under others are not its business. Empty: the
+  // whole checkpoint. Names of no known component (lm_head.weight) belong to "model.language_model.".
   std::vector<std::string> components{};
   Recipe recipe{};  // formats of the packed weights
   // Only check(): nothing is allocated and no value is read; the members' views stay null.
@@ -51,7 +52,8 @@ class Loader : public WeightReader {
   std::vector<PackedTensor> plan() const;
   // Packs one tensor after the other, big ones in parts: use(index in plan, offset, bytes), ascending.
   // packed(bytes of the checkpoint that went in) after each part.
-  void pack_each(const std::function<void(size_t, int64_t, std::span<const std::byte>)>& use, const std::function<void(int64_t)>& packed);
+  void pack_each(const std::function<void(size_t, int64_t, std::span<const std::byte>)>& use,
+                 const std::function<void(int64_t)>& packed);
 
  protected:
   void on_matrix(const std::string& name, WeightView& member, const Shape& shape, Layout layout) override;
@@ -66,7 +68,7 @@ class Loader : public WeightReader {
     const TensorInfo* tensor;
     PackedTensor what;
     std::byte* out = nullptr;
-    int64_t taps = 1;        // kh * kw of a convolution or depthwise filter
+    int64_t taps = 1;  // kh * kw of a convolution or depthwise filter
   };
   // The tensor if it is there with that shape and a type that can be read; else the problem is noted and null returned.
   const TensorInfo* take(const std::string& name, const Shape& shape, bool optional);
@@ -75,7 +77,8 @@ class Loader : public WeightReader {
   // Memory for a tensor of the store; null when nothing is kept.
   std::byte* allocate(int64_t bytes);
   void add_task(const TensorInfo* tensor, PackedTensor what, std::byte* out, int64_t taps);
-  // Output rows first .. first + rows of a task into `out`; all of it for vectors and neurons. out null: they stay where they are, and are checked only.
+  // Output rows first .. first + rows of a task into `out`; all of it for vectors and neurons. out null: they stay
+  // where they are, and are checked only.
   void run(const Task& task, int64_t first, int64_t rows, std::byte* out);
   static int64_t source_row_bytes(const Task& task);
   static int64_t part_bytes(const Task& task, int64_t rows);

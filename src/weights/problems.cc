@@ -21,7 +21,8 @@ Shape without_ones(Shape shape) {
 }  // namespace
 
 bool same_shape(const Shape& want, const Shape& got) {
-  return without_trailing_ones(want) == without_trailing_ones(got) || (want.size() == 1 && without_ones(want) == without_ones(got));
+  return without_trailing_ones(want) == without_trailing_ones(got) ||
+         (want.size() == 1 && without_ones(want) == without_ones(got));
 }
 
 void throw_problems(const std::vector<std::string>& problems) {
@@ -29,7 +30,8 @@ void throw_problems(const std::vector<std::string>& problems) {
   std::string text;
   for (size_t i = 0; i < std::min(problems.size(), kListed); ++i) text += (i ? "; " : "") + problems[i];
   if (problems.size() > kListed) text += "; and " + std::to_string(problems.size() - kListed) + " more";
-  throw Error(ErrorCode::kBadFile, std::to_string(problems.size()) + (problems.size() == 1 ? " tensor does" : " tensors do") + " not fit: " + text);
+  throw Error(ErrorCode::kBadFile, std::to_string(problems.size()) +
+                                       (problems.size() == 1 ? " tensor does" : " tensors do") + " not fit: " + text);
 }
 
 }  // namespace g3n

@@ -7,7 +7,8 @@
 
 namespace g3n {
 
-// [out, in, 1, 1] and [out, in] are the same matrix, [1, channels, 1, 1] and [channels] the same vector; exporters differ.
+// [out, in, 1, 1] and [out, in] are the same matrix, [1, channels, 1, 1] and [channels] the same vector; exporters
+// differ.
 bool same_shape(const Shape& want, const Shape& got);
 
 // Error{kBadFile} with the first 20 and a count; returns if there are none.

@@ -36,10 +36,14 @@ model.vision_tower.timm_model.conv_stem.*             keep
 bool matches(std::string_view pattern, std::string_view text) {
   size_t p = 0, t = 0, star = std::string_view::npos, mark = 0;
   while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') star = p++, mark = t;
-    else if (p < pattern.size() && pattern[p] == text[t]) ++p, ++t;
-    else if (star != std::string_view::npos) p = star + 1, t = ++mark;
-    else return false;
+    if (p < pattern.size() && pattern[p] == '*')
+      star = p++, mark = t;
+    else if (p < pattern.size() && pattern[p] == text[t])
+      ++p, ++t;
+    else if (star != std::string_view::npos)
+      p = star + 1, t = ++mark;
+    else
+      return false;
   }
   while (p < pattern.size() && pattern[p] == '*') ++p;
   return p == pattern.size();
@@ -59,9 +63,12 @@ Recipe Recipe::parse(const std::string& text, const std::string& where) {
     std::string more;
     if (!(words >> entry.pattern)) continue;
     const bool complete = static_cast<bool>(words >> entry.format);
-    const bool known = entry.format == "keep" || entry.format == "f32" || entry.format == "bf16" || entry.format == "q8" || entry.format == "q4";
+    const bool known = entry.format == "keep" || entry.format == "f32" || entry.format == "bf16" ||
+                       entry.format == "q8" || entry.format == "q4";
     if (!complete || !known || words >> more)
-      throw Error(ErrorCode::kBadFile, where + ", line " + std::to_string(number) + ": expected `pattern format` with q4, q8, bf16, f32 or keep, found '" + line + "'");
+      throw Error(ErrorCode::kBadFile, where + ", line " + std::to_string(number) +
+                                           ": expected `pattern format` with q4, q8, bf16, f32 or keep, found '" +
+                                           line + "'");
     recipe.lines_.push_back(entry);
   }
   recipe.name_ = where;

@@ -1,5 +1,6 @@
-// Recipe: which tensor is kept in which format (docs/quantization.md). Lines `pattern format`, first match wins; * stands for any characters, # begins a
-// comment. Formats: q4, q8, bf16, f32, keep (as in the file). Tables (rows looked up on disk) are named with @table behind.
+// Recipe: which tensor is kept in which format (docs/quantization.md). Lines `pattern format`, first match wins; *
+// stands for any characters, # begins a comment. Formats: q4, q8, bf16, f32, keep (as in the file). Tables (rows looked
+// up on disk) are named with @table behind.
 #pragma once
 #include <string>
 #include <vector>
@@ -12,7 +13,8 @@ class Recipe {
  public:
   // Everything as in the file.
   Recipe() = default;
-  // "q4", "q8", "bf16", or the path of a file. Throws kNotFound, kBadFile naming the line, kInvalidArgument listing the names.
+  // "q4", "q8", "bf16", or the path of a file. Throws kNotFound, kBadFile naming the line, kInvalidArgument listing the
+  // names.
   static Recipe named(const std::string& name);
   static Recipe parse(const std::string& text, const std::string& where);
 
@@ -20,8 +22,8 @@ class Recipe {
   // Does it leave everything as it is?
   bool keeps_all() const { return lines_.empty(); }
 
-  // The format of a matrix or table [rows, cols] whose stored type is `stored`. small_model: fewer than 100 million parameters. What is quantised already
-  // stays as it is; so do matrices with fewer than 32 inputs.
+  // The format of a matrix or table [rows, cols] whose stored type is `stored`. small_model: fewer than 100 million
+  // parameters. What is quantised already stays as it is; so do matrices with fewer than 32 inputs.
   DType format(const std::string& name, DType stored, int64_t cols, bool small_model) const;
 
  private:

@@ -53,7 +53,8 @@ void ShapeLister::on_ignored(const std::string& name, const Shape& shape) {
   listed_.push_back({name, shape, TensorKind::kIgnored, Layout::kPanels, true});
 }
 
-BytesNeeded total_bytes_needed(const std::vector<ListedTensor>& listed, const std::map<std::string, const TensorInfo*>& tensors) {
+BytesNeeded total_bytes_needed(const std::vector<ListedTensor>& listed,
+                               const std::map<std::string, const TensorInfo*>& tensors) {
   BytesNeeded out;
   std::set<std::string> counted;
   for (const ListedTensor& tensor : listed) {
@@ -61,16 +62,23 @@ BytesNeeded total_bytes_needed(const std::vector<ListedTensor>& listed, const st
     const bool absent = !tensors.empty() && found == tensors.end();
     if (tensor.kind == TensorKind::kIgnored || absent) continue;
     const DType stored = found == tensors.end() ? DType::kBF16 : found->second->dtype;
-    const int64_t count = element_count(tensor.shape), file_bytes = found == tensors.end() ? saturating_product(count, dtype_bytes(stored)) : found->second->bytes;
+    const int64_t count = element_count(tensor.shape), file_bytes = found == tensors.end()
+                                                                        ? saturating_product(count, dtype_bytes(stored))
+                                                                        : found->second->bytes;
     if (counted.insert(tensor.name).second) saturating_add(out.file, file_bytes);
     if (tensor.kind == TensorKind::kTable) {
       saturating_add(out.mapped, file_bytes);
     } else if (tensor.kind == TensorKind::kMatrix) {
-      const bool other_blocks = is_block_type(stored) && !is_quantized(stored);  // multiplied where they lie, or decoded
+      const bool other_blocks =
+          is_block_type(stored) && !is_quantized(stored);  // multiplied where they lie, or decoded
       const DType packed = stored == DType::kF16 || other_blocks ? DType::kF32 : stored;  // an upper bound for f16
       const bool small = count < INT64_MAX / 4096;
-      if (other_blocks && tensor.layout == Layout::kPanels) saturating_add(out.mapped, file_bytes);
-      else saturating_add(out.packed, small ? packed_bytes(packed, tensor.layout, tensor.shape[0], element_count(tensor.shape, 1)) : INT64_MAX);
+      if (other_blocks && tensor.layout == Layout::kPanels)
+        saturating_add(out.mapped, file_bytes);
+      else
+        saturating_add(
+            out.packed,
+            small ? packed_bytes(packed, tensor.layout, tensor.shape[0], element_count(tensor.shape, 1)) : INT64_MAX);
     } else {
       saturating_add(out.packed, saturating_product(count, 4));
     }

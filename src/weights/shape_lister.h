@@ -1,4 +1,5 @@
-// ShapeLister: the Binder without storage. Lists what a model binds, from the config alone or with a checkpoint's shapes at hand.
+// ShapeLister: the Binder without storage. Lists what a model binds, from the config alone or with a checkpoint's
+// shapes at hand.
 #pragma once
 #include <map>
 #include <string>
@@ -15,8 +16,8 @@ struct ListedTensor {
   std::string name;  // canonical
   Shape shape;       // of the file
   TensorKind kind;
-  Layout layout;     // of matrices
-  bool optional;     // may be absent; kIgnored always is
+  Layout layout;  // of matrices
+  bool optional;  // may be absent; kIgnored always is
 };
 
 class ShapeLister : public Binder {
@@ -49,7 +50,9 @@ struct BytesNeeded {
   int64_t mapped = 0;  // tables that stay in the file
   int64_t file = 0;    // bytes of the bound tensors in the file, each once
 };
-// What the listed tensors take in the type their file has (`tensors`), bf16 where there is none. Saturates, never overflows.
-BytesNeeded total_bytes_needed(const std::vector<ListedTensor>& listed, const std::map<std::string, const TensorInfo*>& tensors = {});
+// What the listed tensors take in the type their file has (`tensors`), bf16 where there is none. Saturates, never
+// overflows.
+BytesNeeded total_bytes_needed(const std::vector<ListedTensor>& listed,
+                               const std::map<std::string, const TensorInfo*>& tensors = {});
 
 }  // namespace g3n

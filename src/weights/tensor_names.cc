@@ -12,11 +12,14 @@ bool starts_with_any(const std::string& name, std::initializer_list<const char*>
 
 // Names directly inside the text model.
 bool is_text_name(const std::string& name) {
-  return starts_with_any(name, {"layers.", "embed_tokens.", "embed_tokens_per_layer.", "per_layer_model_projection.", "per_layer_projection_norm.",
-                                "altup_projections.", "altup_unembed_projections.", "norm."});
+  return starts_with_any(name,
+                         {"layers.", "embed_tokens.", "embed_tokens_per_layer.", "per_layer_model_projection.",
+                          "per_layer_projection_norm.", "altup_projections.", "altup_unembed_projections.", "norm."});
 }
 
-bool is_tower_name(const std::string& name) { return starts_with_any(name, {"vision_tower.", "audio_tower.", "embed_vision.", "embed_audio."}); }
+bool is_tower_name(const std::string& name) {
+  return starts_with_any(name, {"vision_tower.", "audio_tower.", "embed_vision.", "embed_audio."});
+}
 
 }  // namespace
 

@@ -1,4 +1,5 @@
-// WeightReader: the Binder that fills a model's members: a Loader (packs tensors of a checkpoint) or a BundleLoader (points into a bundle).
+// WeightReader: the Binder that fills a model's members: a Loader (packs tensors of a checkpoint) or a BundleLoader
+// (points into a bundle).
 //   model.bind(reader);
 //   WeightStore store = reader.finish();
 #pragma once
@@ -15,9 +16,11 @@ class WeightReader : public Binder {
   };
   // What the bound tensors take, known before finish().
   virtual Bytes bytes() const = 0;
-  // After bind. Error{kBadFile} lists every missing, misshapen and wrongly typed tensor (the first 20 and a count); surplus tensors are one warning.
+  // After bind. Error{kBadFile} lists every missing, misshapen and wrongly typed tensor (the first 20 and a count);
+  // surplus tensors are one warning.
   virtual void check() const = 0;
-  // check(), then fills everything. Once. After an Error the members' views are dangling: the model is to be thrown away.
+  // check(), then fills everything. Once. After an Error the members' views are dangling: the model is to be thrown
+  // away.
   virtual WeightStore finish() = 0;
 };
 

@@ -1,4 +1,5 @@
-// WeightStore: the memory behind a model's weight views. The model keeps it as long as its views are used; moving it moves no memory.
+// WeightStore: the memory behind a model's weight views. The model keeps it as long as its views are used; moving it
+// moves no memory.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -18,8 +19,8 @@ class WeightStore {
   WeightStore(WeightStore&&) = default;
   WeightStore& operator=(WeightStore&&) = default;
 
-  // Uninitialised, 64-byte aligned; pages are not touched before they are written. Weights lie one behind the other in slabs of huge
-  // pages where the system gives them: reading them all for every token misses the TLB less.
+  // Uninitialised, 64-byte aligned; pages are not touched before they are written. Weights lie one behind the other in
+  // slabs of huge pages where the system gives them: reading them all for every token misses the TLB less.
   std::byte* allocate(int64_t bytes);
   int64_t allocated_bytes() const { return bytes_; }
 

@@ -33,7 +33,8 @@ void expect_positive(const Json& values, size_t count) {
 }
 
 TEST(Bench, EveryWorkInTheShapeThatScriptsRead) {
-  const Json report = bench_json({"--threads", "1", "--prefill", "16,70", "--decode-at", "0,8", "--decode-tokens", "2", "--image", "64", "--audio", "0.5", "--repeat", "2"});
+  const Json report = bench_json({"--threads", "1", "--prefill", "16,70", "--decode-at", "0,8", "--decode-tokens", "2",
+                                  "--image", "64", "--audio", "0.5", "--repeat", "2"});
   EXPECT_EQ(report["machine"]["threads"], 1);
   EXPECT_FALSE(report["machine"]["cpu"].get<std::string>().empty());
   EXPECT_FALSE(report["machine"]["isa"].get<std::string>().empty());
@@ -57,14 +58,16 @@ TEST(Bench, EveryWorkInTheShapeThatScriptsRead) {
 }
 
 TEST(Bench, OnlyWhatIsAskedForIsMeasured) {
-  EXPECT_THAT(works(bench_json({"--decode-at", "4", "--decode-tokens", "1", "--repeat", "1"})), ElementsAre("load", "decode"));
+  EXPECT_THAT(works(bench_json({"--decode-at", "4", "--decode-tokens", "1", "--repeat", "1"})),
+              ElementsAre("load", "decode"));
 }
 
 TEST(Bench, AReportForReaders) {
   const Outcome outcome = run_g3n({"bench", demo(), "--prefill", "16", "--repeat", "2"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_THAT(outcome.err, IsEmpty());
-  for (const char* words : {"load ", "prefill 16 ", " tok/s", "peak memory "}) EXPECT_THAT(outcome.out, HasSubstr(words));
+  for (const char* words : {"load ", "prefill 16 ", " tok/s", "peak memory "})
+    EXPECT_THAT(outcome.out, HasSubstr(words));
 }
 
 TEST(Bench, AContextThatTheModelDoesNotHaveIsAnError) {

@@ -17,7 +17,9 @@ Outcome chat(const std::string& script, Arguments more = {}) {
   return run_g3n(more, script);
 }
 
-std::string answer_to(const std::string& prompt) { return run_g3n({"run", "-m", demo(), "--temperature", "0", prompt}).out; }
+std::string answer_to(const std::string& prompt) {
+  return run_g3n({"run", "-m", demo(), "--temperature", "0", prompt}).out;
+}
 
 TEST(Chat, AnswersLineByLine) {
   const Outcome outcome = chat("Hello!\n\nRepeat: seven blue two ring");
@@ -30,8 +32,9 @@ TEST(Chat, AnswersLineByLine) {
 TEST(Chat, KeepsTheConversation) {
   const TemporaryFolder folder;
   const std::string first = answer_to("What is 2 plus 2?");
-  write_text(folder.path("m.json"), "[{\"role\": \"user\", \"content\": \"What is 2 plus 2?\"}, {\"role\": \"assistant\", \"content\": \"" +
-                                        first.substr(0, first.size() - 1) + "\"}, {\"role\": \"user\", \"content\": \"Thank you!\"}]");
+  write_text(folder.path("m.json"),
+             "[{\"role\": \"user\", \"content\": \"What is 2 plus 2?\"}, {\"role\": \"assistant\", \"content\": \"" +
+                 first.substr(0, first.size() - 1) + "\"}, {\"role\": \"user\", \"content\": \"Thank you!\"}]");
   const Outcome second = run_g3n({"run", "-m", demo(), "--temperature", "0", "--messages", folder.path("m.json")});
   EXPECT_EQ(chat("What is 2 plus 2?\nThank you!\n").out, first + second.out);
 }
@@ -49,7 +52,8 @@ TEST(Chat, TakesSystemTextAndMedia) {
   const Conversation& system = conversation("sum_with_system");
   EXPECT_EQ(chat("/system " + system.system + "\n" + system.prompt + "\n").out, system.text + "\n");
   EXPECT_EQ(chat(system.prompt + "\n", {"--system", system.system}).out, system.text + "\n");
-  EXPECT_EQ(chat("Hello!\n/reset\n" + system.prompt + "\n", {"--system", system.system}).out.substr(0), chat("Hello!\n", {"--system", system.system}).out + system.text + "\n");
+  EXPECT_EQ(chat("Hello!\n/reset\n" + system.prompt + "\n", {"--system", system.system}).out.substr(0),
+            chat("Hello!\n", {"--system", system.system}).out + system.text + "\n");
   const Conversation& caption = conversation("caption");
   EXPECT_EQ(chat("/image " + caption.images.at(0) + "\n" + caption.prompt + "\n").out, caption.text + "\n");
   const Conversation& spoken = conversation("spoken_question");
@@ -67,10 +71,12 @@ TEST(Chat, ErrorsDoNotEndIt) {
   const TemporaryFolder folder;
   write_text(folder.path("words.png"), "words");
   const std::string hello = conversation("hello").text + "\n";
-  const Outcome outcome = chat("/bogus\n/image\n/image /no/such/file\n/image " + folder.path("words.png") + "\nWhat is it?\nHello!\n/system too late\n/save /no/such/folder/file\n");
+  const Outcome outcome = chat("/bogus\n/image\n/image /no/such/file\n/image " + folder.path("words.png") +
+                               "\nWhat is it?\nHello!\n/system too late\n/save /no/such/folder/file\n");
   EXPECT_EQ(outcome.status, 0);
   EXPECT_EQ(outcome.out, hello);
-  for (const char* words : {"/bogus", "/image needs", "/no/such/file", "words.png", "system", "/no/such/folder"}) EXPECT_THAT(outcome.err, HasSubstr(words));
+  for (const char* words : {"/bogus", "/image needs", "/no/such/file", "words.png", "system", "/no/such/folder"})
+    EXPECT_THAT(outcome.err, HasSubstr(words));
   EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 6) << outcome.err;
 }
 
@@ -85,10 +91,12 @@ TEST(Chat, AFullContextIsAnErrorWithBothNumbers) {
 TEST(Chat, SavesWhatRunCanRead) {
   const TemporaryFolder folder;
   const Conversation& c = conversation("caption");
-  const Outcome outcome = chat("/image " + c.images.at(0) + "\n" + c.prompt + "\nThank you!\n/undo\n/save " + folder.path("saved chat.json") + "\n");
+  const Outcome outcome = chat("/image " + c.images.at(0) + "\n" + c.prompt + "\nThank you!\n/undo\n/save " +
+                               folder.path("saved chat.json") + "\n");
   EXPECT_EQ(outcome.err, "");
   EXPECT_THAT(folder.names(), ElementsAre("saved chat.json"));
-  EXPECT_THAT(message_lines(read_text(folder.path("saved chat.json"))), ElementsAre("user: <image> " + c.prompt, "assistant: " + c.text));
+  EXPECT_THAT(message_lines(read_text(folder.path("saved chat.json"))),
+              ElementsAre("user: <image> " + c.prompt, "assistant: " + c.text));
   EXPECT_EQ(run_g3n({"tokenize", "-m", demo(), "--messages", folder.path("saved chat.json")}).status, 0);
 }
 
@@ -118,7 +126,8 @@ TEST(Chat, CtrlCWhileItReadsAPipeIs130) {
 
 TEST(Terminal, EditsLinesAndSurvivesCtrlC) {
   Running g3n({"chat", "-m", demo(), "--temperature", "0"}, Running::Stdio::kTerminal);
-  // The editor redraws its prompt: a moment later it surely reads keys, where a terminal in line mode would take Ctrl-D for itself.
+  // The editor redraws its prompt: a moment later it surely reads keys, where a terminal in line mode would take Ctrl-D
+  // for itself.
   const auto at_prompt = [&g3n] { return g3n.read_until("> ") && ::usleep(300'000) == 0; };
   ASSERT_TRUE(at_prompt());
   g3n.write("half a line\x03");  // the terminal makes SIGINT of it

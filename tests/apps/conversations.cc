@@ -12,7 +12,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Conversation read(const std::string& name, const Json& json) {
-  Conversation c{name, json.at("messages").dump(), {}, {}, json.at("ids"), json.at("greedy_ids"), json.at("text"), false, "", ""};
+  Conversation c{
+      name, json.at("messages").dump(), {}, {}, json.at("ids"), json.at("greedy_ids"), json.at("text"), false, "", ""};
   std::string kinds;
   for (const Json& message : json.at("messages")) {
     kinds += message.at("role").get<std::string>().front();
@@ -25,12 +26,15 @@ Conversation read(const std::string& name, const Json& json) {
     }
   }
   // s(ystem)t(ext) u(ser) i(mages) a(udio) t(ext)
-  std::string want = std::string(c.system.empty() ? "" : "st") + "u" + std::string(c.images.size(), 'i') + std::string(c.audios.size(), 'a') + (c.prompt.empty() ? "" : "t");
+  std::string want = std::string(c.system.empty() ? "" : "st") + "u" + std::string(c.images.size(), 'i') +
+                     std::string(c.audios.size(), 'a') + (c.prompt.empty() ? "" : "t");
   c.fits_flags = kinds == want;
   return c;
 }
 
-Json at_path(const std::string& json, const std::string& key) { return Json::parse(json).at(Json::json_pointer("/" + key)); }
+Json at_path(const std::string& json, const std::string& key) {
+  return Json::parse(json).at(Json::json_pointer("/" + key));
+}
 
 }  // namespace
 

@@ -12,7 +12,8 @@ struct Conversation {
   std::vector<std::string> images, audios;  // paths, in order
   std::vector<std::int64_t> ids, greedy_ids;
   std::string text;
-  // When it is one user turn of images, audio, text in this order, perhaps behind a system text, as flags of run can say it.
+  // When it is one user turn of images, audio, text in this order, perhaps behind a system text, as flags of run can
+  // say it.
   bool fits_flags = false;
   std::string system, prompt;
 };

@@ -1,4 +1,5 @@
-// g3n convert: bundles answer as the folder they were made from, bit for bit; nothing half-written, nothing overwritten.
+// g3n convert: bundles answer as the folder they were made from, bit for bit; nothing half-written, nothing
+// overwritten.
 #include <gmock/gmock.h>
 
 #include <cmath>
@@ -33,7 +34,8 @@ const std::string& bundle(const std::string& recipe) {
 // What g3n trace writes for a prompt and its media.
 std::string traced(const std::string& model, const Conversation& c, const Arguments& more = {}) {
   const TemporaryFolder folder;
-  Arguments arguments = {"trace", "-m", model, "--prompt", c.prompt, "--steps", "2", "--out", folder.path("t.safetensors")};
+  Arguments arguments = {
+      "trace", "-m", model, "--prompt", c.prompt, "--steps", "2", "--out", folder.path("t.safetensors")};
   for (const std::string& image : c.images) arguments.insert(arguments.end(), {"--image", image});
   for (const std::string& audio : c.audios) arguments.insert(arguments.end(), {"--audio", audio});
   arguments.insert(arguments.end(), more.begin(), more.end());
@@ -90,7 +92,8 @@ TEST(Convert, ARecipeFromAFile) {
   const Outcome wrong = run_g3n({"convert", demo(), folder.path("b.g3n"), "--recipe", folder.path("recipe")});
   EXPECT_EQ(wrong.status, 1);
   EXPECT_THAT(wrong.err, HasSubstr("recipe, line 1"));
-  EXPECT_THAT(run_g3n({"convert", demo(), folder.path("b.g3n"), "--recipe", "q5"}).err, HasSubstr("q4, q8, bf16 or a file"));
+  EXPECT_THAT(run_g3n({"convert", demo(), folder.path("b.g3n"), "--recipe", "q5"}).err,
+              HasSubstr("q4, q8, bf16 or a file"));
   EXPECT_FALSE(std::filesystem::exists(folder.path("b.g3n")));
 }
 
@@ -105,8 +108,11 @@ TEST(Convert, AGgufFileBecomesABundleWithItsTokenizer) {
     ASSERT_EQ(made.status, 0) << made.err;
     const Conversation c{.prompt = "Where is the key?"};
     EXPECT_TRUE(traced(out, c) == traced(gguf, c));
-    EXPECT_EQ(run_g3n({"tokenize", "-m", out, "--chat", c.prompt}).out, run_g3n({"tokenize", "-m", gguf, "--chat", c.prompt}).out);
-    EXPECT_EQ(run_g3n({"run", "-m", out, "--seed", "7", "--max-tokens", "8", c.prompt}).out, run_g3n({"run", "-m", gguf, "--seed", "7", "--max-tokens", "8", c.prompt}).out) << "sampling";
+    EXPECT_EQ(run_g3n({"tokenize", "-m", out, "--chat", c.prompt}).out,
+              run_g3n({"tokenize", "-m", gguf, "--chat", c.prompt}).out);
+    EXPECT_EQ(run_g3n({"run", "-m", out, "--seed", "7", "--max-tokens", "8", c.prompt}).out,
+              run_g3n({"run", "-m", gguf, "--seed", "7", "--max-tokens", "8", c.prompt}).out)
+        << "sampling";
   }
 }
 
@@ -147,7 +153,8 @@ TEST(Convert, AFailureLeavesNoFile) {
   const TemporaryFolder folder;
   std::filesystem::create_directories(folder.path("broken"));
   for (const auto& entry : std::filesystem::directory_iterator(demo()))
-    if (entry.is_regular_file()) std::filesystem::copy_file(entry.path(), folder.path("broken/" + entry.path().filename().string()));
+    if (entry.is_regular_file())
+      std::filesystem::copy_file(entry.path(), folder.path("broken/" + entry.path().filename().string()));
   std::string weights = read_text(folder.path("broken/model.safetensors"));
   for (size_t i = weights.size() / 2; i < weights.size(); ++i) weights[i] = '\xff';  // not a number, whatever the type
   write_text(folder.path("broken/model.safetensors"), weights);

@@ -63,8 +63,10 @@ void exchange(int in, const std::string& input, int out, int err, Outcome& outco
       if (!wait.revents) return;
       char buffer[4096];
       const ssize_t count = ::read(fd, buffer, sizeof buffer);
-      if (count > 0) text.append(buffer, static_cast<size_t>(count));
-      else ::close(fd), fd = -1;
+      if (count > 0)
+        text.append(buffer, static_cast<size_t>(count));
+      else
+        ::close(fd), fd = -1;
     };
     drain(waits[0], out, outcome.out);
     drain(waits[1], err, outcome.err);
@@ -91,7 +93,9 @@ Outcome run_program(const std::string& path, const Arguments& arguments, const s
   return outcome;
 }
 
-Outcome run_g3n(const Arguments& arguments, const std::string& input) { return run_program(G3N_PROGRAM, arguments, input); }
+Outcome run_g3n(const Arguments& arguments, const std::string& input) {
+  return run_program(G3N_PROGRAM, arguments, input);
+}
 
 Outcome run_g3n_into(const std::string& stdout_path, const Arguments& arguments) {
   const int out = ::open(stdout_path.c_str(), O_WRONLY | O_CLOEXEC), in = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -193,7 +197,8 @@ TemporaryFolder::~TemporaryFolder() { std::filesystem::remove_all(folder_); }
 
 std::vector<std::string> TemporaryFolder::names() const {
   std::vector<std::string> all;
-  for (const auto& entry : std::filesystem::directory_iterator(folder_)) all.push_back(entry.path().filename().string());
+  for (const auto& entry : std::filesystem::directory_iterator(folder_))
+    all.push_back(entry.path().filename().string());
   return all;
 }
 

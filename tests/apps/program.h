@@ -27,7 +27,10 @@ Outcome run_program(const std::string& path, const Arguments& arguments, const s
 // A process to talk with while it runs.
 class Running {
  public:
-  enum class Stdio { kPipes, kTerminal };  // kTerminal: a pseudo-terminal is stdin, stdout and stderr (read by read_until)
+  enum class Stdio {
+    kPipes,
+    kTerminal
+  };  // kTerminal: a pseudo-terminal is stdin, stdout and stderr (read by read_until)
   Running(const Arguments& arguments, Stdio stdio = Stdio::kPipes);
   ~Running();
   Running(const Running&) = delete;

@@ -42,7 +42,9 @@ TEST(Golden, EveryConversationIsAnsweredAsByTransformers) {
   for (const Conversation& c : conversations()) {
     SCOPED_TRACE(c.name);
     write_text(folder.path("m.json"), c.messages);
-    const Arguments arguments = with_media({"run", "-m", demo(), "--temperature", "0", "--max-tokens", "48", "--json", "--messages", folder.path("m.json")}, c);
+    const Arguments arguments = with_media({"run", "-m", demo(), "--temperature", "0", "--max-tokens", "48", "--json",
+                                            "--messages", folder.path("m.json")},
+                                           c);
     const Outcome outcome = run_g3n(arguments);
     ASSERT_EQ(outcome.status, 0) << outcome.err;
     EXPECT_EQ(json_integers(outcome.out, "ids"), c.greedy_ids);
@@ -72,12 +74,15 @@ TEST(Run, FlagsSayWhatMessagesSay) {
   }
 }
 
-TEST(Run, TakesTheModelAsFirstArgument) { expect_answer(run_g3n({"run", demo(), conversation("sum").prompt, "--temperature", "0"}), conversation("sum").text); }
+TEST(Run, TakesTheModelAsFirstArgument) {
+  expect_answer(run_g3n({"run", demo(), conversation("sum").prompt, "--temperature", "0"}), conversation("sum").text);
+}
 
 TEST(Run, ThreadsAndChunksChangeNothing) {
   const Conversation& c = conversation("long_prompt");
   for (const char* chunk : {"7", "64"})
-    expect_answer(run_g3n({"run", "-m", demo(), "--temperature", "0", "--chunk", chunk, "--threads", "2", c.prompt}), c.text);
+    expect_answer(run_g3n({"run", "-m", demo(), "--temperature", "0", "--chunk", chunk, "--threads", "2", c.prompt}),
+                  c.text);
 }
 
 TEST(Run, ReadsThePromptFromStdinAndFiles) {
@@ -109,15 +114,18 @@ TEST(Run, RawFeedsTextWithControlTokens) {
     EXPECT_EQ(run_g3n({"tokenize", "-m", demo(), "--raw", "-"}, text).out, line_of(c.ids));
   }
   const Conversation& media = conversation("caption");
-  const std::string with_image = "<start_of_turn>user\n<image_soft_token>" + media.prompt + "<end_of_turn>\n<start_of_turn>model\n";
-  expect_answer(run_g3n(with_media({"run", "-m", demo(), "--temperature", "0", "--raw", with_image}, media)), media.text);
+  const std::string with_image =
+      "<start_of_turn>user\n<image_soft_token>" + media.prompt + "<end_of_turn>\n<start_of_turn>model\n";
+  expect_answer(run_g3n(with_media({"run", "-m", demo(), "--temperature", "0", "--raw", with_image}, media)),
+                media.text);
 }
 
 TEST(Run, JsonIsOneObjectWithAllKeys) {
   const Conversation& c = conversation("sum");
   const Outcome outcome = run_g3n({"run", "-m", demo(), "--temperature", "0", "--json", c.prompt});
   EXPECT_THAT(outcome.out, MatchesRegex("\\{[^\n]*\\}\n"));
-  EXPECT_THAT(json_keys(outcome.out), ElementsAre("text", "ids", "finish_reason", "prompt_tokens", "completion_tokens", "timings"));
+  EXPECT_THAT(json_keys(outcome.out),
+              ElementsAre("text", "ids", "finish_reason", "prompt_tokens", "completion_tokens", "timings"));
   EXPECT_EQ(json_text(outcome.out, "finish_reason"), "stop");
   EXPECT_EQ(json_number(outcome.out, "completion_tokens"), static_cast<double>(c.greedy_ids.size()));
   EXPECT_GT(json_number(outcome.out, "timings/prefill_seconds"), 0);
@@ -128,21 +136,30 @@ TEST(Run, EndsAtLengthAndStopStrings) {
   const Outcome length = run_g3n({"run", "-m", demo(), "--temperature", "0", "--json", "--max-tokens", "3", c.prompt});
   EXPECT_EQ(length.status, 0);
   EXPECT_EQ(json_text(length.out, "finish_reason"), "length");
-  EXPECT_EQ(json_integers(length.out, "ids"), std::vector<std::int64_t>(c.greedy_ids.begin(), c.greedy_ids.begin() + 3));
+  EXPECT_EQ(json_integers(length.out, "ids"),
+            std::vector<std::int64_t>(c.greedy_ids.begin(), c.greedy_ids.begin() + 3));
   const size_t cut = c.text.find(" is");
   ASSERT_NE(cut, std::string::npos);
-  expect_answer(run_g3n({"run", "-m", demo(), "--temperature", "0", "--stop", "[never]", "--stop", " is", c.prompt}), c.text.substr(0, cut));
+  expect_answer(run_g3n({"run", "-m", demo(), "--temperature", "0", "--stop", "[never]", "--stop", " is", c.prompt}),
+                c.text.substr(0, cut));
 }
 
 TEST(Run, SamplingIsAFunctionOfTheSeed) {
-  const auto ask = [](const char* seed) { return run_g3n({"run", "-m", demo(), "--temperature", "3", "--top-k", "0", "--top-p", "1", "--max-tokens", "24", "--seed", seed, "Hello!"}).out; };
+  const auto ask = [](const char* seed) {
+    return run_g3n({"run", "-m", demo(), "--temperature", "3", "--top-k", "0", "--top-p", "1", "--max-tokens", "24",
+                    "--seed", seed, "Hello!"})
+        .out;
+  };
   const std::string one = ask("1");
   EXPECT_EQ(ask("1"), one);
   EXPECT_NE(ask("2"), one);
 }
 
 // Near-random tokens, so that some seed's answer is long enough to be interrupted.
-Arguments babble(int seed) { return {"run", "-m", demo(), "--temperature", "100", "--top-k", "0", "--top-p", "1", "--threads", "1", "--seed", std::to_string(seed), "Hello!"}; }
+Arguments babble(int seed) {
+  return {"run",       "-m", demo(),   "--temperature",      "100",   "--top-k", "0", "--top-p", "1",
+          "--threads", "1",  "--seed", std::to_string(seed), "Hello!"};
+}
 
 TEST(Run, CtrlCInTheMiddleOfAnAnswerIs130) {
   int seed = 0;
@@ -166,11 +183,13 @@ TEST(Run, StatsGoToStderr) {
   const Conversation& c = conversation("sum");
   const Outcome outcome = run_g3n({"run", "-m", demo(), "--temperature", "0", "--stats", c.prompt});
   EXPECT_EQ(outcome.out, c.text + "\n");
-  for (const char* word : {"load", "encode", "prefill", "decode", "tok/s", "memory"}) EXPECT_THAT(outcome.err, HasSubstr(word));
+  for (const char* word : {"load", "encode", "prefill", "decode", "tok/s", "memory"})
+    EXPECT_THAT(outcome.err, HasSubstr(word));
 }
 
 TEST(Run, AnswersInBf16) {
-  const Outcome outcome = run_g3n({"run", "-m", demo(), "--temperature", "0", "--dtype", "bf16", conversation("hello").prompt});
+  const Outcome outcome =
+      run_g3n({"run", "-m", demo(), "--temperature", "0", "--dtype", "bf16", conversation("hello").prompt});
   expect_answer(outcome, conversation("hello").text);
 }
 
@@ -204,7 +223,8 @@ TEST(Messages, NameTheirMistakes) {
     EXPECT_THAT(outcome.err, HasSubstr(bad.words));
   }
   write_text(folder.path("m.json"), "[{\"role\": \"user\", \"content\": \"x\"}]");
-  const Outcome surplus = run_g3n({"run", "-m", demo(), "--messages", folder.path("m.json"), "--image", demo_media("red-circle.png")});
+  const Outcome surplus =
+      run_g3n({"run", "-m", demo(), "--messages", folder.path("m.json"), "--image", demo_media("red-circle.png")});
   EXPECT_EQ(surplus.status, 1);
   EXPECT_THAT(surplus.err, HasSubstr("0 image placeholders, found 1 --image"));
 }
@@ -231,8 +251,10 @@ TEST(Tokenize, ATextAloneIsPlain) {
 }
 
 TEST(Tokenize, StdinIsTakenByteForByte) {
-  EXPECT_NE(run_g3n({"tokenize", "-m", demo(), "-"}, "seven\n").out, run_g3n({"tokenize", "-m", demo(), "-"}, "seven").out);
-  EXPECT_EQ(run_g3n({"tokenize", "-m", demo(), "-"}, " seven \n\n").out, run_g3n({"tokenize", "-m", demo(), " seven \n\n"}).out);
+  EXPECT_NE(run_g3n({"tokenize", "-m", demo(), "-"}, "seven\n").out,
+            run_g3n({"tokenize", "-m", demo(), "-"}, "seven").out);
+  EXPECT_EQ(run_g3n({"tokenize", "-m", demo(), "-"}, " seven \n\n").out,
+            run_g3n({"tokenize", "-m", demo(), " seven \n\n"}).out);
   const Outcome invalid = run_g3n({"tokenize", "-m", demo(), "-"}, "\xff\xfe");
   EXPECT_EQ(invalid.status, 1);
   EXPECT_THAT(invalid.out, IsEmpty());
@@ -240,8 +262,10 @@ TEST(Tokenize, StdinIsTakenByteForByte) {
 
 TEST(Prompt, BracketsAndBracesAreTextNotLists) {
   for (const char* text : {"[1,2]", "{}", "[]", "%%", "a,b"})
-    EXPECT_EQ(run_g3n({"tokenize", "-m", demo(), text}).out, run_g3n({"tokenize", "-m", demo(), "-"}, text).out) << text;
-  EXPECT_EQ(run_g3n({"tokenize", "-m", demo(), "--", "--raw"}).out, run_g3n({"tokenize", "-m", demo(), "-"}, "--raw").out);
+    EXPECT_EQ(run_g3n({"tokenize", "-m", demo(), text}).out, run_g3n({"tokenize", "-m", demo(), "-"}, text).out)
+        << text;
+  EXPECT_EQ(run_g3n({"tokenize", "-m", demo(), "--", "--raw"}).out,
+            run_g3n({"tokenize", "-m", demo(), "-"}, "--raw").out);
 }
 
 }  // namespace

@@ -67,7 +67,8 @@ class TinyCheckpoint : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     folder_ = std::make_unique<TemporaryFolder>();
-    const Outcome made = run_program(G3N_RANDOM_CHECKPOINT, {G3N_SOURCE_DIR "/tests/golden/data/tiny/config.json", folder_->path("tiny")});
+    const Outcome made = run_program(G3N_RANDOM_CHECKPOINT,
+                                     {G3N_SOURCE_DIR "/tests/golden/data/tiny/config.json", folder_->path("tiny")});
     ASSERT_EQ(made.status, 0) << made.err;
   }
   static void TearDownTestSuite() { folder_.reset(); }
@@ -75,7 +76,8 @@ class TinyCheckpoint : public ::testing::Test {
   static std::string model() { return folder_->path("tiny"); }
   static GoldenCase golden(const std::string& name) { return GoldenCase::load(GoldenCase::tiny_manifest(), name); }
   static std::string picture(const GoldenImage& image) {
-    const std::string path = folder_->path(std::to_string(image.size) + "_" + std::to_string(image.seed) + ".ppm"), size = std::to_string(image.size);
+    const std::string path = folder_->path(std::to_string(image.size) + "_" + std::to_string(image.seed) + ".ppm"),
+                      size = std::to_string(image.size);
     const std::vector<uint8_t> rgb = golden_image(image.size, image.seed);
     write_text(path, "P6\n" + size + " " + size + "\n255\n" + std::string(rgb.begin(), rgb.end()));
     return path;
@@ -88,7 +90,8 @@ std::unique_ptr<TemporaryFolder> TinyCheckpoint::folder_;
 TEST_F(TinyCheckpoint, EveryTextTapIsThatOfTransformers) {
   for (const char* name : {"text_7", "text_40"}) {
     const GoldenCase c = golden(name);
-    for (const Arguments& chunk : {Arguments{}, Arguments{"--chunk", "7"}, Arguments{"--chunk", "1", "--threads", "2"}}) {
+    for (const Arguments& chunk :
+         {Arguments{}, Arguments{"--chunk", "7"}, Arguments{"--chunk", "1", "--threads", "2"}}) {
       Arguments arguments = {"-m", model(), "--ids", comma_list(c.ids())};
       arguments.insert(arguments.end(), chunk.begin(), chunk.end());
       const Traced trace(arguments);
@@ -117,10 +120,12 @@ TEST_F(TinyCheckpoint, PicturesAndSoundsFillTheirSoftTokens) {
     std::string ids;
     for (const int64_t id : c.integers("ids")) ids += std::to_string(id) + "\n";
     write_text(folder.path("ids.txt"), ids);
-    Arguments arguments = {"-m", model(), "--ids-file", folder.path("ids.txt"), "--image-size", std::to_string(c.images().at(0).size)};
+    Arguments arguments = {
+        "-m", model(), "--ids-file", folder.path("ids.txt"), "--image-size", std::to_string(c.images().at(0).size)};
     for (const GoldenImage& image : c.images()) arguments.insert(arguments.end(), {"--image", picture(image)});
     for (const GoldenClip& clip : c.clips())
-      arguments.insert(arguments.end(), {"--audio", G3N_SOURCE_DIR "/tests/golden/data/media/chirps_" + std::to_string(clip.samples) + ".wav"});
+      arguments.insert(arguments.end(), {"--audio", G3N_SOURCE_DIR "/tests/golden/data/media/chirps_" +
+                                                        std::to_string(clip.samples) + ".wav"});
     const Traced trace(arguments);
     ASSERT_EQ(trace.outcome.status, 0) << trace.outcome.err;
     EXPECT_EQ(trace.difference(c), "") << name;
@@ -132,7 +137,8 @@ TEST_F(TinyCheckpoint, ATowerRunsAlone) {
   const Traced image({"-m", model(), "--image-size", "256", "--image", picture(vision.images().at(0))});
   ASSERT_EQ(image.outcome.status, 0) << image.outcome.err;
   EXPECT_EQ(image.difference(vision), "");
-  const std::string clip = G3N_SOURCE_DIR "/tests/golden/data/media/chirps_" + std::to_string(audio.clips().at(0).samples) + ".wav";
+  const std::string clip =
+      G3N_SOURCE_DIR "/tests/golden/data/media/chirps_" + std::to_string(audio.clips().at(0).samples) + ".wav";
   const Traced one({"-m", model(), "--audio", clip});
   ASSERT_EQ(one.outcome.status, 0) << one.outcome.err;
   EXPECT_EQ(one.difference(audio), "");
@@ -169,7 +175,9 @@ TEST(Trace, StopTokensDoNotEndTheSteps) {
   EXPECT_EQ(trace.shape("text.embed").at(0), static_cast<int64_t>(c.ids.size()));
   const std::vector<int32_t> greedy = trace.values<int32_t>("greedy_ids");
   ASSERT_EQ(greedy.size(), steps);
-  EXPECT_EQ(std::vector<std::int64_t>(greedy.begin(), greedy.begin() + static_cast<std::ptrdiff_t>(c.greedy_ids.size())), c.greedy_ids);
+  EXPECT_EQ(
+      std::vector<std::int64_t>(greedy.begin(), greedy.begin() + static_cast<std::ptrdiff_t>(c.greedy_ids.size())),
+      c.greedy_ids);
 }
 
 TEST(Trace, GlobsChoose) {
@@ -197,7 +205,8 @@ TEST(Trace, CountsMustFit) {
   const Outcome missing = run_g3n({"trace", "-m", demo(), "--ids", comma_list(c.ids), "--out", folder.path("t")});
   EXPECT_EQ(missing.status, 1);
   EXPECT_THAT(missing.err, HasSubstr("found 256"));
-  const Outcome surplus = run_g3n({"trace", "-m", demo(), "--ids", "2", "--image", c.images.at(0), "--out", folder.path("t")});
+  const Outcome surplus =
+      run_g3n({"trace", "-m", demo(), "--ids", "2", "--image", c.images.at(0), "--out", folder.path("t")});
   EXPECT_EQ(surplus.status, 1);
   EXPECT_THAT(surplus.err, HasSubstr("found 0"));
   EXPECT_THAT(folder.names(), ::testing::IsEmpty());

@@ -168,7 +168,8 @@ TEST(Stdout, AFailedWriteIsStatusOne) {
 }
 
 TEST(Stdout, AClosedPipeEndsQuietly) {
-  for (const Arguments& arguments : {Arguments{"run", "-m", demo(), "Hello!"}, Arguments{"inspect", demo(), "--tensors"}}) {
+  for (const Arguments& arguments :
+       {Arguments{"run", "-m", demo(), "Hello!"}, Arguments{"inspect", demo(), "--tensors"}}) {
     const Outcome outcome = run_g3n_into_closed_pipe(arguments);
     EXPECT_EQ(outcome.status, 1);
     EXPECT_THAT(outcome.err, IsEmpty());
@@ -197,7 +198,8 @@ TEST(Interrupt, InTheMiddleOfAPromptIs130AndLeavesNoFile) {
   std::string ids = "2";
   for (int i = 0; i < 20'000; ++i) ids += " 107";
   write_text(folder.path("ids"), ids);
-  Running g3n({"trace", "-m", demo(), "--ids-file", folder.path("ids"), "--taps", "text.norm", "--threads", "1", "--out", folder.path("t.safetensors")});
+  Running g3n({"trace", "-m", demo(), "--ids-file", folder.path("ids"), "--taps", "text.norm", "--threads", "1",
+               "--out", folder.path("t.safetensors")});
   ::usleep(300'000);
   g3n.interrupt();
   const Outcome outcome = g3n.finish();
@@ -214,7 +216,8 @@ TEST(Inspect, CountsTheParametersOfTheFile) {
   const Outcome json = run_g3n({"inspect", demo(), "--json"});
   EXPECT_EQ(json.status, 0) << json.err;
   // Every byte of the file but its header belongs to the model, to dead tensors, or to none of it.
-  const double listed = json_number(json.out, "total/file_bytes") + json_number(json.out, "dead/file_bytes") + json_number(json.out, "not_used/file_bytes");
+  const double listed = json_number(json.out, "total/file_bytes") + json_number(json.out, "dead/file_bytes") +
+                        json_number(json.out, "not_used/file_bytes");
   const std::string file = read_text(demo() + "/model.safetensors");
   std::uint64_t header = 0;
   for (int i = 7; i >= 0; --i) header = header << 8 | static_cast<unsigned char>(file[static_cast<size_t>(i)]);

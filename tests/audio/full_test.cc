@@ -1,4 +1,5 @@
-// The audio tower at the real E2B shape with hashed weights: the golden of golden/full, and the time of 30 s without taps.
+// The audio tower at the real E2B shape with hashed weights: the golden of golden/full, and the time of 30 s without
+// taps.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -55,7 +56,8 @@ TEST(AudioFull, Time) {
     run_tower(tower, mel, {.compute = compute}, &peak);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     std::printf("%s %s 30 s: %.2f s, about %.0f GFLOP/s, scratch %.0f MB\n", best_kernels().name,
-                compute == ComputeType::kF32 ? "f32" : "bf16", seconds, 2 * kGigaMacs / seconds, static_cast<double>(peak) / 1e6);
+                compute == ComputeType::kF32 ? "f32" : "bf16", seconds, 2 * kGigaMacs / seconds,
+                static_cast<double>(peak) / 1e6);
     EXPECT_LT(peak, 100u << 20);
   }
 }

@@ -1,4 +1,5 @@
-// The tiny model's audio tower, tap by tap, against transformers; the first tap that differs is named. Samples to soft tokens.
+// The tiny model's audio tower, tap by tap, against transformers; the first tap that differs is named. Samples to soft
+// tokens.
 #include <gtest/gtest.h>
 
 #include <algorithm>

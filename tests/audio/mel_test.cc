@@ -1,4 +1,5 @@
-// The audio front end: goldens of transformers (from files, from formulas, and of a padded batch), the float64 values of spec/audio.md 10, limits.
+// The audio front end: goldens of transformers (from files, from formulas, and of a padded batch), the float64 values
+// of spec/audio.md 10, limits.
 #include "audio/mel.h"
 
 #include <cmath>
@@ -22,7 +23,8 @@ using ::testing::HasSubstr;
 
 std::vector<float> sine(int count, double cycles_per_sample, double amplitude) {
   std::vector<float> out;
-  for (int n = 0; n < count; ++n) out.push_back(static_cast<float>(amplitude * std::sin(2 * std::numbers::pi * cycles_per_sample * n)));
+  for (int n = 0; n < count; ++n)
+    out.push_back(static_cast<float>(amplitude * std::sin(2 * std::numbers::pi * cycles_per_sample * n)));
   return out;
 }
 
@@ -37,7 +39,8 @@ TEST(LogMel, FilesAsTransformers) {
     const LogMel got = log_mel({}, decode_audio(testing::read_bytes(folder / name), name).pcm);
     ASSERT_EQ(got.frames, want["shape"][0]);
     ASSERT_EQ(got.mels, want["shape"][1]);
-    const auto values = testing::every(got.values, want["stride"]), stored = testing::stored_values(folder / "audio.safetensors", key);
+    const auto values = testing::every(got.values, want["stride"]),
+               stored = testing::stored_values(folder / "audio.safetensors", key);
     if (want.contains("tolerance")) {
       EXPECT_LE(testing::relative_error(values, stored), want["tolerance"]);
     }
@@ -71,29 +74,35 @@ TEST_P(Chirps, AsTransformers) {
     const auto& want = golden["taps"][tap];
     ASSERT_EQ(got.frames, want["shape"][0]);
     const auto stored = testing::stored_values(folder / golden["file"].get<std::string>(), tap);
-    EXPECT_LE(testing::relative_error(testing::every(got.values, want["stride"]), stored), want["tolerance"].get<double>());
+    EXPECT_LE(testing::relative_error(testing::every(got.values, want["stride"]), stored),
+              want["tolerance"].get<double>());
     std::int64_t valid = 0;
     for (const auto v : got.valid) valid += v;
     EXPECT_EQ(valid, clips[i]["valid_frames"]);
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Audio, Chirps, ::testing::Values("audio_0s25", "audio_1s", "audio_5s3", "audio_30s", "audio_batch"),
+INSTANTIATE_TEST_SUITE_P(Audio, Chirps,
+                         ::testing::Values("audio_0s25", "audio_1s", "audio_5s3", "audio_30s", "audio_batch"),
                          [](const auto& name) { return std::string(name.param); });
 
 TEST(LogMel, Float64Golden) {
   const LogMel got = log_mel({}, sine(8000, 440.0 / 16000, 0.5));
   ASSERT_EQ(got.frames, 48);
   const int mels[] = {0, 10, 15, 20, 40, 64, 100, 127};
-  const struct { int frame; double values[8], mean; } rows[] = {
-      {0, {-5.7380, -3.5461, 1.3422, -0.3050, -7.2698, -9.6586, -11.5129, -11.5129}, -8.290758},
-      {1, {-5.6232, -3.5433, 1.3422, -0.3050, -7.2936, -9.7215, -11.5129, -11.5129}, -8.319780},
-      {47, {-4.3171, -3.0882, 1.3464, -0.3155, -3.9423, -4.3047, -4.4066, -4.2117}, -3.763559}};
+  const struct {
+    int frame;
+    double values[8], mean;
+  } rows[] = {{0, {-5.7380, -3.5461, 1.3422, -0.3050, -7.2698, -9.6586, -11.5129, -11.5129}, -8.290758},
+              {1, {-5.6232, -3.5433, 1.3422, -0.3050, -7.2936, -9.7215, -11.5129, -11.5129}, -8.319780},
+              {47, {-4.3171, -3.0882, 1.3464, -0.3155, -3.9423, -4.3047, -4.4066, -4.2117}, -3.763559}};
   for (const auto& row : rows) {
     double mean = 0;
     for (int m = 0; m < 128; ++m) mean += got.values[static_cast<std::size_t>(row.frame * 128 + m)] / 128.0;
     EXPECT_NEAR(mean, row.mean, 1e-3) << row.frame;
-    for (int i = 0; i < 8; ++i) EXPECT_NEAR(got.values[static_cast<std::size_t>(row.frame * 128 + mels[i])], row.values[i], 2e-3) << row.frame << " " << mels[i];
+    for (int i = 0; i < 8; ++i)
+      EXPECT_NEAR(got.values[static_cast<std::size_t>(row.frame * 128 + mels[i])], row.values[i], 2e-3)
+          << row.frame << " " << mels[i];
   }
 }
 
@@ -135,7 +144,8 @@ TEST(LogMel, ConfigurationsThatMakeNoSense) {
 }
 
 TEST(MelFrames, Arithmetic) {
-  const std::int64_t want[][2] = {{0, 0}, {512, 0}, {513, 1}, {640, 1}, {641, 2}, {4000, 23}, {8000, 48}, {16000, 97}, {80000, 497}, {480000, 2997}, {480001, 2997}};
+  const std::int64_t want[][2] = {{0, 0},     {512, 0},    {513, 1},     {640, 1},       {641, 2},      {4000, 23},
+                                  {8000, 48}, {16000, 97}, {80000, 497}, {480000, 2997}, {480001, 2997}};
   for (const auto& [samples, frames] : want) EXPECT_EQ(mel_frames({}, samples), frames) << samples;
 }
 
@@ -151,9 +161,11 @@ std::string error_of(const std::vector<float>& pcm) {
 TEST(CheckClip, Limits) {
   EXPECT_EQ(error_of(std::vector<float>(513)), "no error");
   EXPECT_EQ(error_of(std::vector<float>(480000)), "no error");
-  EXPECT_THAT(error_of(std::vector<float>(512)), HasSubstr("too short: expected more than 512 samples at 16000 Hz, found 512 (0.032"));
+  EXPECT_THAT(error_of(std::vector<float>(512)),
+              HasSubstr("too short: expected more than 512 samples at 16000 Hz, found 512 (0.032"));
   EXPECT_THAT(error_of({}), HasSubstr("found 0"));
-  EXPECT_THAT(error_of(std::vector<float>(480001)), HasSubstr("too long: expected at most 480000 samples (30 s), found 480001"));
+  EXPECT_THAT(error_of(std::vector<float>(480001)),
+              HasSubstr("too long: expected at most 480000 samples (30 s), found 480001"));
   std::vector<float> bad(1000);
   bad[7] = NAN;
   EXPECT_THAT(error_of(bad), HasSubstr("found NaN at sample 7"));
@@ -168,7 +180,8 @@ TEST(RealFft, AsTheDefinition) {
     RealFft(length).magnitudes(in.data(), got.data());
     for (int k = 0; k <= length / 2; ++k) {
       std::complex<double> sum = 0;
-      for (int n = 0; n < length; ++n) sum += in[static_cast<std::size_t>(n)] * std::polar(1.0, -2 * std::numbers::pi * k * n / length);
+      for (int n = 0; n < length; ++n)
+        sum += in[static_cast<std::size_t>(n)] * std::polar(1.0, -2 * std::numbers::pi * k * n / length);
       ASSERT_NEAR(got[static_cast<std::size_t>(k)], std::abs(sum), 1e-11) << length << " " << k;
     }
   }

@@ -1,4 +1,5 @@
-// A binder that fills every weight with numbers drawn from its name, and keeps them for the reference. Nothing is read from a file.
+// A binder that fills every weight with numbers drawn from its name, and keeps them for the reference. Nothing is read
+// from a file.
 #pragma once
 #include <cmath>
 #include <cstring>
@@ -30,7 +31,9 @@ class RandomWeights : public Binder {
     for (size_t i = first; i < shape.size(); ++i) n *= shape[i];
     return n;
   }
-  static bool ends_with(const std::string& name, const std::string& end) { return name.size() >= end.size() && name.ends_with(end); }
+  static bool ends_with(const std::string& name, const std::string& end) {
+    return name.size() >= end.size() && name.ends_with(end);
+  }
 
   std::vector<float>& draw(const std::string& name, const Shape& shape, bool bf16) {
     Tensor& tensor = tensors_[name];
@@ -57,7 +60,8 @@ class RandomWeights : public Binder {
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t c = 0; c < channels; ++c)
         for (int64_t t = 0; t < taps; ++t)
-          ordered[static_cast<size_t>((r * taps + t) * channels + c)] = values[static_cast<size_t>((r * channels + c) * taps + t)];
+          ordered[static_cast<size_t>((r * taps + t) * channels + c)] =
+              values[static_cast<size_t>((r * channels + c) * taps + t)];
     member = {.dtype = options_.matrices, .layout = layout, .rows = rows, .cols = channels * taps};
     member.step_bytes = packed_step_bytes(member.dtype, layout, rows, member.cols);
     std::byte* packed = packed_.emplace_back(packed_bytes(member.dtype, layout, rows, member.cols)).data();
@@ -80,7 +84,10 @@ class RandomWeights : public Binder {
   }
   void on_table(const std::string& name, TableView& member, const Shape& shape) override {
     const std::vector<float>& values = draw(name, shape, false);
-    member = {.dtype = DType::kF32, .rows = shape[0], .cols = shape[1], .data = reinterpret_cast<const std::byte*>(values.data())};
+    member = {.dtype = DType::kF32,
+              .rows = shape[0],
+              .cols = shape[1],
+              .data = reinterpret_cast<const std::byte*>(values.data())};
   }
   void on_ignored(const std::string&, const Shape&) override {}
 

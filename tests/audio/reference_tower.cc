@@ -17,7 +17,8 @@ struct Reference {
     Matrix y(x.rows, weight.shape[0]);
     for (int64_t r = 0; r < y.rows; ++r)
       for (int64_t o = 0; o < y.cols; ++o)
-        for (int64_t i = 0; i < x.cols; ++i) y.at(r, o) += x.at(r, i) * weight.values[static_cast<size_t>(o * x.cols + i)];
+        for (int64_t i = 0; i < x.cols; ++i)
+          y.at(r, o) += x.at(r, i) * weight.values[static_cast<size_t>(o * x.cols + i)];
     return y;
   }
 
@@ -26,8 +27,8 @@ struct Reference {
       double square = 0;
       for (int64_t i = 0; i < x.cols; ++i) square += x.at(r, i) * x.at(r, i);
       for (int64_t i = 0; i < x.cols; ++i)
-        x.at(r, i) *=
-            (weight ? weight->values[static_cast<size_t>(i)] : 1.0) / std::sqrt(square / static_cast<double>(x.cols) + c.rms_norm_eps);
+        x.at(r, i) *= (weight ? weight->values[static_cast<size_t>(i)] : 1.0) /
+                      std::sqrt(square / static_cast<double>(x.cols) + c.rms_norm_eps);
     }
     return x;
   }
@@ -82,7 +83,8 @@ struct Reference {
         for (double v : raw[static_cast<size_t>(s)]) square += (v - mean) * (v - mean);
       for (size_t ch = 0; ch < x.size(); ++ch)
         for (int64_t f = 0; f < bins; ++f)
-          x[ch].at(t, f) = std::max(0.0, (x[ch].at(t, f) - mean) / std::sqrt(square / count + c.group_norm_eps) * weight.values[ch]);
+          x[ch].at(t, f) =
+              std::max(0.0, (x[ch].at(t, f) - mean) / std::sqrt(square / count + c.group_norm_eps) * weight.values[ch]);
     }
     raw.clear();
   }
@@ -104,8 +106,8 @@ struct Reference {
   }
 
   Matrix half_step(const Matrix& x, const std::string& name) const {
-    const Matrix y =
-        linear(silu(linear(norm(x, name + ".pre_layer_norm.weight"), w(name + ".ffw_layer_1.weight"))), w(name + ".ffw_layer_2.weight"));
+    const Matrix y = linear(silu(linear(norm(x, name + ".pre_layer_norm.weight"), w(name + ".ffw_layer_1.weight"))),
+                            w(name + ".ffw_layer_2.weight"));
     return add(x, norm(y, name + ".post_layer_norm.weight"), c.residual_weight);
   }
 
@@ -122,15 +124,16 @@ struct Reference {
   }
 
   // One chunk of queries from frame `start` on, one head: adds the weighted values to out.
-  void attend_chunk(const Matrix& q, const Matrix& k, const Matrix& v, const Matrix& r, const std::vector<uint8_t>& padding, int64_t start,
-                    int64_t head, Matrix& out) const {
+  void attend_chunk(const Matrix& q, const Matrix& k, const Matrix& v, const Matrix& r,
+                    const std::vector<uint8_t>& padding, int64_t start, int64_t head, Matrix& out) const {
     const int64_t past = c.context_left - 1, chunk = options.chunk, context = chunk + past, size = c.hidden / c.heads;
     const auto dot = [&](const Matrix& a, int64_t i, const Matrix& b, int64_t j) {
       double sum = 0;
       for (int64_t d = head * size; d < (head + 1) * size; ++d) sum += a.at(i, d) * b.at(j, d);
       return sum;
     };
-    // Position term [chunk, past + 1], padded to context + 1 columns, read again with rows of context columns: the relative shift.
+    // Position term [chunk, past + 1], padded to context + 1 columns, read again with rows of context columns: the
+    // relative shift.
     std::vector<double> shifted(static_cast<size_t>(chunk * (context + 1)));
     for (int64_t i = 0; i < chunk && start + i < q.rows; ++i)
       for (int64_t f = 0; f <= past; ++f) shifted[static_cast<size_t>(i * (context + 1) + f)] = dot(q, start + i, r, f);
@@ -156,12 +159,13 @@ struct Reference {
 
   Matrix attention(const Matrix& n, const std::string& name, const std::vector<uint8_t>& padding) const {
     Matrix q = linear(n, w(name + "q_proj.weight"));
-    const Matrix k = linear(n, w(name + "k_proj.weight")), v = linear(n, w(name + "v_proj.weight")), r = relative_positions(name);
+    const Matrix k = linear(n, w(name + "k_proj.weight")), v = linear(n, w(name + "v_proj.weight")),
+                 r = relative_positions(name);
     const int64_t size = c.hidden / c.heads;
     for (int64_t t = 0; t < q.rows; ++t)
       for (int64_t i = 0; i < q.cols; ++i)
-        q.at(t, i) *= std::log1p(std::exp(w(name + "per_dim_scale").values[static_cast<size_t>(i % size)])) / std::log(2.0) /
-                      std::sqrt(static_cast<double>(size));
+        q.at(t, i) *= std::log1p(std::exp(w(name + "per_dim_scale").values[static_cast<size_t>(i % size)])) /
+                      std::log(2.0) / std::sqrt(static_cast<double>(size));
     Matrix out(n.rows, n.cols);
     for (int64_t start = 0; start < n.rows; start += options.chunk)
       for (int64_t head = 0; head < c.heads; ++head) attend_chunk(q, k, v, r, padding, start, head, out);
@@ -192,7 +196,9 @@ struct Reference {
   }
 
   Matrix embed(const Matrix& x, const std::string& which) const {
-    return norm(linear(norm(x, "embed_audio." + which + "_embedding_norm.weight"), w("embed_audio.embedding_projection.weight")), nullptr);
+    return norm(linear(norm(x, "embed_audio." + which + "_embedding_norm.weight"),
+                       w("embed_audio.embedding_projection.weight")),
+                nullptr);
   }
 };
 
@@ -205,14 +211,17 @@ ReferenceOutput reference_tower(const AudioConfig& config, const TensorMap& weig
   int64_t stride = 1;
   for (const SscpConv& conv : config.convs) stride *= conv.stride_frames;
   std::vector<uint8_t> padding;
-  for (int64_t t = 0; t < x.rows; ++t) padding.push_back(!valid[static_cast<size_t>(std::min(t * stride, log_mel.rows - 1))]);
-  for (int64_t i = 0; i < config.layers; ++i) x = ref.block(x, "audio_tower.conformer." + std::to_string(i) + ".", padding);
+  for (int64_t t = 0; t < x.rows; ++t)
+    padding.push_back(!valid[static_cast<size_t>(std::min(t * stride, log_mel.rows - 1))]);
+  for (int64_t i = 0; i < config.layers; ++i)
+    x = ref.block(x, "audio_tower.conformer." + std::to_string(i) + ".", padding);
 
   ReferenceOutput out;
   out.encoded = Matrix((x.rows + config.reduction_factor - 1) / config.reduction_factor, config.hidden);
   Matrix last(1, config.hidden);
   for (int64_t i = 0; i < config.hidden; ++i)
-    last.at(0, i) = ref.w("embed_audio.embedding.weight").values[static_cast<size_t>((config.vocab_size - 1) * config.hidden + i)];
+    last.at(0, i) =
+        ref.w("embed_audio.embedding.weight").values[static_cast<size_t>((config.vocab_size - 1) * config.hidden + i)];
   const Matrix pad = ref.embed(last, "hard");
   for (int64_t a = 0; a < out.encoded.rows; ++a)
     for (int64_t i = 0; i < config.hidden && !padding[static_cast<size_t>(a * config.reduction_factor)]; ++i)

@@ -1,5 +1,6 @@
-// The audio tower in double precision, as transformers writes it: padded frames are computed and masked, attention runs in chunks with
-// the relative shift. Slow and plain; shares nothing with src/audio but the config. Weights by name, in the file's order.
+// The audio tower in double precision, as transformers writes it: padded frames are computed and masked, attention runs
+// in chunks with the relative shift. Slow and plain; shares nothing with src/audio but the config. Weights by name, in
+// the file's order.
 #pragma once
 #include <cstdint>
 #include <map>

@@ -1,5 +1,5 @@
-// The audio tower against its double-precision reference, in shapes that no checkpoint has, and with weights chosen so that the rules
-// that random weights hide (cumulative variance, soft-cap) decide the outcome.
+// The audio tower against its double-precision reference, in shapes that no checkpoint has, and with weights chosen so
+// that the rules that random weights hide (cumulative variance, soft-cap) decide the outcome.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -69,7 +69,8 @@ struct Fixture {
     const AudioConfig& c = tower.config();
     std::vector<float> out(static_cast<size_t>(c.soft_tokens * c.text_hidden), NAN);
     Context ctx{.pool = pool, .kernels = best_kernels(), .arena = arena, .taps = taps};
-    tower.forward(ctx, View<const float, 2>(x.data(), {log_mel.rows, log_mel.cols}), valid, {out.data(), {c.soft_tokens, c.text_hidden}});
+    tower.forward(ctx, View<const float, 2>(x.data(), {log_mel.rows, log_mel.cols}), valid,
+                  {out.data(), {c.soft_tokens, c.text_hidden}});
     return out;
   }
   ThreadPool pool;
@@ -94,9 +95,12 @@ std::vector<Case> cases() {
     list.push_back({name, c, frames, valid, chunk});
   };
   add("plain", 130, 130, [](AudioConfig&) {});
-  add("chunk_5", 130, 130, [](AudioConfig&) {}, 5);
-  add("chunk_8_context_20", 150, 150, [](AudioConfig& c) { c.context_left = 20; }, 8);
-  add("chunk_40", 150, 150, [](AudioConfig&) {}, 40);
+  add(
+      "chunk_5", 130, 130, [](AudioConfig&) {}, 5);
+  add(
+      "chunk_8_context_20", 150, 150, [](AudioConfig& c) { c.context_left = 20; }, 8);
+  add(
+      "chunk_40", 150, 150, [](AudioConfig&) {}, 40);
   add("context_1", 61, 61, [](AudioConfig& c) { c.context_left = 1; });
   add("context_longer_than_the_clip", 61, 61, [](AudioConfig& c) { c.context_left = 100; });
   add("one_frame", 1, 1, [](AudioConfig&) {});
@@ -155,7 +159,8 @@ TEST_P(TowerShapes, UnwantedFramesChangeNothing) {
   EXPECT_EQ(f.run(log_mel, valid), whole);
 }
 
-INSTANTIATE_TEST_SUITE_P(Audio, TowerShapes, ::testing::ValuesIn(cases()), [](const auto& param_info) { return param_info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Audio, TowerShapes, ::testing::ValuesIn(cases()),
+                         [](const auto& param_info) { return param_info.param.name; });
 
 TEST(AudioTower, SameBitsForAnyNumberOfThreads) {
   AudioConfig c = small_config();
@@ -166,7 +171,8 @@ TEST(AudioTower, SameBitsForAnyNumberOfThreads) {
   EXPECT_EQ(Fixture(c, {}, 3).run(log_mel), one);
 }
 
-// Nothing in a shorter clip depends on what follows: a longer one starts with the same tokens, but for the convolutions' look-ahead.
+// Nothing in a shorter clip depends on what follows: a longer one starts with the same tokens, but for the
+// convolutions' look-ahead.
 TEST(AudioTower, FramesLookBackOnly) {
   const AudioConfig c = small_config();
   Fixture f(c);
@@ -176,7 +182,8 @@ TEST(AudioTower, FramesLookBackOnly) {
   const std::vector<float> after = f.run(log_mel);
   const auto row = static_cast<size_t>(c.text_hidden);
   EXPECT_TRUE(std::equal(before.begin(), before.begin() + static_cast<ptrdiff_t>(7 * row), after.begin()));
-  EXPECT_FALSE(std::equal(before.begin() + static_cast<ptrdiff_t>(7 * row), before.begin() + static_cast<ptrdiff_t>(8 * row),
+  EXPECT_FALSE(std::equal(before.begin() + static_cast<ptrdiff_t>(7 * row),
+                          before.begin() + static_cast<ptrdiff_t>(8 * row),
                           after.begin() + static_cast<ptrdiff_t>(7 * row)));
 }
 
@@ -189,7 +196,8 @@ TEST(AudioTower, VarianceIsAgainstTheRunningMean) {
     for (int64_t i = 0; i < c.mels; ++i) log_mel.at(t, i) = static_cast<float>(log_mel.at(t, i) + (t < 60 ? 0 : 6));
   const std::vector<uint8_t> valid(130, 1);
   const ReferenceOutput want = reference_tower(c, f.weights.tensors(), log_mel, valid, {});
-  const ReferenceOutput wrong = reference_tower(c, f.weights.tensors(), log_mel, valid, {.variance_against_latest_mean = true});
+  const ReferenceOutput wrong =
+      reference_tower(c, f.weights.tensors(), log_mel, valid, {.variance_against_latest_mean = true});
   EncodedTap taps;
   f.run(log_mel, {}, &taps);
   EXPECT_LT(distance(taps.encoded, want.encoded), 1e-5);
@@ -245,7 +253,8 @@ TEST(AudioTower, RefusesWhatItCannotEncode) {
   using ::testing::HasSubstr;
   const AudioConfig c = small_config();
   Fixture f(c);
-  EXPECT_EQ(f.run(some_log_mel(192, c.mels)).size(), static_cast<size_t>(c.soft_tokens * c.text_hidden));  // 12 tokens: the most
+  EXPECT_EQ(f.run(some_log_mel(192, c.mels)).size(),
+            static_cast<size_t>(c.soft_tokens * c.text_hidden));  // 12 tokens: the most
   const auto refuse = [&](int64_t frames, std::vector<uint8_t> valid) {
     return message_of([&] { f.run(some_log_mel(frames, c.mels), valid); }, ErrorCode::kInvalidArgument);
   };
@@ -291,20 +300,23 @@ TEST(AudioConfig, DefaultsAreThePublishedModels) {
   EXPECT_EQ(c.vocab_offset, 262272);
   EXPECT_FLOAT_EQ(c.gradient_clipping, 1e10f);
   // spec/audio.md 2
-  const std::pair<int64_t, int64_t> tokens[] = {{23, 2}, {48, 3}, {97, 7}, {497, 32}, {997, 63}, {2997, 188}, {3008, 188}, {3009, 189}};
+  const std::pair<int64_t, int64_t> tokens[] = {{23, 2},   {48, 3},     {97, 7},     {497, 32},
+                                                {997, 63}, {2997, 188}, {3008, 188}, {3009, 189}};
   for (const auto& [frames, want] : tokens) EXPECT_EQ(c.tokens(frames), want) << frames;
   EXPECT_EQ(c.conformer_frames(2997), 750);
 }
 
 TEST(AudioConfig, ReadsEveryKey) {
-  const AudioConfig c = AudioConfig::from(Config::parse(R"({"audio_soft_tokens_per_image": 20, "text_config": {"hidden_size": 96},
+  const AudioConfig c =
+      AudioConfig::from(Config::parse(R"({"audio_soft_tokens_per_image": 20, "text_config": {"hidden_size": 96},
     "audio_config": {"input_feat_size": 40, "hidden_size": 48, "conf_num_hidden_layers": 5, "conf_num_attention_heads": 3,
     "conf_attention_context_left": 7, "conf_attention_context_right": 0, "conf_attention_chunk_size": 6, "conf_attention_logit_cap": 30.0,
     "conf_conv_kernel_size": 3, "conf_reduction_factor": 2, "conf_residual_weight": 0.25, "gradient_clipping": 1000, "rms_norm_eps": 1e-5,
     "sscp_conv_group_norm_eps": 0.01, "sscp_conv_channel_size": [10, 11], "sscp_conv_kernel_size": [[3, 5], [2, 3]],
-    "sscp_conv_stride_size": [[2, 1], [3, 2]], "vocab_size": 9, "vocab_offset": 1000}})", "config.json"));
-  EXPECT_EQ(std::vector<int64_t>({c.soft_tokens, c.text_hidden, c.mels, c.hidden, c.layers, c.heads, c.context_left, c.conv_kernel_size,
-                                  c.reduction_factor, c.vocab_size, c.vocab_offset}),
+    "sscp_conv_stride_size": [[2, 1], [3, 2]], "vocab_size": 9, "vocab_offset": 1000}})",
+                                      "config.json"));
+  EXPECT_EQ(std::vector<int64_t>({c.soft_tokens, c.text_hidden, c.mels, c.hidden, c.layers, c.heads, c.context_left,
+                                  c.conv_kernel_size, c.reduction_factor, c.vocab_size, c.vocab_offset}),
             std::vector<int64_t>({20, 96, 40, 48, 5, 3, 7, 3, 2, 9, 1000}));
   EXPECT_EQ(std::vector<float>({c.logit_cap, c.residual_weight, c.gradient_clipping, c.rms_norm_eps, c.group_norm_eps}),
             std::vector<float>({30.0f, 0.25f, 1000.0f, 1e-5f, 0.01f}));
@@ -319,15 +331,18 @@ TEST(AudioConfig, ReadsEveryKey) {
 TEST(AudioConfig, SaysWhatIsWrong) {
   using ::testing::HasSubstr;
   const auto refuse = [](const std::string& audio, ErrorCode code = ErrorCode::kBadFile) {
-    return message_of([&] { AudioConfig::from(Config::parse("{\"audio_config\": {" + audio + "}}", "config.json")); }, code);
+    return message_of([&] { AudioConfig::from(Config::parse("{\"audio_config\": {" + audio + "}}", "config.json")); },
+                      code);
   };
-  EXPECT_THAT(refuse("\"conf_attention_context_right\": 2", ErrorCode::kUnsupported), HasSubstr("expected 0 (no look-ahead), found 2"));
+  EXPECT_THAT(refuse("\"conf_attention_context_right\": 2", ErrorCode::kUnsupported),
+              HasSubstr("expected 0 (no look-ahead), found 2"));
   EXPECT_THAT(refuse("\"conf_num_attention_heads\": 7"), HasSubstr("a divisor of hidden_size 1536"));
   EXPECT_THAT(refuse("\"hidden_size\": 9, \"conf_num_attention_heads\": 3"), HasSubstr("an even number"));
   EXPECT_THAT(refuse("\"sscp_conv_kernel_size\": [[3, 3]]"), HasSubstr("2 pairs [frames, bins]"));
   EXPECT_THAT(refuse("\"sscp_conv_stride_size\": [[2, 2], [0, 2]]"), HasSubstr("2 pairs [frames, bins]"));
   EXPECT_THAT(refuse("\"sscp_conv_channel_size\": [8, 8, 8]"), HasSubstr("a list of 2"));
-  EXPECT_THAT(refuse("\"input_feat_size\": 1, \"sscp_conv_kernel_size\": [[3, 5], [3, 3]]"), HasSubstr("at most 3 bins"));
+  EXPECT_THAT(refuse("\"input_feat_size\": 1, \"sscp_conv_kernel_size\": [[3, 5], [3, 3]]"),
+              HasSubstr("at most 3 bins"));
   EXPECT_THAT(refuse("\"conf_attention_logit_cap\": 0"), HasSubstr("above 0"));
   EXPECT_THAT(refuse("\"conf_reduction_factor\": 0"), HasSubstr("conf_reduction_factor"));
 }

@@ -23,7 +23,8 @@ std::vector<NamedShape> listed_audio_tensors(const AudioConfig& config) {
   return tensors;
 }
 
-std::vector<float> run_tower(const AudioTower& tower, const LogMel& clip, const RunOptions& options, size_t* peak_bytes) {
+std::vector<float> run_tower(const AudioTower& tower, const LogMel& clip, const RunOptions& options,
+                             size_t* peak_bytes) {
   ThreadPool pool(options.threads);
   Arena arena;
   Context ctx{.pool = pool,

@@ -32,6 +32,7 @@ struct RunOptions {
   TapSink* taps = nullptr;
 };
 // Soft tokens [soft_tokens, text_hidden] of one clip. peak_bytes: of scratch, if wanted.
-std::vector<float> run_tower(const AudioTower& tower, const LogMel& clip, const RunOptions& options, size_t* peak_bytes = nullptr);
+std::vector<float> run_tower(const AudioTower& tower, const LogMel& clip, const RunOptions& options,
+                             size_t* peak_bytes = nullptr);
 
 }  // namespace g3n::testing

@@ -34,10 +34,13 @@ TEST(DType, F16IsExactForEveryPattern) {
     const double sign = bits & 0x8000 ? -1 : 1;
     const float got = f16_to_f32(static_cast<uint16_t>(bits));
     if (exponent == 31) {
-      if (mantissa) ASSERT_TRUE(std::isnan(got));
-      else ASSERT_EQ(got, sign * std::numeric_limits<float>::infinity());
+      if (mantissa)
+        ASSERT_TRUE(std::isnan(got));
+      else
+        ASSERT_EQ(got, sign * std::numeric_limits<float>::infinity());
     } else {
-      const double want = exponent ? sign * std::ldexp(1024 + mantissa, exponent - 25) : sign * std::ldexp(mantissa, -24);
+      const double want =
+          exponent ? sign * std::ldexp(1024 + mantissa, exponent - 25) : sign * std::ldexp(mantissa, -24);
       ASSERT_EQ(got, static_cast<float>(want)) << bits;
     }
   }

@@ -32,12 +32,17 @@ struct Model {
 
 std::shared_ptr<const TensorSource> checkpoint(const TemporaryFolder& folder) {
   SafetensorsWriter writer(folder / "model.safetensors");
-  const std::pair<const char*, Shape> tensors[] = {{"layers.0.up.weight", {150, 96}},      {"layers.0.down.weight", {96, 150}}, {"layers.0.conv.weight", {6, 4, 3, 3}},
-                                                   {"layers.0.narrow.weight", {9, 20}},    {"norm.weight", {19}},               {"layers.0.dw.weight", {8, 1, 3, 3}},
+  const std::pair<const char*, Shape> tensors[] = {{"layers.0.up.weight", {150, 96}},
+                                                   {"layers.0.down.weight", {96, 150}},
+                                                   {"layers.0.conv.weight", {6, 4, 3, 3}},
+                                                   {"layers.0.narrow.weight", {9, 20}},
+                                                   {"norm.weight", {19}},
+                                                   {"layers.0.dw.weight", {8, 1, 3, 3}},
                                                    {"embed_tokens.weight", {70, 64}}};
   for (const auto& [name, shape] : tensors) {
     std::vector<bf16_t> values(static_cast<size_t>(element_count(shape)));
-    for (size_t i = 0; i < values.size(); ++i) values[i] = f32_to_bf16(static_cast<float>(static_cast<int>(i * 2654435761u % 511) - 255) / 64);
+    for (size_t i = 0; i < values.size(); ++i)
+      values[i] = f32_to_bf16(static_cast<float>(static_cast<int>(i * 2654435761u % 511) - 255) / 64);
     writer.add(std::string("model.language_model.") + name, DType::kBF16, shape, std::as_bytes(std::span(values)));
   }
   writer.finish();
@@ -74,10 +79,12 @@ Parts packed(ThreadPool& pool, const std::shared_ptr<const TensorSource>& source
     parts.metadata[t.name] = describe(t);
     parts.tensors[t.name].resize(static_cast<size_t>(round_up(t.bytes, 64)));
   }
-  loader.pack_each([&](size_t index, int64_t offset, std::span<const std::byte> bytes) {
-    EXPECT_LE(offset + static_cast<int64_t>(bytes.size()), plan[index].bytes);
-    std::memcpy(parts.tensors[plan[index].name].data() + offset, bytes.data(), bytes.size());
-  }, [](int64_t) {});
+  loader.pack_each(
+      [&](size_t index, int64_t offset, std::span<const std::byte> bytes) {
+        EXPECT_LE(offset + static_cast<int64_t>(bytes.size()), plan[index].bytes);
+        std::memcpy(parts.tensors[plan[index].name].data() + offset, bytes.data(), bytes.size());
+      },
+      [](int64_t) {});
   parts.add_file("config.json", "{\"a\": 1}");
   return parts;
 }
@@ -134,13 +141,15 @@ TEST(Bundle, TablesAreRowsOfQ8Blocks) {
   BundleLoader mapped(bundle);
   Model m;
   m.bind(mapped);
-  const bf16_t* values = reinterpret_cast<const bf16_t*>(source->find("model.language_model.embed_tokens.weight")->data);
+  const bf16_t* values =
+      reinterpret_cast<const bf16_t*>(source->find("model.language_model.embed_tokens.weight")->data);
   ASSERT_EQ(m.table.rows, 70);
   for (int64_t i = 0; i < 70 * 64; ++i) {
     const std::byte* block = m.table.data + i / 32 * 34;
     uint16_t scale;
     std::memcpy(&scale, block, 2);
-    const float value = bf16_to_f32(values[i]), got = f16_to_f32(scale) * static_cast<float>(static_cast<int8_t>(block[2 + i % 32]));
+    const float value = bf16_to_f32(values[i]),
+                got = f16_to_f32(scale) * static_cast<float>(static_cast<int8_t>(block[2 + i % 32]));
     ASSERT_NEAR(got, value, 4.0f / 127 * 0.6f);
   }
 }
@@ -166,17 +175,23 @@ TEST(Bundle, AFileThatLiesIsAnError) {
     return Bundle::open(parts.write(folder));
   };
   ASSERT_EQ(good.metadata.at(up), "matrix q8 rows 150,96") << "a small model";
-  EXPECT_ERROR(ErrorCode::kUnsupported, open([](Parts& p) { p.metadata["bundle.version"] = "2"; }), "expected a bundle of version 1, found version '2'");
-  EXPECT_ERROR(ErrorCode::kBadFile, open([&](Parts& p) { p.metadata.erase(up); }), up, "nothing says what its bytes are");
-  EXPECT_ERROR(ErrorCode::kBadFile, open([&](Parts& p) { p.tensors[up].resize(p.tensors[up].size() - 64); }), up, "bytes for 'matrix q8 rows 150,96'");
+  EXPECT_ERROR(ErrorCode::kUnsupported, open([](Parts& p) { p.metadata["bundle.version"] = "2"; }),
+               "expected a bundle of version 1, found version '2'");
+  EXPECT_ERROR(ErrorCode::kBadFile, open([&](Parts& p) { p.metadata.erase(up); }), up,
+               "nothing says what its bytes are");
+  EXPECT_ERROR(ErrorCode::kBadFile, open([&](Parts& p) { p.tensors[up].resize(p.tensors[up].size() - 64); }), up,
+               "bytes for 'matrix q8 rows 150,96'");
   EXPECT_ERROR(ErrorCode::kBadFile, open([&](Parts& p) { p.metadata["file/config.json"] = "65"; }), "file/config.json");
   EXPECT_ERROR(ErrorCode::kBadFile, open([&](Parts& p) { p.metadata["file/config.json"] = "-1"; }), "file/config.json");
-  for (const char* text : {"", "matrix", "matrix q8 rows", "matrix q8 rows 0,96", "matrix q8 rows -150,96", "matrix q8 rows 150,96,", "matrix q8 rows 150,,96", "matrix q8 rows 150x96",
-                           "matrix q9 rows 150,96", "tensor q8 rows 150,96", "matrix q8 sideways 150,96", "matrix q8 rows 150,96 more", "matrix q8 rows 1,1,1,150,96",
-                           "matrix q8 rows 99999999999999999999,96", "matrix q8 rows 4294967296,96"})
+  for (const char* text :
+       {"", "matrix", "matrix q8 rows", "matrix q8 rows 0,96", "matrix q8 rows -150,96", "matrix q8 rows 150,96,",
+        "matrix q8 rows 150,,96", "matrix q8 rows 150x96", "matrix q9 rows 150,96", "tensor q8 rows 150,96",
+        "matrix q8 sideways 150,96", "matrix q8 rows 150,96 more", "matrix q8 rows 1,1,1,150,96",
+        "matrix q8 rows 99999999999999999999,96", "matrix q8 rows 4294967296,96"})
     EXPECT_ERROR(ErrorCode::kBadFile, open([&](Parts& p) { p.metadata[up] = text; }), up, "expected a description");
-  for (const char* text : {"matrix q8 rows 4294967295,4294967295,4294967295", "matrix q4 rows 150,96", "matrix q8 neurons 150,96", "matrix q8 rows 151,96", "vector f32 rows 150,96",
-                           "table q8 rows 150,96", "matrix q8 rows 4294967295,1"})
+  for (const char* text :
+       {"matrix q8 rows 4294967295,4294967295,4294967295", "matrix q4 rows 150,96", "matrix q8 neurons 150,96",
+        "matrix q8 rows 151,96", "vector f32 rows 150,96", "table q8 rows 150,96", "matrix q8 rows 4294967295,1"})
     EXPECT_ERROR(ErrorCode::kBadFile, open([&](Parts& p) { p.metadata[up] = text; }), up, "bytes for '");
 }
 
@@ -185,7 +200,8 @@ TEST(Bundle, AnotherShapeKindOrLayoutIsAProblemOfTheTensor) {
   const TemporaryFolder folder;
   ThreadPool pool(1);
   const Parts good = packed(pool, checkpoint(folder), Recipe());
-  const std::string scope = "model.language_model.", up = scope + "layers.0.up.weight", norm = scope + "norm.weight", table = scope + "embed_tokens.weight@table";
+  const std::string scope = "model.language_model.", up = scope + "layers.0.up.weight", norm = scope + "norm.weight",
+                    table = scope + "embed_tokens.weight@table";
   const auto load = [&](const std::string& name, const std::string& description, int64_t bytes) {
     Parts parts = good;
     parts.tensors[name].resize(static_cast<size_t>(round_up(bytes, 64)));
@@ -196,18 +212,27 @@ TEST(Bundle, AnotherShapeKindOrLayoutIsAProblemOfTheTensor) {
     loader.finish();
   };
   load(up, "matrix bf16 rows 150,96", 150 * 96 * 2);  // as it was
-  EXPECT_ERROR(ErrorCode::kBadFile, load(up, "matrix bf16 rows 96,150", packed_bytes(DType::kBF16, Layout::kRows, 96, 150)), up, "expected shape [150, 96], found [96, 150]");
-  EXPECT_ERROR(ErrorCode::kBadFile, load(up, "matrix bf16 panels 150,96", packed_bytes(DType::kBF16, Layout::kPanels, 150, 96)), up, "expected another layout");
-  EXPECT_ERROR(ErrorCode::kBadFile, load(norm, "matrix f32 rows 19", packed_bytes(DType::kF32, Layout::kRows, 19, 1)), norm, "another kind of tensor");
+  EXPECT_ERROR(ErrorCode::kBadFile,
+               load(up, "matrix bf16 rows 96,150", packed_bytes(DType::kBF16, Layout::kRows, 96, 150)), up,
+               "expected shape [150, 96], found [96, 150]");
+  EXPECT_ERROR(ErrorCode::kBadFile,
+               load(up, "matrix bf16 panels 150,96", packed_bytes(DType::kBF16, Layout::kPanels, 150, 96)), up,
+               "expected another layout");
+  EXPECT_ERROR(ErrorCode::kBadFile, load(norm, "matrix f32 rows 19", packed_bytes(DType::kF32, Layout::kRows, 19, 1)),
+               norm, "another kind of tensor");
   EXPECT_ERROR(ErrorCode::kBadFile, load(norm, "vector f32 rows 18", 18 * 4), norm, "expected shape [19], found [18]");
-  EXPECT_ERROR(ErrorCode::kBadFile, load(table, "table bf16 rows 64,70", 70 * 64 * 2), "embed_tokens.weight", "expected shape [70, 64]");
+  EXPECT_ERROR(ErrorCode::kBadFile, load(table, "table bf16 rows 64,70", 70 * 64 * 2), "embed_tokens.weight",
+               "expected shape [70, 64]");
   // What no code reads: other types, blocks that do not fit the width.
   const std::string narrow = scope + "layers.0.narrow.weight";
-  EXPECT_ERROR(ErrorCode::kBadFile, load(up, "matrix I64 rows 150,96", packed_bytes(DType::kI64, Layout::kRows, 150, 96)), up, "expected a description");
+  EXPECT_ERROR(ErrorCode::kBadFile,
+               load(up, "matrix I64 rows 150,96", packed_bytes(DType::kI64, Layout::kRows, 150, 96)), up,
+               "expected a description");
   EXPECT_ERROR(ErrorCode::kBadFile, load(table, "table I64 rows 70,64", 70 * 64 * 8), table, "expected a description");
   EXPECT_ERROR(ErrorCode::kBadFile, load(norm, "vector bf16 rows 19", 19 * 4), norm, "expected a description");
   EXPECT_ERROR(ErrorCode::kBadFile, load(narrow, "matrix Q4_K blocks 9,20", 0), narrow, "expected a description");
-  EXPECT_ERROR(ErrorCode::kBadFile, load(narrow, "matrix bf16 blocks 9,20", 9 * 20 * 2), narrow, "expected a description");
+  EXPECT_ERROR(ErrorCode::kBadFile, load(narrow, "matrix bf16 blocks 9,20", 9 * 20 * 2), narrow,
+               "expected a description");
   Parts parts = good;
   parts.tensors.erase(norm);
   parts.metadata.erase(norm);

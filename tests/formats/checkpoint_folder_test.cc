@@ -24,12 +24,16 @@ TEST(CheckpointFolder, TakesConfigAndWeightsAlone) {
 TEST(CheckpointFolder, FilesAreNamedByContent) {
   const TemporaryFolder folder;
   EXPECT_ERROR(ErrorCode::kNotFound, check_model_folder(folder / "absent"), "absent: no such folder");
-  EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder.write("model.bin", "GGUF\x03")), "model.bin", "found a GGUF file: use the model's safetensors folder");
+  EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder.write("model.bin", "GGUF\x03")), "model.bin",
+               "found a GGUF file: use the model's safetensors folder");
   EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder.write("m.gguf", "PK\x03\x04 zip")), "PyTorch pickle");
   EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder.write("m.pth", "\x80\x02]")), "PyTorch pickle");
-  EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder.write("w", kWeights)), "one .safetensors file: give its folder, " + folder.path());
-  EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder.write("l", "version https://git-lfs.github.com/spec/v1\n")), "git-lfs");
-  EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder.write("config.json", kConfig)), "a JSON file: give the model's folder");
+  EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder.write("w", kWeights)),
+               "one .safetensors file: give its folder, " + folder.path());
+  EXPECT_ERROR(ErrorCode::kUnsupported,
+               check_model_folder(folder.write("l", "version https://git-lfs.github.com/spec/v1\n")), "git-lfs");
+  EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder.write("config.json", kConfig)),
+               "a JSON file: give the model's folder");
   EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder.write("e", "")), "an empty file");
 }
 
@@ -37,12 +41,14 @@ TEST(CheckpointFolder, FoldersOfOtherThings) {
   const TemporaryFolder folder;
   EXPECT_ERROR(ErrorCode::kNotFound, check_model_folder(folder.path()), "no config.json", "an empty folder");
   folder.write("deeper/config.json", kConfig);
-  EXPECT_ERROR(ErrorCode::kNotFound, check_model_folder(folder.path()), "a folder of folders: give " + folder.path() + "/deeper");
+  EXPECT_ERROR(ErrorCode::kNotFound, check_model_folder(folder.path()),
+               "a folder of folders: give " + folder.path() + "/deeper");
   folder.write("x/q4.gguf", "GGUF");
   EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder / "x"), "found q4.gguf");
   folder.write("lora/adapter_config.json", R"({"base_model_name_or_path": "google/gemma-3n-E2B-it"})");
   folder.write("lora/adapter_model.safetensors", kWeights);
-  EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder / "lora"), "an adapter", "merge it into its base model google/gemma-3n-E2B-it");
+  EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder / "lora"), "an adapter",
+               "merge it into its base model google/gemma-3n-E2B-it");
 }
 
 TEST(CheckpointFolder, WeightsOfOtherKindsAndOtherModels) {
@@ -50,12 +56,14 @@ TEST(CheckpointFolder, WeightsOfOtherKindsAndOtherModels) {
   folder.write("config.json", kConfig);
   EXPECT_ERROR(ErrorCode::kNotFound, check_model_folder(folder.path()), "found no weights");
   folder.write("model-00001-of-00002.safetensors", kWeights);
-  EXPECT_ERROR(ErrorCode::kNotFound, check_model_folder(folder.path()), "model-00001-of-00002.safetensors without its index");
+  EXPECT_ERROR(ErrorCode::kNotFound, check_model_folder(folder.path()),
+               "model-00001-of-00002.safetensors without its index");
   folder.write("pytorch_model.bin", "PK\x03\x04");
   EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder.path()), "pytorch_model.bin, a PyTorch pickle");
   folder.write("model.safetensors", kWeights);
   folder.write("config.json", R"({"model_type": "llama"})");
-  EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder.path()), "model_type: expected \"gemma3n\", found \"llama\"");
+  EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder.path()),
+               "model_type: expected \"gemma3n\", found \"llama\"");
   folder.write("config.json", R"({"model_type": "gemma3n", "quantization_config": {"quant_method": "bitsandbytes"}})");
   EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder.path()), "quantization_config");
   folder.write("config.json", "version https://git-lfs.github.com/spec/v1\n");
@@ -64,7 +72,8 @@ TEST(CheckpointFolder, WeightsOfOtherKindsAndOtherModels) {
 
 TEST(HubCache, WhatLooksLikeAnId) {
   EXPECT_TRUE(looks_like_hub_id("google/gemma-3n-E2B-it"));
-  for (const char* text : {"google", "/google/x", "a/b/c", "./a", "../a", "~/a", "a/", "/a", "a b/c"}) EXPECT_FALSE(looks_like_hub_id(text)) << text;
+  for (const char* text : {"google", "/google/x", "a/b/c", "./a", "../a", "~/a", "a/", "/a", "a b/c"})
+    EXPECT_FALSE(looks_like_hub_id(text)) << text;
 }
 
 TEST(HubCache, FindsTheSnapshotOfMain) {
@@ -77,7 +86,8 @@ TEST(HubCache, FindsTheSnapshotOfMain) {
   }
   std::vector<std::string> warnings;
   const Log log([&](const std::string& text) { warnings.push_back(text); });
-  EXPECT_EQ(resolve_hub_model("google/gemma-3n-E2B-it", {cache / "absent", cache.path()}, log), cache / (model + "snapshots/abc123"));
+  EXPECT_EQ(resolve_hub_model("google/gemma-3n-E2B-it", {cache / "absent", cache.path()}, log),
+            cache / (model + "snapshots/abc123"));
   EXPECT_TRUE(warnings.empty());
   EXPECT_EQ(resolve_hub_model("google/gemma-3n-e2b-it", {cache.path()}, log), cache / (model + "snapshots/abc123"));
   ASSERT_EQ(warnings.size(), 1u);
@@ -92,15 +102,20 @@ TEST(HubCache, NotFoundSaysHowToFetch) {
   cache.write("models--google--gemma-3n-E4B-it/refs/main", "abc");
   const std::string snapshot = "models--google--gemma-3n-E4B-it/snapshots/abc/";
   cache.write(snapshot + "config.json", kConfig);
-  EXPECT_ERROR(ErrorCode::kNotFound, resolve_hub_model("google/gemma-3n-E2B-it", {cache.path()}, Log()), "google/gemma-3n-E2B-it: no such folder", cache.path(),
-               "in the cache: google/gemma-3n-E4B-it", "hf download google/gemma-3n-E2B-it", "accept the licence");
-  EXPECT_ERROR(ErrorCode::kNotFound, resolve_hub_model("google/gemma-3n-E4B-it", {cache.path()}, Log()), "incomplete", "lacks model.safetensors");
-  cache.write(snapshot + "model.safetensors.index.json", R"({"weight_map":{"a":"s1.safetensors","b":"s2.safetensors"}})");
+  EXPECT_ERROR(ErrorCode::kNotFound, resolve_hub_model("google/gemma-3n-E2B-it", {cache.path()}, Log()),
+               "google/gemma-3n-E2B-it: no such folder", cache.path(), "in the cache: google/gemma-3n-E4B-it",
+               "hf download google/gemma-3n-E2B-it", "accept the licence");
+  EXPECT_ERROR(ErrorCode::kNotFound, resolve_hub_model("google/gemma-3n-E4B-it", {cache.path()}, Log()), "incomplete",
+               "lacks model.safetensors");
+  cache.write(snapshot + "model.safetensors.index.json",
+              R"({"weight_map":{"a":"s1.safetensors","b":"s2.safetensors"}})");
   cache.write(snapshot + "s1.safetensors", kWeights);
   std::filesystem::create_symlink("../../blobs/gone", cache / (snapshot + "s2.safetensors"));
-  EXPECT_ERROR(ErrorCode::kNotFound, resolve_hub_model("google/gemma-3n-E4B-it", {cache.path()}, Log()), "lacks s2.safetensors");
+  EXPECT_ERROR(ErrorCode::kNotFound, resolve_hub_model("google/gemma-3n-E4B-it", {cache.path()}, Log()),
+               "lacks s2.safetensors");
   const std::string message = error_of(ErrorCode::kNotFound, [] { resolve_hub_model("someone/model", {}, Log()); });
-  EXPECT_THAT(message, ::testing::AllOf(::testing::HasSubstr("hf download someone/model"), ::testing::Not(::testing::HasSubstr("licence"))));
+  EXPECT_THAT(message, ::testing::AllOf(::testing::HasSubstr("hf download someone/model"),
+                                        ::testing::Not(::testing::HasSubstr("licence"))));
 }
 
 }  // namespace

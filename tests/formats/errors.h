@@ -30,10 +30,11 @@ std::string error_of(ErrorCode code, F&& f) {
   return "";
 }
 
-#define EXPECT_ERROR(code, statement, ...)                                              \
-  {                                                                                     \
-    const std::string message = ::g3n::testing::error_of(code, [&] { statement; });     \
-    for (const std::string& words : std::vector<std::string>{__VA_ARGS__}) EXPECT_THAT(message, ::testing::HasSubstr(words)); \
+#define EXPECT_ERROR(code, statement, ...)                                          \
+  {                                                                                 \
+    const std::string message = ::g3n::testing::error_of(code, [&] { statement; }); \
+    for (const std::string& words : std::vector<std::string>{__VA_ARGS__})          \
+      EXPECT_THAT(message, ::testing::HasSubstr(words));                            \
   }
 
 class TemporaryFolder {
@@ -67,7 +68,8 @@ inline std::string slurp(const std::string& path) {
 // A safetensors file of this header and so many bytes of data.
 inline std::string safetensors(const std::string& header, size_t data_bytes) {
   std::string out(8, '\0');
-  for (int i = 0; i < 8; ++i) out[static_cast<size_t>(i)] = static_cast<char>(static_cast<uint64_t>(header.size()) >> (8 * i));
+  for (int i = 0; i < 8; ++i)
+    out[static_cast<size_t>(i)] = static_cast<char>(static_cast<uint64_t>(header.size()) >> (8 * i));
   return out + header + std::string(data_bytes, '\x3f');
 }
 

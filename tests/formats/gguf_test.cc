@@ -1,4 +1,5 @@
-// The GGUF reader: typed keys, tensors, shards, and the 36 broken files of tests/golden/data/gguf, each refused for its own reason.
+// The GGUF reader: typed keys, tensors, shards, and the 36 broken files of tests/golden/data/gguf, each refused for its
+// own reason.
 #include "formats/gguf.h"
 
 #include <cstring>
@@ -18,18 +19,41 @@ const std::string kFolder = G3N_SOURCE_DIR "/tests/golden/data/gguf/";
 
 // The words of the message that a broken file must give.
 const std::map<std::string, std::string> kWords = {
-    {"empty", "the file is empty"}, {"magic", "magic"}, {"version_1", "version 1,"}, {"version_4", "version 4,"}, {"big_endian", "big-endian"},
-    {"truncated_header", "ends inside the header"}, {"truncated_data", "end after the file"}, {"tensor_count", "tensors are more than the file can hold"},
-    {"kv_count", "keys are more than the file can hold"}, {"key_length", "a key: a string of"}, {"value_length", "is longer than the file"},
-    {"array_count", "elements is longer than the file"}, {"array_count_overflow", "elements is longer than the file"}, {"array_nested", "nested more than 8 deep"},
-    {"value_type", "unknown value type 13"}, {"duplicate_key", "the key stands there twice"}, {"empty_key", "an empty key"},
-    {"alignment_type", "general.alignment: expected a u32, found the string"}, {"alignment_zero", "expected a power of two up to 1048576, found 0"},
-    {"alignment_24", "expected a power of two up to 1048576, found 24"}, {"alignment_huge", "expected a power of two up to 1048576, found 2147483648"},
-    {"dimensions_5", "expected 1 to 4 dimensions, found 5"}, {"dimension_zero", "found 0"}, {"dimension_negative", "expected dimensions from 1 to 2^63 - 1"},
-    {"dimension_product", "the product of its dimensions"}, {"byte_product", "the bytes of"}, {"row_not_blocks", "rows of 48 values are not whole blocks of Q8_0 (32)"},
-    {"tensor_type", "unknown tensor type 99"}, {"tensor_type_removed", "removed tensor type 4"}, {"duplicate_tensor", "the tensor name stands there twice"},
-    {"offset_unaligned", "is no multiple of the alignment 32"}, {"offset_overflow", "end after the file"}, {"overlap", "overlaps the tensor before"},
-    {"arch_missing", "general.architecture: expected a string, found nothing"}, {"arch_other", "architecture \"llama\", expected \"gemma3n\""},
+    {"empty", "the file is empty"},
+    {"magic", "magic"},
+    {"version_1", "version 1,"},
+    {"version_4", "version 4,"},
+    {"big_endian", "big-endian"},
+    {"truncated_header", "ends inside the header"},
+    {"truncated_data", "end after the file"},
+    {"tensor_count", "tensors are more than the file can hold"},
+    {"kv_count", "keys are more than the file can hold"},
+    {"key_length", "a key: a string of"},
+    {"value_length", "is longer than the file"},
+    {"array_count", "elements is longer than the file"},
+    {"array_count_overflow", "elements is longer than the file"},
+    {"array_nested", "nested more than 8 deep"},
+    {"value_type", "unknown value type 13"},
+    {"duplicate_key", "the key stands there twice"},
+    {"empty_key", "an empty key"},
+    {"alignment_type", "general.alignment: expected a u32, found the string"},
+    {"alignment_zero", "expected a power of two up to 1048576, found 0"},
+    {"alignment_24", "expected a power of two up to 1048576, found 24"},
+    {"alignment_huge", "expected a power of two up to 1048576, found 2147483648"},
+    {"dimensions_5", "expected 1 to 4 dimensions, found 5"},
+    {"dimension_zero", "found 0"},
+    {"dimension_negative", "expected dimensions from 1 to 2^63 - 1"},
+    {"dimension_product", "the product of its dimensions"},
+    {"byte_product", "the bytes of"},
+    {"row_not_blocks", "rows of 48 values are not whole blocks of Q8_0 (32)"},
+    {"tensor_type", "unknown tensor type 99"},
+    {"tensor_type_removed", "removed tensor type 4"},
+    {"duplicate_tensor", "the tensor name stands there twice"},
+    {"offset_unaligned", "is no multiple of the alignment 32"},
+    {"offset_overflow", "end after the file"},
+    {"overlap", "overlaps the tensor before"},
+    {"arch_missing", "general.architecture: expected a string, found nothing"},
+    {"arch_other", "architecture \"llama\", expected \"gemma3n\""},
     {"arch_type", "general.architecture: expected a string, found"}};
 
 TEST(Gguf, EveryBrokenFileIsRefusedForItsReason) {
@@ -93,13 +117,15 @@ TEST(Gguf, ShardsThatDoNotMatch) {
   const TemporaryFolder folder;
   const auto copy = [&](int from, int to) {
     const auto name = [](int i) { return "-0000" + std::to_string(i) + "-of-00004.gguf"; };
-    std::filesystem::copy_file(kFolder + "text-mixed-split" + name(from), folder / ("a" + name(to)), std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(kFolder + "text-mixed-split" + name(from), folder / ("a" + name(to)),
+                               std::filesystem::copy_options::overwrite_existing);
   };
   copy(1, 1), copy(2, 2), copy(4, 4);
   const std::string first = folder / "a-00001-of-00004.gguf";
   EXPECT_ERROR(ErrorCode::kNotFound, GgufFile{first}, "a-00003-of-00004.gguf: shard 3 of 4 is missing");
   copy(2, 3);
-  EXPECT_ERROR(ErrorCode::kBadFile, GgufFile{first}, "a-00003-of-00004.gguf: split.no: expected 2 as its name says, found 1");
+  EXPECT_ERROR(ErrorCode::kBadFile, GgufFile{first},
+               "a-00003-of-00004.gguf: split.no: expected 2 as its name says, found 1");
   std::filesystem::copy_file(first, folder / "blob");
   EXPECT_ERROR(ErrorCode::kBadFile, GgufFile(folder / "blob"), "expected a name ending in -00001-of-00004.gguf");
 }
@@ -129,7 +155,8 @@ TEST(Gguf, TypedKeys) {
   EXPECT_THAT(m.texts("words"), ElementsAre("a", "", "bc"));
   EXPECT_EQ(m.integer("absent", 3), 3);
   EXPECT_EQ(m.count("words"), 3);
-  EXPECT_ERROR(ErrorCode::kBadFile, m.integer("part"), "sha256-0123: part: expected whole numbers up to 2^53, found 1.5 (f32)");
+  EXPECT_ERROR(ErrorCode::kBadFile, m.integer("part"),
+               "sha256-0123: part: expected whole numbers up to 2^53, found 1.5 (f32)");
   EXPECT_ERROR(ErrorCode::kBadFile, m.integer("n", {}, 0, 6), "n: expected a whole number from 0 to 6, found 7 (u32)");
   EXPECT_ERROR(ErrorCode::kBadFile, m.integer("ids"), "ids: expected a whole number, found a list of 2 (i32)");
   EXPECT_ERROR(ErrorCode::kBadFile, m.text("n"), "n: expected a string, found 7");

@@ -1,4 +1,5 @@
-// GgufWriter: the bytes that GGUF version 3 asks for, read back here by hand; and the encoders and files of random_gguf.
+// GgufWriter: the bytes that GGUF version 3 asks for, read back here by hand; and the encoders and files of
+// random_gguf.
 #include "formats/gguf_writer.h"
 
 #include <cmath>
@@ -48,7 +49,8 @@ TEST(GgufWriter, BytesAreThoseOfTheFormat) {
   key("list", 9), put(uint32_t{6}), put(uint64_t{2}), put(1.0f), put(2.0f);
   key("words", 9), put(uint32_t{8}), put(uint64_t{2}), text("a"), text("");
   text("a"), put(uint32_t{1}), put(uint64_t{3}), put(uint32_t{0}), put(uint64_t{0});
-  text("q"), put(uint32_t{2}), put(uint64_t{64}), put(uint64_t{2}), put(uint32_t{2}), put(uint64_t{32});  // axes reversed; behind 12 bytes, padded
+  text("q"), put(uint32_t{2}), put(uint64_t{64}), put(uint64_t{2}), put(uint32_t{2}),
+      put(uint64_t{32});  // axes reversed; behind 12 bytes, padded
   EXPECT_EQ(bytes.substr(0, want.size()), want);
   const size_t data = (want.size() + 31) / 32 * 32;
   EXPECT_EQ(bytes.size(), data + 32 + 96);  // 4 blocks of 18, padded
@@ -87,7 +89,8 @@ float decoded(DType dtype, const uint8_t* b, int i) {
 
 TEST(BlockEncoders, ValuesComeBackWithinHalfAStep) {
   std::vector<float> x(256);
-  for (int i = 0; i < 256; ++i) x[static_cast<size_t>(i)] = std::sin(static_cast<float>(i) * 1.7f) * (0.1f + static_cast<float>(i / 16) * 0.05f);
+  for (int i = 0; i < 256; ++i)
+    x[static_cast<size_t>(i)] = std::sin(static_cast<float>(i) * 1.7f) * (0.1f + static_cast<float>(i / 16) * 0.05f);
   for (const auto& [dtype, steps] : {std::pair{DType::kQ4_0, 14.0f}, {DType::kQ8_0, 250.0f}, {DType::kQ6_K, 57.0f}}) {
     std::vector<std::byte> bytes(static_cast<size_t>(dtype_bytes(dtype, 256)));
     encode_values(dtype, x.data(), 256, bytes.data());
@@ -95,9 +98,11 @@ TEST(BlockEncoders, ValuesComeBackWithinHalfAStep) {
     for (int i = 0; i < 256; ++i) {
       float most = 0;
       const int group = dtype == DType::kQ6_K ? 16 : 32;
-      for (int j = i / group * group; j < i / group * group + group; ++j) most = std::max(most, std::fabs(x[static_cast<size_t>(j)]));
+      for (int j = i / group * group; j < i / group * group + group; ++j)
+        most = std::max(most, std::fabs(x[static_cast<size_t>(j)]));
       const uint8_t* at = reinterpret_cast<const uint8_t*>(bytes.data()) + i / block * dtype_facts(dtype).block_bytes;
-      EXPECT_NEAR(decoded(dtype, at, i % block), x[static_cast<size_t>(i)], 2.2f * most / steps) << dtype_name(dtype) << " value " << i;
+      EXPECT_NEAR(decoded(dtype, at, i % block), x[static_cast<size_t>(i)], 2.2f * most / steps)
+          << dtype_name(dtype) << " value " << i;
     }
   }
 }
@@ -136,13 +141,17 @@ TEST(RandomGguf, IsAWholeFileWithATokenForEveryRow) {
   for (uint64_t i = 0; i < keys; ++i) {
     const std::string key = c.text();
     const uint32_t type = c.take<uint32_t>();
-    if (type == 8) c.text();
-    else if (type != 9) c.at += kSizes[type];
+    if (type == 8)
+      c.text();
+    else if (type != 9)
+      c.at += kSizes[type];
     else {
       const uint32_t element = c.take<uint32_t>();
       const uint64_t count = c.take<uint64_t>();
-      if (element != 8) c.at += kSizes[element] * count;
-      else for (uint64_t j = 0; j < count; ++j) pieces.insert(c.text());
+      if (element != 8)
+        c.at += kSizes[element] * count;
+      else
+        for (uint64_t j = 0; j < count; ++j) pieces.insert(c.text());
       if (key == "tokenizer.ggml.tokens") token_count = count;
     }
   }

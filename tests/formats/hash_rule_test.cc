@@ -53,7 +53,8 @@ TEST(Inputs, PicturesAndChirpsHaveTheManifestsChecksums) {
       ++pictures;
     }
     for (const Config& clip : cases.object(name).object("inputs").objects("clips")) {
-      const std::vector<int16_t> samples = golden_chirps(clip.integer("samples"), static_cast<uint32_t>(clip.integer("seed")));
+      const std::vector<int16_t> samples =
+          golden_chirps(clip.integer("samples"), static_cast<uint32_t>(clip.integer("seed")));
       EXPECT_EQ(hex(crc32(samples.data(), samples.size() * 2)), clip.text("crc32")) << name;
       ++clips;
     }
@@ -70,7 +71,8 @@ TEST(Inputs, PromptsAreThoseOfTheManifest) {
   };
   EXPECT_EQ(cases.object("text_7").object("inputs").integers("ids"), prompt(7, 1));
   EXPECT_EQ(cases.object("text_40").object("inputs").integers("ids"), prompt(40, 2));
-  EXPECT_EQ(cases.object("text_batch").object("inputs").integer_lists("sequences"), (std::vector<std::vector<int64_t>>{prompt(5, 4), prompt(33, 5), prompt(19, 6)}));
+  EXPECT_EQ(cases.object("text_batch").object("inputs").integer_lists("sequences"),
+            (std::vector<std::vector<int64_t>>{prompt(5, 4), prompt(33, 5), prompt(19, 6)}));
 }
 
 }  // namespace

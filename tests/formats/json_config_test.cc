@@ -13,7 +13,8 @@ using ::testing::ElementsAre;
 Config parse(const std::string& text) { return Config::parse(text, "config.json"); }
 
 TEST(JsonConfig, ReadsEveryTypeAndTakesDefaultsForAbsentAndNull) {
-  const Config c = parse(R"({"i": 7, "big": 9007199254740993, "f": 0.5, "whole": 32768.0, "e": 1e-6, "b": true, "s": "x\u00e9", "n": null,
+  const Config c = parse(
+      R"({"i": 7, "big": 9007199254740993, "f": 0.5, "whole": 32768.0, "e": 1e-6, "b": true, "s": "x\u00e9", "n": null,
     "l": [1, 2], "d": [0.5, 1], "t": ["a", "b"], "ll": [[3, 3], [2]], "o": {"k": 1}, "objects": [{"a": 1}, {"a": 2}]})");
   EXPECT_EQ(c.integer("i"), 7);
   EXPECT_EQ(c.integer("big"), 9007199254740993);
@@ -41,10 +42,13 @@ TEST(JsonConfig, ReadsEveryTypeAndTakesDefaultsForAbsentAndNull) {
 }
 
 TEST(JsonConfig, ErrorsNameFileKeyWantedAndFound) {
-  const Config c = parse(R"({"text_config": {"hidden_size": "big", "layers": -1, "list": [1, "x"], "half": 0.5, "huge": 99999999999999999999}})");
+  const Config c = parse(
+      R"({"text_config": {"hidden_size": "big", "layers": -1, "list": [1, "x"], "half": 0.5, "huge": 99999999999999999999}})");
   const Config text = c.object("text_config");
-  EXPECT_ERROR(ErrorCode::kBadFile, text.integer("hidden_size"), "config.json: text_config: hidden_size: expected an integer, found \"big\"");
-  EXPECT_ERROR(ErrorCode::kBadFile, text.integer("layers", 30, 1, 1000), "expected an integer between 1 and 1000, found -1");
+  EXPECT_ERROR(ErrorCode::kBadFile, text.integer("hidden_size"),
+               "config.json: text_config: hidden_size: expected an integer, found \"big\"");
+  EXPECT_ERROR(ErrorCode::kBadFile, text.integer("layers", 30, 1, 1000),
+               "expected an integer between 1 and 1000, found -1");
   EXPECT_ERROR(ErrorCode::kBadFile, text.integer("half"), "expected an integer, found 0.5");
   EXPECT_ERROR(ErrorCode::kBadFile, text.integer("huge"), "expected an integer, found 1e+20");
   EXPECT_ERROR(ErrorCode::kBadFile, text.integer("absent"), "absent: expected an integer, found no such key");
@@ -55,7 +59,8 @@ TEST(JsonConfig, ErrorsNameFileKeyWantedAndFound) {
 }
 
 TEST(JsonConfig, TakesWhatPythonWrites) {
-  const Config c = parse(R"({"a": NaN, "b": -Infinity, "c": [Infinity, 1], "s": "NaN and \"Infinity\"", "k": 1, "k": 2})");
+  const Config c =
+      parse(R"({"a": NaN, "b": -Infinity, "c": [Infinity, 1], "s": "NaN and \"Infinity\"", "k": 1, "k": 2})");
   EXPECT_TRUE(std::isnan(c.number("a")));
   EXPECT_EQ(c.number("b"), -INFINITY);
   EXPECT_EQ(c.numbers("c").at(0), INFINITY);
@@ -77,7 +82,10 @@ TEST(JsonConfig, RefusesWhatIsNotAnObject) {
 TEST(JsonConfig, FilesThatAreNotConfigs) {
   const TemporaryFolder folder;
   EXPECT_EQ(Config::load(folder.write("bom.json", "\xef\xbb\xbf{\"a\": 1}")).integer("a"), 1);
-  EXPECT_ERROR(ErrorCode::kBadFile, Config::load(folder.write("lfs.json", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")), "lfs.json", "git-lfs");
+  EXPECT_ERROR(
+      ErrorCode::kBadFile,
+      Config::load(folder.write("lfs.json", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")),
+      "lfs.json", "git-lfs");
   EXPECT_ERROR(ErrorCode::kNotFound, Config::load(folder / "absent.json"), "absent.json: cannot open");
   EXPECT_ERROR(ErrorCode::kInvalidArgument, Config::load(folder.path()), "found a folder");
   EXPECT_ERROR(ErrorCode::kBadFile, Config::load(folder.write("empty.json", "")), "not valid JSON");

@@ -16,12 +16,14 @@ namespace {
 
 TEST(TensorNames, ExportsAgree) {
   const std::string layer = "model.language_model.layers.3.mlp.up_proj.weight";
-  for (const char* name : {"model.language_model.layers.3.mlp.up_proj.weight", "language_model.model.layers.3.mlp.up_proj.weight",
-                           "model.layers.3.mlp.up_proj.weight", "language_model.layers.3.mlp.up_proj.weight", "layers.3.mlp.up_proj.weight"})
+  for (const char* name : {"model.language_model.layers.3.mlp.up_proj.weight",
+                           "language_model.model.layers.3.mlp.up_proj.weight", "model.layers.3.mlp.up_proj.weight",
+                           "language_model.layers.3.mlp.up_proj.weight", "layers.3.mlp.up_proj.weight"})
     EXPECT_EQ(canonical_name(name), layer) << name;
   EXPECT_EQ(canonical_name("norm.weight"), "model.language_model.norm.weight");
   EXPECT_EQ(canonical_name("audio_tower.conformer.0.norm.weight"), "model.audio_tower.conformer.0.norm.weight");
-  EXPECT_EQ(canonical_name("model.vision_tower.timm_model.msfa.norm.weight"), "model.vision_tower.timm_model.msfa.norm.weight");
+  EXPECT_EQ(canonical_name("model.vision_tower.timm_model.msfa.norm.weight"),
+            "model.vision_tower.timm_model.msfa.norm.weight");
   EXPECT_EQ(canonical_name("vision_tower.msfa.norm.weight"), "model.vision_tower.timm_model.msfa.norm.weight");
   EXPECT_EQ(canonical_name("language_model.lm_head.weight"), "lm_head.weight");
   EXPECT_EQ(canonical_name("something.else"), "something.else");
@@ -42,9 +44,12 @@ std::shared_ptr<const TensorSource> checkpoint(const TemporaryFolder& folder, co
     std::vector<std::byte> bytes(static_cast<size_t>(element_count(t.shape) * dtype_bytes(t.dtype)));
     for (int64_t i = 0; i < element_count(t.shape); ++i) {
       const float f = value(i);
-      const bf16_t half = t.dtype == DType::kF16 ? static_cast<bf16_t>(0x3c00 + i % 1024) : f32_to_bf16(f);  // f16: 1 + i/1024
-      if (t.dtype == DType::kF32) std::memcpy(&bytes[static_cast<size_t>(i * 4)], &f, 4);
-      else if (dtype_bytes(t.dtype) == 2) std::memcpy(&bytes[static_cast<size_t>(i * 2)], &half, 2);
+      const bf16_t half =
+          t.dtype == DType::kF16 ? static_cast<bf16_t>(0x3c00 + i % 1024) : f32_to_bf16(f);  // f16: 1 + i/1024
+      if (t.dtype == DType::kF32)
+        std::memcpy(&bytes[static_cast<size_t>(i * 4)], &f, 4);
+      else if (dtype_bytes(t.dtype) == 2)
+        std::memcpy(&bytes[static_cast<size_t>(i * 2)], &half, 2);
     }
     writer.add(t.name, t.dtype, t.shape, bytes);
   }
@@ -71,8 +76,9 @@ struct Model {
 };
 
 std::vector<Stored> good(DType type) {
-  return {{"layers.0.up.weight", type, {37, 70}},        {"layers.0.down.weight", type, {70, 5}},      {"layers.0.conv.weight", type, {6, 4, 3, 3}},
-          {"norm.weight", type, {19}},                   {"layers.0.dw.weight", type, {8, 1, 3, 3}},   {"embed_tokens.weight", type, {11, 6}},
+  return {{"layers.0.up.weight", type, {37, 70}},       {"layers.0.down.weight", type, {70, 5}},
+          {"layers.0.conv.weight", type, {6, 4, 3, 3}}, {"norm.weight", type, {19}},
+          {"layers.0.dw.weight", type, {8, 1, 3, 3}},   {"embed_tokens.weight", type, {11, 6}},
           {"layers.0.dead.weight", type, {4}}};
 }
 
@@ -108,7 +114,12 @@ TEST(Loader, PacksWhatTheFileHasUnderEveryPrefix) {
       int64_t last_done = -1, last_total = -1;
       auto source = checkpoint(folder, prefixed(good(type), prefix));
       Loader loader(source, {.pool = pool,
-                             .progress = [&](int64_t done, int64_t total) { EXPECT_GE(done, last_done); last_done = done; last_total = total; },
+                             .progress =
+                                 [&](int64_t done, int64_t total) {
+                                   EXPECT_GE(done, last_done);
+                                   last_done = done;
+                                   last_total = total;
+                                 },
                              .log = Log([&](const std::string& text) { warnings.push_back(text); })});
       Model model;
       model.bind(loader);
@@ -151,8 +162,10 @@ TEST(Loader, EveryProblemIsReportedAtOnce) {
   Loader loader(checkpoint(folder, prefixed(tensors, "model.")), {.pool = pool});
   Model model;
   model.bind(loader);
-  EXPECT_ERROR(ErrorCode::kBadFile, loader.finish(), "3 tensors do not fit", "model.safetensors: model.layers.0.up.weight: expected shape [37, 70], found [37, 71]",
-               "model.layers.0.conv.weight: expected BF16, F32 or F16, found I32", "model.language_model.norm.weight: missing, expected shape [19]");
+  EXPECT_ERROR(ErrorCode::kBadFile, loader.finish(), "3 tensors do not fit",
+               "model.safetensors: model.layers.0.up.weight: expected shape [37, 70], found [37, 71]",
+               "model.layers.0.conv.weight: expected BF16, F32 or F16, found I32",
+               "model.language_model.norm.weight: missing, expected shape [19]");
 }
 
 TEST(Loader, CheckingAloneTakesNoMemory) {
@@ -192,7 +205,9 @@ TEST(Loader, SurplusTensorsAreOneWarningOfTheComponentTheyBelongTo) {
   model.bind(loader);
   const WeightStore store = loader.finish();
   ASSERT_EQ(warnings.size(), 1u);
-  EXPECT_THAT(warnings[0], ::testing::AllOf(::testing::HasSubstr("1 tensor that this model does not use: lm_head.weight"), ::testing::HasSubstr("model.safetensors")));
+  EXPECT_THAT(warnings[0],
+              ::testing::AllOf(::testing::HasSubstr("1 tensor that this model does not use: lm_head.weight"),
+                               ::testing::HasSubstr("model.safetensors")));
 }
 
 TEST(Loader, AnAbsurdShapeIsAProblemNotAnAllocation) {
@@ -201,7 +216,8 @@ TEST(Loader, AnAbsurdShapeIsAProblemNotAnAllocation) {
   Loader loader(checkpoint(folder, good(DType::kBF16)), {.pool = pool});
   WeightView view;
   loader.matrix("model.language_model.layers.0.up.weight", view, {int64_t{1} << 40, int64_t{1} << 40, 4});
-  EXPECT_ERROR(ErrorCode::kBadFile, loader.finish(), "expected shape [1099511627776, 1099511627776, 4], found [37, 70]");
+  EXPECT_ERROR(ErrorCode::kBadFile, loader.finish(),
+               "expected shape [1099511627776, 1099511627776, 4], found [37, 70]");
 }
 
 TEST(ShapeLister, ListsNamesAndBytes) {

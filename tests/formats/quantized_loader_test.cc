@@ -1,4 +1,5 @@
-// The loader with recipes and with sources in blocks: what becomes which format, what is moved, decoded or left in the file.
+// The loader with recipes and with sources in blocks: what becomes which format, what is moved, decoded or left in the
+// file.
 #include <cstring>
 
 #include "errors.h"
@@ -16,11 +17,17 @@ class Source : public TensorSource {
     std::vector<std::byte>& data = bytes_[name];
     data.resize(static_cast<size_t>(element_count(shape, 0) / dtype_facts(dtype).block_values * dtype_bytes(dtype)));
     for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>((i * 2654435761u + name.size()) >> 13);
-    const size_t unit = static_cast<size_t>(dtype_bytes(dtype)), high = dtype == DType::kF32 ? 3 : 1;  // exponents of f16, bf16 and f32 around 1
+    const size_t unit = static_cast<size_t>(dtype_bytes(dtype)),
+                 high = dtype == DType::kF32 ? 3 : 1;  // exponents of f16, bf16 and f32 around 1
     for (size_t at = high; at < data.size(); at += unit) data[at] = (data[at] & std::byte{0x81}) | std::byte{0x3e};
     if (dtype == DType::kQ4_K)  // the minimum's
       for (size_t at = 3; at < data.size(); at += unit) data[at] = (data[at] & std::byte{0x81}) | std::byte{0x3e};
-    tensors_[name] = {.name = name, .dtype = dtype, .shape = shape, .data = data.data(), .bytes = static_cast<int64_t>(data.size()), .file = "memory"};
+    tensors_[name] = {.name = name,
+                      .dtype = dtype,
+                      .shape = shape,
+                      .data = data.data(),
+                      .bytes = static_cast<int64_t>(data.size()),
+                      .file = "memory"};
   }
   std::vector<std::byte>& bytes(const std::string& name) { return bytes_.at(name); }
   const TensorInfo* find(const std::string& name) const override {
@@ -45,7 +52,9 @@ float stored_value(const TensorInfo& t, int64_t i) {
     case DType::kF32: std::memcpy(&single, at, 4); return single;
     case DType::kBF16: return bf16_to_f32(half);
     case DType::kQ8_0: return f16_to_f32(half) * static_cast<float>(static_cast<int8_t>(at[2 + k]));
-    case DType::kQ4_0: return f16_to_f32(half) * static_cast<float>(static_cast<int>(k < 16 ? at[2 + k] & std::byte{15} : at[2 + k - 16] >> 4) - 8);
+    case DType::kQ4_0:
+      return f16_to_f32(half) *
+             static_cast<float>(static_cast<int>(k < 16 ? at[2 + k] & std::byte{15} : at[2 + k - 16] >> 4) - 8);
     default: return f16_to_f32(half);
   }
 }
@@ -64,9 +73,12 @@ TEST(QuantizedLoader, BlocksMoveBitForBitIntoEveryLayout) {
       loader.matrix(kScope + "rows", rows, {37, 96}, Layout::kRows);
       loader.matrix(kScope + "neurons", neurons, {37, 96}, Layout::kNeurons);
       const WeightStore store = loader.finish();
-      for (const auto& [name, view] : {std::pair<const char*, WeightView>{"panels", panels}, {"rows", rows}, {"neurons", neurons}}) {
+      for (const auto& [name, view] :
+           {std::pair<const char*, WeightView>{"panels", panels}, {"rows", rows}, {"neurons", neurons}}) {
         EXPECT_EQ(view.dtype, dtype);
-        for (int64_t i = 0; i < 37 * 96; ++i) ASSERT_EQ(weight_value(view, i / 96, i % 96), stored_value(*source->find(kScope + name), i)) << name << " " << i;
+        for (int64_t i = 0; i < 37 * 96; ++i)
+          ASSERT_EQ(weight_value(view, i / 96, i % 96), stored_value(*source->find(kScope + name), i))
+              << name << " " << i;
       }
     }
 }
@@ -94,18 +106,26 @@ TEST(QuantizedLoader, ScalesThatAreNoNumbersAreFoundWhateverBecomesOfThem) {
         auto source = std::make_shared<Source>();
         const Shape shape = name == "norm.weight" ? Shape{512} : Shape{37, 512};
         source->add(kScope + name, dtype, shape);
-        const size_t row = name == "norm.weight" ? 0 : 36, per_row = 512 / static_cast<size_t>(dtype_facts(dtype).block_values);
-        source->bytes(kScope + name)[(row * per_row + 1) * static_cast<size_t>(dtype_bytes(dtype)) + 1] = std::byte{0x7e};
+        const size_t row = name == "norm.weight" ? 0 : 36,
+                     per_row = 512 / static_cast<size_t>(dtype_facts(dtype).block_values);
+        source->bytes(kScope + name)[(row * per_row + 1) * static_cast<size_t>(dtype_bytes(dtype)) + 1] =
+            std::byte{0x7e};
         Loader loader(source, {.pool = pool, .stream = stream});
         WeightView matrix;
         View<const float, 1> vector;
-        if (shape.size() == 1) loader.vector(kScope + name, vector, 512);
-        else loader.matrix(kScope + name, matrix, {37, 512});
+        if (shape.size() == 1)
+          loader.vector(kScope + name, vector, 512);
+        else
+          loader.matrix(kScope + name, matrix, {37, 512});
         const auto load = [&] {
-          if (stream) loader.pack_each([](size_t, int64_t, std::span<const std::byte>) {}, [](int64_t) {});
-          else loader.finish();
+          if (stream)
+            loader.pack_each([](size_t, int64_t, std::span<const std::byte>) {}, [](int64_t) {});
+          else
+            loader.finish();
         };
-        EXPECT_ERROR(ErrorCode::kBadFile, load(), "memory: " + kScope + name + ": row " + std::to_string(row) + ", block 1: expected a finite scale of ");
+        EXPECT_ERROR(
+            ErrorCode::kBadFile, load(),
+            "memory: " + kScope + name + ": row " + std::to_string(row) + ", block 1: expected a finite scale of ");
       }
 }
 
@@ -125,11 +145,13 @@ TEST(QuantizedLoader, VectorsRoutersAndConvolutionsInBlocksBecomeF32) {
   const WeightStore store = loader.finish();
   for (int64_t i = 0; i < 64; ++i) EXPECT_EQ(norm[i], stored_value(*source->find(kScope + "norm"), i));
   EXPECT_EQ(route.dtype, DType::kF32);
-  for (int64_t i = 0; i < 256; ++i) EXPECT_EQ(weight_value(route, i / 64, i % 64), stored_value(*source->find(router), i));
+  for (int64_t i = 0; i < 256; ++i)
+    EXPECT_EQ(weight_value(route, i / 64, i % 64), stored_value(*source->find(router), i));
   EXPECT_EQ(conv.dtype, DType::kF32);
   for (int64_t o = 0; o < 6; ++o)
     for (int64_t i = 0; i < 4; ++i)
-      for (int64_t t = 0; t < 96; ++t) ASSERT_EQ(weight_value(conv, o, t * 4 + i), stored_value(*source->find(kScope + "conv"), (o * 4 + i) * 96 + t));
+      for (int64_t t = 0; t < 96; ++t)
+        ASSERT_EQ(weight_value(conv, o, t * 4 + i), stored_value(*source->find(kScope + "conv"), (o * 4 + i) * 96 + t));
 }
 
 TEST(QuantizedLoader, ScalesThatAreNotFiniteAreNamed) {
@@ -150,7 +172,8 @@ TEST(QuantizedLoader, ARecipeChangesPlainTypes) {
     for (const char* name : {"a", "b", "c", "d"}) source->add(kScope + name, stored, {20, 64});
     source->add(kScope + "narrow", stored, {20, 31});
     source->add(kScope + "table", stored, {20, 64});
-    Loader loader(source, {.pool = pool, .recipe = Recipe::parse("*.a q4\n*.b q8\n*.c bf16\n*narrow q4\n*@table q8\n", "mine")});
+    Loader loader(
+        source, {.pool = pool, .recipe = Recipe::parse("*.a q4\n*.b q8\n*.c bf16\n*narrow q4\n*@table q8\n", "mine")});
     WeightView a, b, c, d, narrow;
     TableView table;
     loader.matrix(kScope + "a", a, {20, 64});
@@ -170,7 +193,8 @@ TEST(QuantizedLoader, ARecipeChangesPlainTypes) {
     for (int64_t i = 0; i < 20 * 64; ++i) {
       const float value = stored_value(*source->find(kScope + "b"), i);
       EXPECT_NEAR(weight_value(b, i / 64, i % 64), value, 1.0f);
-      EXPECT_EQ(weight_value(c, i / 64, i % 64), bf16_to_f32(f32_to_bf16(stored_value(*source->find(kScope + "c"), i))));
+      EXPECT_EQ(weight_value(c, i / 64, i % 64),
+                bf16_to_f32(f32_to_bf16(stored_value(*source->find(kScope + "c"), i))));
       EXPECT_EQ(weight_value(d, i / 64, i % 64), stored_value(*source->find(kScope + "d"), i));
     }
   }

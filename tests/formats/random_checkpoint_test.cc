@@ -50,7 +50,8 @@ TEST(RandomCheckpoint, WritesShardsWhoseEveryTensorHasItsChecksum) {
   for (const int64_t shards : {0, 3, 878}) {
     const std::string out = folder / ("out" + std::to_string(shards));
     int64_t last = 0, total = 0;
-    write_random_checkpoint(pool, kTiny + "/config.json", out, {.shards = shards, .progress = [&](int64_t d, int64_t t) { last = d, total = t; }});
+    write_random_checkpoint(pool, kTiny + "/config.json", out,
+                            {.shards = shards, .progress = [&](int64_t d, int64_t t) { last = d, total = t; }});
     EXPECT_EQ(last, total);
     EXPECT_EQ(std::filesystem::exists(out + "/model.safetensors"), shards == 0);
     EXPECT_EQ(std::filesystem::exists(out + "/model-00003-of-00003.safetensors"), shards == 3);
@@ -71,10 +72,14 @@ TEST(RandomCheckpoint, BadRequests) {
   const TemporaryFolder folder;
   ThreadPool pool(1);
   folder.write("full/file", "x");
-  EXPECT_ERROR(ErrorCode::kInvalidArgument, write_random_checkpoint(pool, kTiny + "/config.json", folder / "full", {}), "full: expected a new or empty folder");
-  EXPECT_ERROR(ErrorCode::kInvalidArgument, write_random_checkpoint(pool, kTiny + "/config.json", folder / "a/b", {}), "a/b: cannot make the folder");
-  EXPECT_ERROR(ErrorCode::kInvalidArgument, write_random_checkpoint(pool, kTiny + "/config.json", folder / "many", {.shards = 879}), "at most 878");
-  EXPECT_ERROR(ErrorCode::kNotFound, write_random_checkpoint(pool, folder / "none.json", folder / "x", {}), "none.json");
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, write_random_checkpoint(pool, kTiny + "/config.json", folder / "full", {}),
+               "full: expected a new or empty folder");
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, write_random_checkpoint(pool, kTiny + "/config.json", folder / "a/b", {}),
+               "a/b: cannot make the folder");
+  EXPECT_ERROR(ErrorCode::kInvalidArgument,
+               write_random_checkpoint(pool, kTiny + "/config.json", folder / "many", {.shards = 879}), "at most 878");
+  EXPECT_ERROR(ErrorCode::kNotFound, write_random_checkpoint(pool, folder / "none.json", folder / "x", {}),
+               "none.json");
 }
 
 }  // namespace

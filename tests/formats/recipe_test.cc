@@ -6,12 +6,15 @@
 namespace g3n::testing {
 namespace {
 
-DType format(const Recipe& recipe, const std::string& name, DType stored = DType::kBF16, int64_t cols = 2048, bool small_model = false) {
+DType format(const Recipe& recipe, const std::string& name, DType stored = DType::kBF16, int64_t cols = 2048,
+             bool small_model = false) {
   return recipe.format(name, stored, cols, small_model);
 }
 
 TEST(Recipe, TheFirstLineThatMatchesWins) {
-  const Recipe recipe = Recipe::parse("# a comment\n\n*.q_proj.weight q8   # wide\n  *layers.1.*.weight bf16\n*layers.1* q4\nexact f32\n* keep\n", "mine");
+  const Recipe recipe = Recipe::parse(
+      "# a comment\n\n*.q_proj.weight q8   # wide\n  *layers.1.*.weight bf16\n*layers.1* q4\nexact f32\n* keep\n",
+      "mine");
   EXPECT_EQ(recipe.name(), "mine");
   EXPECT_EQ(format(recipe, "layers.1.self_attn.q_proj.weight"), DType::kQ8_0);
   EXPECT_EQ(format(recipe, "layers.1.mlp.up_proj.weight", DType::kF32), DType::kBF16);
@@ -32,25 +35,32 @@ TEST(Recipe, AStarIsAnyNumberOfCharacters) {
 TEST(Recipe, NarrowMatricesAndQuantisedOnesStayAsTheyAre) {
   for (const Recipe& recipe : {Recipe::parse("* q4\n", "mine"), Recipe::named("q4"), Recipe::named("q8")}) {
     EXPECT_EQ(format(recipe, "model.language_model.layers.0.mlp.up_proj.weight", DType::kBF16, 31), DType::kBF16);
-    for (const DType stored : {DType::kQ8_0, DType::kQ4_0, DType::kQ6_K}) EXPECT_EQ(format(recipe, "model.language_model.layers.0.mlp.up_proj.weight", stored), stored);
+    for (const DType stored : {DType::kQ8_0, DType::kQ4_0, DType::kQ6_K})
+      EXPECT_EQ(format(recipe, "model.language_model.layers.0.mlp.up_proj.weight", stored), stored);
   }
 }
 
 TEST(Recipe, Q4) {
   const Recipe recipe = Recipe::named("q4");
   const std::string layer = "model.language_model.layers.3.";
-  for (const char* name : {"self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight", "self_attn.o_proj.weight", "mlp.gate_proj.weight", "mlp.up_proj.weight",
+  for (const char* name : {"self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight",
+                           "self_attn.o_proj.weight", "mlp.gate_proj.weight", "mlp.up_proj.weight",
                            "mlp.down_proj.weight", "per_layer_input_gate.weight", "per_layer_projection.weight"})
     EXPECT_EQ(format(recipe, layer + name), DType::kQ4_0) << name;
   EXPECT_EQ(format(recipe, "model.language_model.embed_tokens.weight"), DType::kQ4_0) << "the head";
-  for (const char* name : {"model.language_model.layers.3.laurel.linear_left.weight", "model.language_model.layers.3.laurel.linear_right.weight",
-                           "model.language_model.altup_projections.1.weight", "model.language_model.altup_unembed_projections.0.weight",
-                           "model.language_model.per_layer_model_projection.weight", "model.language_model.embed_tokens.weight@table",
-                           "model.language_model.embed_tokens_per_layer.weight@table", "model.audio_tower.conformer.0.ffw_layer_start.ffw_layer_1.weight",
-                           "model.vision_tower.timm_model.blocks.1.0.conv_pw.weight", "model.embed_vision.embedding_projection.weight"})
+  for (const char* name :
+       {"model.language_model.layers.3.laurel.linear_left.weight",
+        "model.language_model.layers.3.laurel.linear_right.weight", "model.language_model.altup_projections.1.weight",
+        "model.language_model.altup_unembed_projections.0.weight",
+        "model.language_model.per_layer_model_projection.weight", "model.language_model.embed_tokens.weight@table",
+        "model.language_model.embed_tokens_per_layer.weight@table",
+        "model.audio_tower.conformer.0.ffw_layer_start.ffw_layer_1.weight",
+        "model.vision_tower.timm_model.blocks.1.0.conv_pw.weight", "model.embed_vision.embedding_projection.weight"})
     EXPECT_EQ(format(recipe, name), DType::kQ8_0) << name;
-  for (const char* name : {"altup.modality_router.weight", "altup.prediction_coefs.weight", "altup.correction_coefs.weight"})
-    for (const DType stored : {DType::kBF16, DType::kF32}) EXPECT_EQ(format(recipe, layer + name, stored), stored) << name;
+  for (const char* name :
+       {"altup.modality_router.weight", "altup.prediction_coefs.weight", "altup.correction_coefs.weight"})
+    for (const DType stored : {DType::kBF16, DType::kF32})
+      EXPECT_EQ(format(recipe, layer + name, stored), stored) << name;
 }
 
 TEST(Recipe, Q4IsQ8ForNarrowTensorsOfSmallModels) {
@@ -59,26 +69,32 @@ TEST(Recipe, Q4IsQ8ForNarrowTensorsOfSmallModels) {
   EXPECT_EQ(format(recipe, name, DType::kBF16, 255, true), DType::kQ8_0);
   EXPECT_EQ(format(recipe, name, DType::kBF16, 256, true), DType::kQ4_0);
   EXPECT_EQ(format(recipe, name, DType::kBF16, 255, false), DType::kQ4_0);
-  EXPECT_EQ(format(Recipe::parse("* q4\n", "mine"), name, DType::kBF16, 64, true), DType::kQ4_0) << "a file means what it says";
+  EXPECT_EQ(format(Recipe::parse("* q4\n", "mine"), name, DType::kBF16, 64, true), DType::kQ4_0)
+      << "a file means what it says";
 }
 
 TEST(Recipe, Q8AndAsInTheFile) {
   const Recipe q8 = Recipe::named("q8");
-  for (const char* name : {"model.language_model.layers.3.mlp.up_proj.weight", "model.language_model.embed_tokens.weight", "model.language_model.embed_tokens.weight@table",
-                           "model.language_model.embed_tokens_per_layer.weight@table", "model.audio_tower.conformer.0.attention.attn.q_proj.weight"})
+  for (const char* name :
+       {"model.language_model.layers.3.mlp.up_proj.weight", "model.language_model.embed_tokens.weight",
+        "model.language_model.embed_tokens.weight@table", "model.language_model.embed_tokens_per_layer.weight@table",
+        "model.audio_tower.conformer.0.attention.attn.q_proj.weight"})
     EXPECT_EQ(format(q8, name), DType::kQ8_0) << name;
   EXPECT_EQ(format(q8, "model.language_model.layers.3.altup.modality_router.weight"), DType::kBF16);
   EXPECT_TRUE(Recipe().keeps_all());
   EXPECT_TRUE(Recipe::named("bf16").keeps_all());
   EXPECT_FALSE(q8.keeps_all());
   EXPECT_EQ(Recipe::named("bf16").name(), "bf16");
-  for (const DType stored : {DType::kF32, DType::kBF16, DType::kF16}) EXPECT_EQ(format(Recipe::named("bf16"), "x", stored), stored);
+  for (const DType stored : {DType::kF32, DType::kBF16, DType::kF16})
+    EXPECT_EQ(format(Recipe::named("bf16"), "x", stored), stored);
 }
 
 TEST(Recipe, MistakesAreNamedByLine) {
   const TemporaryFolder folder;
   for (const char* line : {"*.weight", "*.weight q5", "*.weight q4 q8", "*.weight Q4"})
-    EXPECT_ERROR(ErrorCode::kBadFile, Recipe::named(folder.write("recipe", std::string("* q8\n# fine\n") + line + "\n")), "recipe, line 3", "expected `pattern format`", line);
+    EXPECT_ERROR(ErrorCode::kBadFile,
+                 Recipe::named(folder.write("recipe", std::string("* q8\n# fine\n") + line + "\n")), "recipe, line 3",
+                 "expected `pattern format`", line);
   EXPECT_ERROR(ErrorCode::kInvalidArgument, Recipe::named("q3"), "expected q4, q8, bf16 or a file, found 'q3'");
   EXPECT_EQ(format(Recipe::named(folder.write("good", "* q8")), "x"), DType::kQ8_0) << "the last line without an end";
 }

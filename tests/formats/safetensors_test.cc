@@ -12,9 +12,12 @@ namespace {
 
 using ::testing::ElementsAre;
 
-const std::string kTwo = R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"b":{"dtype":"BF16","shape":[4],"data_offsets":[24,32]}})";
+const std::string kTwo =
+    R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"b":{"dtype":"BF16","shape":[4],"data_offsets":[24,32]}})";
 
-SafetensorsContents parse(const std::string& bytes) { return parse_safetensors(std::as_bytes(std::span(bytes)), "m.safetensors"); }
+SafetensorsContents parse(const std::string& bytes) {
+  return parse_safetensors(std::as_bytes(std::span(bytes)), "m.safetensors");
+}
 std::string one(const std::string& fields) { return "{\"t\":{" + fields + "}}"; }
 
 TEST(Safetensors, ReadsTensorsInDataOrderAndMetadata) {
@@ -30,7 +33,8 @@ TEST(Safetensors, ReadsTensorsInDataOrderAndMetadata) {
 }
 
 TEST(Safetensors, ScalarsEmptyTensorsAndPaddedHeaders) {
-  const std::string header = R"({"s":{"dtype":"I64","shape":[],"data_offsets":[0,8]},"z":{"dtype":"F32","shape":[0,5],"data_offsets":[8,8]},"__metadata__":null}   )";
+  const std::string header =
+      R"({"s":{"dtype":"I64","shape":[],"data_offsets":[0,8]},"z":{"dtype":"F32","shape":[0,5],"data_offsets":[8,8]},"__metadata__":null}   )";
   const std::string bytes = safetensors(header, 8);
   const SafetensorsContents contents = parse(bytes);
   EXPECT_EQ(contents.tensors.size(), 2u);
@@ -40,8 +44,11 @@ TEST(Safetensors, ScalarsEmptyTensorsAndPaddedHeaders) {
 
 TEST(Safetensors, LengthsThatDoNotFit) {
   EXPECT_ERROR(ErrorCode::kBadFile, parse("abc"), "m.safetensors: the file is 3 bytes");
-  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(kTwo, 32).substr(0, 60)), "truncated: the file is 60 bytes, its header needs " + std::to_string(kTwo.size() + 8));
-  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(kTwo, 20)), "truncated: the file is " + std::to_string(kTwo.size() + 28) + " bytes, its header needs " + std::to_string(kTwo.size() + 40));
+  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(kTwo, 32).substr(0, 60)),
+               "truncated: the file is 60 bytes, its header needs " + std::to_string(kTwo.size() + 8));
+  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(kTwo, 20)),
+               "truncated: the file is " + std::to_string(kTwo.size() + 28) + " bytes, its header needs " +
+                   std::to_string(kTwo.size() + 40));
   EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(kTwo, 33)), "too long");
   EXPECT_ERROR(ErrorCode::kBadFile, parse(std::string(8, '\xff') + "{}"), "header of 18446744073709551615 bytes");
 }
@@ -53,7 +60,8 @@ TEST(Safetensors, HeadersThatAreNotHeaders) {
   EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors("{\"t\":5}", 0)), "m.safetensors: t: expected {");
   EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors("{\"t\":[1]}", 0)), "t: expected {");
   EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors("{\"t\":{}}", 0)), "t: expected dtype, shape and data_offsets");
-  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors("{\"__metadata__\":{\"a\":1}}", 0)), "__metadata__: expected an object of strings");
+  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors("{\"__metadata__\":{\"a\":1}}", 0)),
+               "__metadata__: expected an object of strings");
   EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors("{\"t\":{\"x\":" + std::string(1000, '{'), 0)), "JSON");
   EXPECT_ERROR(ErrorCode::kBadFile, parse("GGUF\x03.........."), "found GGUF");
   EXPECT_ERROR(ErrorCode::kBadFile, parse("PK\x03\x04............"), "PyTorch pickle");
@@ -61,22 +69,40 @@ TEST(Safetensors, HeadersThatAreNotHeaders) {
 }
 
 TEST(Safetensors, TensorsThatDoNotFit) {
-  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":"F99","shape":[1],"data_offsets":[0,4])"), 4)), "t: unknown dtype \"F99\"");
-  EXPECT_ERROR(ErrorCode::kUnsupported, parse(safetensors(one(R"("dtype":"U32","shape":[1],"data_offsets":[0,4])"), 4)), "t: dtype U32", "unquantised");
-  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":"F32","shape":[-1],"data_offsets":[0,4])"), 4)), "found -1");
-  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":"F32","shape":[1.5],"data_offsets":[0,4])"), 4)), "t: expected {");
-  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":"F32","shape":[4611686018427387904,4611686018427387904],"data_offsets":[0,4])"), 4)), "overflows");
-  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":"F32","shape":[2],"data_offsets":[0,4])"), 4)), "F32 [2] needs 8 bytes, data_offsets give 4");
-  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":"F32","shape":[1],"data_offsets":[4,0])"), 4)), "the end is before the begin");
-  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":"F32","shape":[1],"data_offsets":[4,8])"), 8)), "hole");
-  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":"F32","shape":[1],"data_offsets":[0])"), 4)), "expected 2 numbers");
-  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":"F32","shape":[1],"data_offsets":[0,18446744073709551615])"), 4)), "t: expected {");
-  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4])"), 4)), "dtype appears twice");
-  const std::string overlapping = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})";
+  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":"F99","shape":[1],"data_offsets":[0,4])"), 4)),
+               "t: unknown dtype \"F99\"");
+  EXPECT_ERROR(ErrorCode::kUnsupported, parse(safetensors(one(R"("dtype":"U32","shape":[1],"data_offsets":[0,4])"), 4)),
+               "t: dtype U32", "unquantised");
+  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":"F32","shape":[-1],"data_offsets":[0,4])"), 4)),
+               "found -1");
+  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":"F32","shape":[1.5],"data_offsets":[0,4])"), 4)),
+               "t: expected {");
+  EXPECT_ERROR(ErrorCode::kBadFile,
+               parse(safetensors(
+                   one(R"("dtype":"F32","shape":[4611686018427387904,4611686018427387904],"data_offsets":[0,4])"), 4)),
+               "overflows");
+  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":"F32","shape":[2],"data_offsets":[0,4])"), 4)),
+               "F32 [2] needs 8 bytes, data_offsets give 4");
+  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":"F32","shape":[1],"data_offsets":[4,0])"), 4)),
+               "the end is before the begin");
+  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":"F32","shape":[1],"data_offsets":[4,8])"), 8)),
+               "hole");
+  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":"F32","shape":[1],"data_offsets":[0])"), 4)),
+               "expected 2 numbers");
+  EXPECT_ERROR(ErrorCode::kBadFile,
+               parse(safetensors(one(R"("dtype":"F32","shape":[1],"data_offsets":[0,18446744073709551615])"), 4)),
+               "t: expected {");
+  EXPECT_ERROR(ErrorCode::kBadFile,
+               parse(safetensors(one(R"("dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4])"), 4)),
+               "dtype appears twice");
+  const std::string overlapping =
+      R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})";
   EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(overlapping, 12)), "b: data_offsets [4, 12] overlap");
-  const std::string twice = R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})";
+  const std::string twice =
+      R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})";
   EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(twice, 2)), "a: the header names it twice");
-  const std::string long_name = "{\"" + std::string(70000, 'n') + "\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}";
+  const std::string long_name =
+      "{\"" + std::string(70000, 'n') + "\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}";
   EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(long_name, 1)), "a tensor name of 70000 bytes");
 }
 
@@ -84,7 +110,8 @@ TEST(Safetensors, SeventeenHundredTensorsParseQuickly) {
   std::string header = "{";
   for (int i = 0; i < 1700; ++i) {
     const std::string name = "model.language_model.layers." + std::to_string(i) + ".self_attn.q_proj.weight";
-    header += (i ? ",\"" : "\"") + name + R"(":{"dtype":"BF16","shape":[2,2],"data_offsets":[)" + std::to_string(8 * i) + "," + std::to_string(8 * i + 8) + "]}";
+    header += (i ? ",\"" : "\"") + name + R"(":{"dtype":"BF16","shape":[2,2],"data_offsets":[)" +
+              std::to_string(8 * i) + "," + std::to_string(8 * i + 8) + "]}";
   }
   const std::string bytes = safetensors(header + "}", 1700 * 8);
   const auto start = std::chrono::steady_clock::now();
@@ -92,12 +119,16 @@ TEST(Safetensors, SeventeenHundredTensorsParseQuickly) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(500));
 }
 
-std::string tensor_file(const std::string& name) { return safetensors("{\"" + name + R"(":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4); }
+std::string tensor_file(const std::string& name) {
+  return safetensors("{\"" + name + R"(":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4);
+}
 
 TEST(SafetensorsFolder, SingleFileShardsAndSurplus) {
   const TemporaryFolder folder;
-  EXPECT_ERROR(ErrorCode::kNotFound, open_safetensors_folder(folder.path()), "expected model.safetensors or model.safetensors.index.json");
-  folder.write("model.safetensors.index.json", R"({"metadata":{"total_size":8},"weight_map":{"a":"s1.safetensors","b":"s2.safetensors"}})");
+  EXPECT_ERROR(ErrorCode::kNotFound, open_safetensors_folder(folder.path()),
+               "expected model.safetensors or model.safetensors.index.json");
+  folder.write("model.safetensors.index.json",
+               R"({"metadata":{"total_size":8},"weight_map":{"a":"s1.safetensors","b":"s2.safetensors"}})");
   folder.write("s1.safetensors", tensor_file("a"));
   folder.write("s2.safetensors", tensor_file("b"));
   const auto shards = open_safetensors_folder(folder.path());
@@ -116,14 +147,18 @@ TEST(SafetensorsFolder, SingleFileShardsAndSurplus) {
 
 TEST(SafetensorsFolder, ProblemsOfAllShardsAreReportedTogether) {
   const TemporaryFolder folder;
-  folder.write("model.safetensors.index.json", R"({"weight_map":{"a":"s1.safetensors","b":"s2.safetensors","c":"s3.safetensors","d":"s4.safetensors"}})");
+  folder.write(
+      "model.safetensors.index.json",
+      R"({"weight_map":{"a":"s1.safetensors","b":"s2.safetensors","c":"s3.safetensors","d":"s4.safetensors"}})");
   folder.write("s1.safetensors", tensor_file("a"));
   folder.write("s2.safetensors", tensor_file("b").substr(0, 40));
-  EXPECT_ERROR(ErrorCode::kNotFound, open_safetensors_folder(folder.path()), "2 of 4 shards are missing: s3.safetensors, s4.safetensors", "s2.safetensors: truncated");
+  EXPECT_ERROR(ErrorCode::kNotFound, open_safetensors_folder(folder.path()),
+               "2 of 4 shards are missing: s3.safetensors, s4.safetensors", "s2.safetensors: truncated");
   folder.write("s2.safetensors", tensor_file("x"));
   folder.write("s3.safetensors", tensor_file("c"));
   folder.write("s4.safetensors", tensor_file("y"));
-  EXPECT_ERROR(ErrorCode::kBadFile, open_safetensors_folder(folder.path()), "2 tensors are not in their shards: b (s2.safetensors), d (s4.safetensors)");
+  EXPECT_ERROR(ErrorCode::kBadFile, open_safetensors_folder(folder.path()),
+               "2 tensors are not in their shards: b (s2.safetensors), d (s4.safetensors)");
 }
 
 TEST(SafetensorsFolder, IndicesThatAreNot) {
@@ -170,8 +205,10 @@ TEST(SafetensorsFuzz, FlippedAndReplacedBytes) {
     const int changes = 1 + static_cast<int>(random() % 3);
     for (int i = 0; i < changes; ++i) {
       const size_t at = random() % (8 + kTwo.size());
-      if (random() % 2) bytes[at] = static_cast<char>(bytes[at] ^ (1 << (random() % 8)));
-      else bytes[at] = "{}[]\",:0123456789-e."[random() % 20];
+      if (random() % 2)
+        bytes[at] = static_cast<char>(bytes[at] ^ (1 << (random() % 8)));
+      else
+        bytes[at] = "{}[]\",:0123456789-e."[random() % 20];
     }
     parse_anything(bytes);
     if (HasFatalFailure()) FAIL() << "round " << round;

@@ -21,7 +21,8 @@ std::vector<float> floats(const TensorInfo& tensor) {
 
 std::vector<std::string> names_in(const std::string& folder) {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) names.push_back(entry.path().filename().string());
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    names.push_back(entry.path().filename().string());
   return names;
 }
 
@@ -48,7 +49,8 @@ TEST(SafetensorsWriter, AddedTensorsComeBack) {
 
 TEST(SafetensorsWriter, DeclaredTensorsAreWrittenInAnyOrder) {
   const TemporaryFolder folder;
-  SafetensorsWriter writer(folder / "out.safetensors", std::vector<TensorDeclaration>{{"a", DType::kF32, {2}}, {"b", DType::kF32, {3}}});
+  SafetensorsWriter writer(folder / "out.safetensors",
+                           std::vector<TensorDeclaration>{{"a", DType::kF32, {2}}, {"b", DType::kF32, {3}}});
   writer.write(1, 4, bytes_of({2, 3}));
   writer.write(0, 0, bytes_of({8, 9}));
   writer.write(1, 0, bytes_of({1}));
@@ -67,8 +69,10 @@ TEST(SafetensorsWriter, NothingIsLeftWithoutFinish) {
   {
     SafetensorsWriter writer(folder / "out.safetensors");
     writer.add("a", DType::kF32, {1}, bytes_of({1}));
-    EXPECT_ERROR(ErrorCode::kInvalidArgument, writer.add("a", DType::kF32, {1}, bytes_of({1})), "out.safetensors: a: written twice");
-    EXPECT_ERROR(ErrorCode::kInvalidArgument, writer.add("b", DType::kF32, {2}, bytes_of({1})), "F32 [2] needs 8 bytes, got 4");
+    EXPECT_ERROR(ErrorCode::kInvalidArgument, writer.add("a", DType::kF32, {1}, bytes_of({1})),
+                 "out.safetensors: a: written twice");
+    EXPECT_ERROR(ErrorCode::kInvalidArgument, writer.add("b", DType::kF32, {2}, bytes_of({1})),
+                 "F32 [2] needs 8 bytes, got 4");
   }
   EXPECT_THAT(names_in(folder.path()), ::testing::ElementsAre("out.safetensors"));
   EXPECT_EQ(slurp(folder / "out.safetensors"), "before");

@@ -17,14 +17,17 @@ constexpr std::int64_t kMostTokens = 48;  // of the recording
 
 TEST(DemoConversations, PromptIdsAreThoseOfTransformers) {
   ASSERT_GE(conversations().size(), 15u);
-  for (const Conversation& c : conversations()) EXPECT_EQ(demo_engine()->tokenize(ChatPrompt{c.messages}), c.ids) << c.name;
+  for (const Conversation& c : conversations())
+    EXPECT_EQ(demo_engine()->tokenize(ChatPrompt{c.messages}), c.ids) << c.name;
 }
 
 class DemoChunks : public ::testing::TestWithParam<int> {};
 
 TEST_P(DemoChunks, GreedyAnswersAreThoseOfTransformers) {
   for (const Conversation& c : conversations()) {
-    const Answer answer = demo_engine(GetParam())->generate({.prompt = ChatPrompt{c.messages}, .sampling = greedy(), .max_tokens = kMostTokens});
+    const Answer answer =
+        demo_engine(GetParam())
+            ->generate({.prompt = ChatPrompt{c.messages}, .sampling = greedy(), .max_tokens = kMostTokens});
     EXPECT_EQ(answer.ids, c.greedy_ids) << c.name << ": " << answer.text << " | " << c.text;
     EXPECT_EQ(answer.text, c.text) << c.name;
     EXPECT_EQ(answer.prompt_tokens, static_cast<std::int64_t>(c.ids.size())) << c.name;

@@ -21,9 +21,12 @@ Message read_message(const nlohmann::json& json) {
   Message message{json.at("role"), {}};
   for (const nlohmann::json& part : json.at("content")) {
     const std::string type = part.at("type");
-    if (type == "text") message.parts.push_back(TextPart{part.at("text")});
-    else if (type == "image") message.parts.push_back(ImagePart{read_media(part.at("image"))});
-    else message.parts.push_back(AudioPart{read_media(part.at("audio"))});
+    if (type == "text")
+      message.parts.push_back(TextPart{part.at("text")});
+    else if (type == "image")
+      message.parts.push_back(ImagePart{read_media(part.at("image"))});
+    else
+      message.parts.push_back(AudioPart{read_media(part.at("audio"))});
   }
   return message;
 }
@@ -33,7 +36,11 @@ std::vector<Conversation> read_conversations() {
   std::vector<Conversation> all;
   const nlohmann::json root = nlohmann::json::parse(file);
   for (const auto& [name, json] : root.items()) {
-    Conversation c{.name = name, .messages = {}, .ids = json.at("ids"), .greedy_ids = json.at("greedy_ids"), .text = json.at("text"),
+    Conversation c{.name = name,
+                   .messages = {},
+                   .ids = json.at("ids"),
+                   .greedy_ids = json.at("greedy_ids"),
+                   .text = json.at("text"),
                    .smallest_top1_margin = json.at("smallest_top1_margin")};
     for (const nlohmann::json& message : json.at("messages")) c.messages.push_back(read_message(message));
     all.push_back(std::move(c));

@@ -1,5 +1,6 @@
-// Goldens of the text model at the real E2B and E4B shapes (data/full): per step and layer what the last position of a float64 run of
-// transformers was. FullTextSink keeps the last row of each tap; FullTextCase compares and names the first layer that differs.
+// Goldens of the text model at the real E2B and E4B shapes (data/full): per step and layer what the last position of a
+// float64 run of transformers was. FullTextSink keeps the last row of each tap; FullTextCase compares and names the
+// first layer that differs.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -27,7 +28,7 @@ class FullTextSink : public TapSink {
   std::map<std::string, Last> last_;
 };
 
-struct FullMedium {        // soft tokens of one encoder
+struct FullMedium {  // soft tokens of one encoder
   std::vector<int64_t> shape;
   double rms = 0;
   std::vector<double> samples;  // at flat indices (k * 2654435761) % size
@@ -43,11 +44,15 @@ class FullTextCase {
   const std::vector<int32_t>& greedy_ids() const { return greedy_ids_; }
   int64_t steps() const { return static_cast<int64_t>(steps_.size()); }
   bool has_media() const { return !media_.empty(); }
-  const FullMedium& medium(const std::string& tap) const { return media_.at(tap); }  // "vision.soft_tokens", "audio.soft_tokens"
+  const FullMedium& medium(const std::string& tap) const {
+    return media_.at(tap);
+  }  // "vision.soft_tokens", "audio.soft_tokens"
 
-  // Compares what `sink` heard in one step, and its logits [vocab]. positions: compare every position of the prompt as well.
-  // per_layer_inputs: demand that tap. Returns "" or the first difference, with numbers; remembers the worst distance.
-  std::string compare(int64_t step, const FullTextSink& sink, const std::vector<float>& logits, bool positions, bool per_layer_inputs);
+  // Compares what `sink` heard in one step, and its logits [vocab]. positions: compare every position of the prompt as
+  // well. per_layer_inputs: demand that tap. Returns "" or the first difference, with numbers; remembers the worst
+  // distance.
+  std::string compare(int64_t step, const FullTextSink& sink, const std::vector<float>& logits, bool positions,
+                      bool per_layer_inputs);
   // Same for soft tokens.
   std::string compare_medium(const std::string& tap, const std::vector<float>& values);
 
@@ -68,7 +73,8 @@ class FullTextCase {
   };
   // "" if error is within bound; what: for the message.
   std::string check(double error, double bound, const std::string& what);
-  std::string compare_layers(const Step& step, const FullTextSink& sink, const std::string& where, bool per_layer_inputs);
+  std::string compare_layers(const Step& step, const FullTextSink& sink, const std::string& where,
+                             bool per_layer_inputs);
   std::string compare_positions(const FullTextSink& sink);
   std::string compare_logits(const Step& step, const std::vector<float>& logits, const std::string& where);
 

@@ -1,4 +1,5 @@
-// Prompts with media, from pixels and samples to logits: the demo checkpoint's recorded prompts and the tiny one's, tap by tap.
+// Prompts with media, from pixels and samples to logits: the demo checkpoint's recorded prompts and the tiny one's, tap
+// by tap.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -21,7 +22,8 @@ std::string tiny_folder() {
     const std::string path = ::testing::TempDir() + "g3n_tiny_" + std::to_string(::getpid());
     std::filesystem::remove_all(path);
     ThreadPool pool(2);
-    write_random_checkpoint(pool, std::string(G3N_SOURCE_DIR) + "/tests/golden/data/tiny/config.json", path, {.shards = 3});
+    write_random_checkpoint(pool, std::string(G3N_SOURCE_DIR) + "/tests/golden/data/tiny/config.json", path,
+                            {.shards = 3});
     return path;
   }();
   return folder;
@@ -31,7 +33,8 @@ struct Rig {
   Machine machine;
   std::unique_ptr<Gemma3n> model;
 
-  Rig(const std::string& folder, int image_size, ComputeType compute) : machine(2, best_kernels(), compute), model(Gemma3n::load(folder, machine.pool(), {})) {
+  Rig(const std::string& folder, int image_size, ComputeType compute)
+      : machine(2, best_kernels(), compute), model(Gemma3n::load(folder, machine.pool(), {})) {
     model->set_image_size(image_size);
   }
 
@@ -48,8 +51,10 @@ struct Rig {
   void expect_case(const GoldenCase& golden, IdsPrompt prompt, int64_t chunk, const GoldenOptions& options) {
     GoldenSink sink(golden, options);
     machine.set_taps(&sink);
-    encode_all(prompt.images, "image", sink, [&](Context& ctx, const ImagePart& part) { return model->encode_image(ctx, part); });
-    encode_all(prompt.audios, "clip", sink, [&](Context& ctx, const AudioPart& part) { return model->encode_audio(ctx, part); });
+    encode_all(prompt.images, "image", sink,
+               [&](Context& ctx, const ImagePart& part) { return model->encode_image(ctx, part); });
+    encode_all(prompt.audios, "clip", sink,
+               [&](Context& ctx, const AudioPart& part) { return model->encode_audio(ctx, part); });
     const PreparedPrompt prepared = PromptBuilder(*model, machine).prepare(prompt, nullptr);
     feed(prepared, chunk);
     machine.set_taps(nullptr);
@@ -64,13 +69,17 @@ struct Rig {
     std::vector<float> soft;
     std::vector<int32_t> soft_row(tokens, -1);
     for (const SoftSpan& span : prompt.soft) {
-      for (int64_t i = 0; i < span.tokens->rows; ++i) soft_row[span.first + i] = static_cast<int32_t>(soft.size() / hidden + i);
+      for (int64_t i = 0; i < span.tokens->rows; ++i)
+        soft_row[span.first + i] = static_cast<int32_t>(soft.size() / hidden + i);
       soft.insert(soft.end(), span.tokens->values.begin(), span.tokens->values.end());
     }
     for (int64_t first = 0; first < tokens; first += chunk) {
       std::vector<Row> rows;
       for (int64_t i = first; i < std::min(first + chunk, tokens); ++i)
-        rows.push_back({.position = static_cast<int32_t>(i), .id = prompt.ids[i], .soft_token = soft_row[i], .wants_logits = true});
+        rows.push_back({.position = static_cast<int32_t>(i),
+                        .id = prompt.ids[i],
+                        .soft_token = soft_row[i],
+                        .wants_logits = true});
       std::vector<float> logits(rows.size() * model->text().vocab_size());
       machine.run(nullptr, [&](Context& ctx) {
         model->text().forward(ctx, {rows, caches, {soft.data(), {static_cast<int64_t>(soft.size()) / hidden, hidden}}},
@@ -88,8 +97,10 @@ void expect_tiny(const std::string& name, int image_size, int64_t chunk = 4096, 
   const GoldenCase golden = GoldenCase::load(GoldenCase::tiny_manifest(), name);
   IdsPrompt prompt{{golden.ids().begin(), golden.ids().end()}, {}, {}};
   for (const GoldenImage& image : golden.images()) prompt.images.push_back({picture_of(image)});
-  for (const GoldenClip& clip : golden.clips()) prompt.audios.push_back({Samples{golden_samples(clip.samples, static_cast<uint32_t>(clip.seed))}});
-  Rig(tiny_folder(), image_size, options.bf16 ? ComputeType::kBF16 : ComputeType::kF32).expect_case(golden, prompt, chunk, options);
+  for (const GoldenClip& clip : golden.clips())
+    prompt.audios.push_back({Samples{golden_samples(clip.samples, static_cast<uint32_t>(clip.seed))}});
+  Rig(tiny_folder(), image_size, options.bf16 ? ComputeType::kBF16 : ComputeType::kF32)
+      .expect_case(golden, prompt, chunk, options);
 }
 
 TEST(TinyMedia, TwoImages) { expect_tiny("two_images", 256); }
@@ -97,7 +108,9 @@ TEST(TinyMedia, AudioAndImage) { expect_tiny("mixed", 256); }
 TEST(TinyMedia, AudioAndImageInChunks) {
   for (int64_t chunk : {7, 64, 512}) expect_tiny("mixed", 256, chunk);
 }
-TEST(TinyMedia, AudioAndImageInBF16StayBelowTransformersOwnDistance) { expect_tiny("mixed", 256, 4096, {.bf16 = true}); }
+TEST(TinyMedia, AudioAndImageInBF16StayBelowTransformersOwnDistance) {
+  expect_tiny("mixed", 256, 4096, {.bf16 = true});
+}
 TEST(TinyMediaSlow, ImageOf768) { expect_tiny("image_text", 768); }
 TEST(TinyMediaSlow, AudioAndImageInChunksOfOne) { expect_tiny("mixed", 256, 1); }
 
@@ -110,14 +123,16 @@ void expect_demo(const std::string& name, int64_t chunk, const GoldenOptions& op
       if (const auto* image = std::get_if<ImagePart>(&part)) prompt.images.push_back(*image);
       if (const auto* audio = std::get_if<AudioPart>(&part)) prompt.audios.push_back(*audio);
     }
-  Rig(demo_folder(), 256, options.bf16 ? ComputeType::kBF16 : ComputeType::kF32).expect_case(golden, prompt, chunk, options);
+  Rig(demo_folder(), 256, options.bf16 ? ComputeType::kBF16 : ComputeType::kF32)
+      .expect_case(golden, prompt, chunk, options);
 }
 
 class DemoTaps : public ::testing::TestWithParam<std::string> {};
 TEST_P(DemoTaps, EqualTransformers) { expect_demo(GetParam(), 4096); }
 TEST_P(DemoTaps, EqualTransformersInChunks) { expect_demo(GetParam(), 64); }
 TEST_P(DemoTaps, InBF16StayBelowTransformersOwnDistance) { expect_demo(GetParam(), 4096, {.bf16 = true}); }
-INSTANTIATE_TEST_SUITE_P(Golden, DemoTaps, ::testing::ValuesIn(GoldenCase::names(GoldenCase::demo_manifest())), [](const auto& instance) { return instance.param; });
+INSTANTIATE_TEST_SUITE_P(Golden, DemoTaps, ::testing::ValuesIn(GoldenCase::names(GoldenCase::demo_manifest())),
+                         [](const auto& instance) { return instance.param; });
 
 }  // namespace
 }  // namespace g3n::testing

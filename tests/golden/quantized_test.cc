@@ -1,4 +1,5 @@
-// The demo checkpoint in q8 and q4, and with narrower KV caches: its answers beside those of transformers in f32, and bits that no choice but the recipe changes.
+// The demo checkpoint in q8 and q4, and with narrower KV caches: its answers beside those of transformers in f32, and
+// bits that no choice but the recipe changes.
 #include <gtest/gtest.h>
 
 #include "golden/demo.h"
@@ -15,7 +16,8 @@ std::shared_ptr<Engine> quantized(const std::string& recipe, std::int64_t chunk 
   return Engine::open(options);
 }
 
-// An answer is decided where the likeliest token leads by more than this: a smaller lead (unseen_words: 0.025) is within what int8 activations move.
+// An answer is decided where the likeliest token leads by more than this: a smaller lead (unseen_words: 0.025) is
+// within what int8 activations move.
 constexpr double kDecided = 0.1;  // logits
 
 // How many conversations end as transformers' do, among those that are decided and among all.
@@ -30,7 +32,9 @@ Same same_answers(Engine& engine) {
     const Answer answer = engine.generate({.prompt = ChatPrompt{c.messages}, .sampling = greedy, .max_tokens = 48});
     const bool equal = answer.ids == c.greedy_ids, decided = c.smallest_top1_margin > kDecided;
     same.all += equal, same.of_decided += decided, same.decided += equal && decided;
-    if (!equal) std::printf("%s: %s | %s (margin %.3f)\n", c.name.c_str(), answer.text.c_str(), c.text.c_str(), c.smallest_top1_margin);
+    if (!equal)
+      std::printf("%s: %s | %s (margin %.3f)\n", c.name.c_str(), answer.text.c_str(), c.text.c_str(),
+                  c.smallest_top1_margin);
   }
   return same;
 }
@@ -49,7 +53,9 @@ TEST(Quantized, NarrowCachesAnswerAsF32Does) {
     EXPECT_EQ(same.decided, same.of_decided) << (kv == CacheType::kQ8 ? "q8" : "bf16");
   }
 }
-TEST(Quantized, Q4AnswersAsF32DoesInFourOfFive) { EXPECT_GE(same_answers(*quantized("q4")).all * 5, conversations().size() * 4); }
+TEST(Quantized, Q4AnswersAsF32DoesInFourOfFive) {
+  EXPECT_GE(same_answers(*quantized("q4")).all * 5, conversations().size() * 4);
+}
 
 // The last row's logits of a long prompt and of one with media: chunks, the cut, sparsity and threads change nothing.
 TEST(Quantized, ChunksAndThreadsChangeNoBit) {
@@ -57,12 +63,15 @@ TEST(Quantized, ChunksAndThreadsChangeNoBit) {
     const auto logits = [&](Engine& engine, const Conversation& c) {
       std::vector<float> out;
       const PreparedPrompt prompt = engine.prepare(ChatPrompt{c.messages});
-      engine.logits(prompt, static_cast<std::int64_t>(prompt.ids.size()) - 1, [&](std::int64_t, std::span<const float> row) { out.assign(row.begin(), row.end()); });
+      engine.logits(prompt, static_cast<std::int64_t>(prompt.ids.size()) - 1,
+                    [&](std::int64_t, std::span<const float> row) { out.assign(row.begin(), row.end()); });
       return out;
     };
     for (const char* name : {"long_prompt", "spoken_question"}) {
       const std::vector<float> want = logits(*quantized(recipe, 512, 2), conversation(name));
-      for (const auto& [chunk, threads] : {std::pair{1, 2}, {7, 2}, {64, 1}, {512, 3}}) EXPECT_EQ(logits(*quantized(recipe, chunk, threads), conversation(name)), want) << recipe << " " << name << " " << chunk;
+      for (const auto& [chunk, threads] : {std::pair{1, 2}, {7, 2}, {64, 1}, {512, 3}})
+        EXPECT_EQ(logits(*quantized(recipe, chunk, threads), conversation(name)), want)
+            << recipe << " " << name << " " << chunk;
     }
   }
 }

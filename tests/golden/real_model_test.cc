@@ -1,4 +1,5 @@
-// Real weights, which this repository cannot hold: runs when G3N_MODEL names a checkpoint folder, else says that it did not.
+// Real weights, which this repository cannot hold: runs when G3N_MODEL names a checkpoint folder, else says that it did
+// not.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -16,7 +17,8 @@ TEST(RealModel, ContinuesAListOfColors) {
   EngineOptions options;
   options.model = folder;
   const auto engine = Engine::open(options);
-  const Answer answer = engine->generate({.prompt = RawPrompt{"A list of colors: red, blue", {}, {}}, .sampling = {.temperature = 0}, .max_tokens = 20});
+  const Answer answer = engine->generate(
+      {.prompt = RawPrompt{"A list of colors: red, blue", {}, {}}, .sampling = {.temperature = 0}, .max_tokens = 20});
   EXPECT_THAT(answer.text, ::testing::StartsWith(", green, yellow, orange, purple, pink, brown, black, white."));
 }
 

@@ -1,4 +1,5 @@
-// attention and kv_append over pages and rings against softmax in doubles: segments, grouped heads, odd sizes, ragged sequences.
+// attention and kv_append over pages and rings against softmax in doubles: segments, grouped heads, odd sizes, ragged
+// sequences.
 #include <cmath>
 
 #include "g3n/error.h"
@@ -15,10 +16,15 @@ struct Sequence {
   std::vector<std::byte*> pages;
   KeyValues kv;
   Sequence(DType dtype, int64_t heads, int64_t dim, int64_t count, int64_t ring, uint32_t seed)
-      : kv_heads(heads), head_dim(dim), keys(count), k(normal(static_cast<size_t>(count * heads * dim), seed)), v(normal(k.size(), seed + 1)) {
+      : kv_heads(heads),
+        head_dim(dim),
+        keys(count),
+        k(normal(static_cast<size_t>(count * heads * dim), seed)),
+        v(normal(k.size(), seed + 1)) {
     const int64_t positions = ring ? ring : 64;
     for (int64_t p = 0; p < (ring ? 1 : (count + 63) / 64); ++p)
-      memory.emplace_back(static_cast<size_t>(kv_page_bytes(dtype, heads, dim, positions)), ring ? std::byte{0} : std::byte{0xff});  // a ring is zeroed at birth
+      memory.emplace_back(static_cast<size_t>(kv_page_bytes(dtype, heads, dim, positions)),
+                          ring ? std::byte{0} : std::byte{0xff});  // a ring is zeroed at birth
     for (auto& m : memory) pages.push_back(m.data());
     kv = {dtype, heads, dim, pages, positions, ring};
   }
@@ -30,7 +36,8 @@ struct Sequence {
   double kept(const std::vector<float>& values, int64_t i) const {
     if (kv.dtype == DType::kF32) return values[i];
     if (kv.dtype == DType::kBF16) return bf16_to_f32(f32_to_bf16(values[i]));
-    return coded(values.data() + i / head_dim * head_dim, i % head_dim, [](float scale) { return f16_to_f32(f32_to_f16(scale)); });
+    return coded(values.data() + i / head_dim * head_dim, i % head_dim,
+                 [](float scale) { return f16_to_f32(f32_to_f16(scale)); });
   }
   // What the product sees of dim d of a query.
   double seen(const float* q, int64_t d) const {
@@ -41,7 +48,8 @@ struct Sequence {
   template <typename Rounding>
   double coded(const float* vector, int64_t d, Rounding round) const {
     float most = 0;
-    for (int64_t i = d / 32 * 32; i < std::min(head_dim, d / 32 * 32 + 32); ++i) most = std::max(most, std::fabs(vector[i]));
+    for (int64_t i = d / 32 * 32; i < std::min(head_dim, d / 32 * 32 + 32); ++i)
+      most = std::max(most, std::fabs(vector[i]));
     return double{round(most / 127.0f)} * std::nearbyint(vector[d] * (127.0f / most));
   }
 };
@@ -58,16 +66,19 @@ std::vector<double> exact_attention(const Sequence& s, const float* q, int64_t k
   }
   for (double& score : scores) sum += score = std::exp(score - top);
   for (int64_t p = visible.begin; p < visible.end; ++p)
-    for (int64_t d = 0; d < s.head_dim; ++d) out[d] += scores[p - visible.begin] / sum * s.kept(s.v, p * width + kv_head * s.head_dim + d);
+    for (int64_t d = 0; d < s.head_dim; ++d)
+      out[d] += scores[p - visible.begin] / sum * s.kept(s.v, p * width + kv_head * s.head_dim + d);
   return out;
 }
 
-void expect_exact(const Sequence& s, const std::vector<float>& q, int64_t heads, int64_t first_row, const std::vector<KeyRange>& visible, const std::vector<float>& out) {
+void expect_exact(const Sequence& s, const std::vector<float>& q, int64_t heads, int64_t first_row,
+                  const std::vector<KeyRange>& visible, const std::vector<float>& out) {
   for (size_t t = 0; t < visible.size(); ++t)
     for (int64_t h = 0; h < heads; ++h) {
       const int64_t at = ((first_row + static_cast<int64_t>(t)) * heads + h) * s.head_dim;
       const std::vector<double> want = exact_attention(s, q.data() + at, h / (heads / s.kv_heads), visible[t]);
-      for (int64_t d = 0; d < s.head_dim; ++d) ASSERT_NEAR(out[at + d], want[d], 2e-5) << "row " << t << " head " << h << " dim " << d;
+      for (int64_t d = 0; d < s.head_dim; ++d)
+        ASSERT_NEAR(out[at + d], want[d], 2e-5) << "row " << t << " head " << h << " dim " << d;
     }
 }
 
@@ -109,7 +120,8 @@ void expect_same_bits_in_chunks(DType dtype) {
     std::vector<float> out(q.size());
     for (int64_t r = 0; r < rows; r += chunk) {
       const int64_t n = std::min(chunk, rows - r);
-      const AttentionSequence part[] = {{s.kv, 0, std::span(visible).subspan(static_cast<size_t>(r), static_cast<size_t>(n))}};
+      const AttentionSequence part[] = {
+          {s.kv, 0, std::span(visible).subspan(static_cast<size_t>(r), static_cast<size_t>(n))}};
       attention(context, matrix(q, rows, width).slice(r, n), heads, part, matrix(out, rows, width).slice(r, n));
     }
     EXPECT_THAT(out, SameBits(whole)) << "chunks of " << chunk;
@@ -156,7 +168,8 @@ TEST(AttentionOp, RingsKeepTheWindow) {
     for (int64_t t = 0; t < keys; t += chunk) {
       const int64_t n = std::min(chunk, keys - t);
       s.append(context, t, n);
-      const AttentionSequence part[] = {{s.kv, t, std::span(visible).subspan(static_cast<size_t>(t), static_cast<size_t>(n))}};
+      const AttentionSequence part[] = {
+          {s.kv, t, std::span(visible).subspan(static_cast<size_t>(t), static_cast<size_t>(n))}};
       attention(context, matrix(q, keys, width), heads, part, matrix(out, keys, width));
     }
     expect_exact(s, q, heads, 0, visible, out);
@@ -168,12 +181,14 @@ TEST(AttentionOp, SequencesOfABatchDoNotSeeEachOther) {
   Sequence a(DType::kF32, 2, dim, 70, 0, 9), b(DType::kF32, 2, dim, 5, 0, 11), c(DType::kF32, 2, dim, 1200, 0, 13);
   TestContext context(3);
   a.append(context, 0, 70), b.append(context, 0, 5), c.append(context, 0, 1200);
-  const std::vector<KeyRange> va = {{0, 70}}, vb = {{0, 1}, {0, 2}, {0, 3}, {0, 4}, {0, 5}}, vc = {{0, 1198}, {0, 1199}, {0, 1200}};
+  const std::vector<KeyRange> va = {{0, 70}}, vb = {{0, 1}, {0, 2}, {0, 3}, {0, 4}, {0, 5}},
+                              vc = {{0, 1198}, {0, 1199}, {0, 1200}};
   const std::vector<float> q = normal(rows * width, 15, 0.2f);
   std::vector<float> out(q.size()), one(q.size());
   const AttentionSequence all[] = {{a.kv, 0, va}, {b.kv, 1, vb}, {c.kv, 6, vc}};
   attention(context, matrix(q, rows, width), heads, all, matrix(out, rows, width));
-  for (const AttentionSequence& s : all) attention(context, matrix(q, rows, width), heads, {&s, 1}, matrix(one, rows, width));
+  for (const AttentionSequence& s : all)
+    attention(context, matrix(q, rows, width), heads, {&s, 1}, matrix(one, rows, width));
   EXPECT_THAT(one, SameBits(out));
   expect_exact(a, q, heads, 0, va, out), expect_exact(b, q, heads, 1, vb, out), expect_exact(c, q, heads, 6, vc, out);
 }

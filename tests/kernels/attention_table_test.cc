@@ -17,12 +17,20 @@ struct Cache {
   Guarded<bf16_t> k16, v16;
   Guarded<std::byte> k8, v8;
   Cache(int64_t dim, int64_t count, int64_t keys_end)
-      : head_dim(dim), padded(round_up(dim, 32)), blocks(count), k(normal(static_cast<size_t>(count * 32 * dim), 1)), v(normal(static_cast<size_t>(count * 32 * dim), 2)),
-        k16(k.size()), v16(v.size()), k8(static_cast<size_t>(count * padded * 34)), v8(k8.size()) {
+      : head_dim(dim),
+        padded(round_up(dim, 32)),
+        blocks(count),
+        k(normal(static_cast<size_t>(count * 32 * dim), 1)),
+        v(normal(static_cast<size_t>(count * 32 * dim), 2)),
+        k16(k.size()),
+        v16(v.size()),
+        k8(static_cast<size_t>(count * padded * 34)),
+        v8(k8.size()) {
     std::vector<float> row(static_cast<size_t>(dim));
     for (int64_t key = 0; key < blocks * 32; ++key) {
       for (int64_t d = 0; d < dim; ++d) {
-        const int64_t panel = key / 16 * 16 * dim, at = panel + d * 16 + key % 16, at16 = panel + d / 2 * 32 + key % 16 * 2 + d % 2;
+        const int64_t panel = key / 16 * 16 * dim, at = panel + d * 16 + key % 16,
+                      at16 = panel + d / 2 * 32 + key % 16 * 2 + d % 2;
         if (key >= keys_end) k[at] = v[key * dim + d] = NAN;
         k16[at16] = f32_to_bf16(k[at]);
         v16[key * dim + d] = f32_to_bf16(v[key * dim + d]);
@@ -41,8 +49,11 @@ struct Cache {
     std::byte* block = plane + key / 32 * padded * 34;
     const int64_t in_block = key % 32;
     for (int64_t d = 0; d < padded; ++d) {
-      if (panels) block[in_block / 16 * 16 * padded + d / 4 * 64 + in_block % 16 * 4 + d % 4] = static_cast<std::byte>(codes[d] + 128);
-      else block[in_block * padded + d] = static_cast<std::byte>(codes[d]);
+      if (panels)
+        block[in_block / 16 * 16 * padded + d / 4 * 64 + in_block % 16 * 4 + d % 4] =
+            static_cast<std::byte>(codes[d] + 128);
+      else
+        block[in_block * padded + d] = static_cast<std::byte>(codes[d]);
       const uint16_t scale = f32_to_f16(scales[d / 32]);
       std::memcpy(block + 32 * padded + (d / 32 * 32 + in_block) * 2, &scale, 2);
     }
@@ -51,7 +62,8 @@ struct Cache {
   std::vector<const void*> values(Kind kind) const { return pointers(kind, v, v16, v8); }
 
  private:
-  std::vector<const void*> pointers(Kind kind, const Guarded<float>& f32, const Guarded<bf16_t>& bf16, const Guarded<std::byte>& q8) const {
+  std::vector<const void*> pointers(Kind kind, const Guarded<float>& f32, const Guarded<bf16_t>& bf16,
+                                    const Guarded<std::byte>& q8) const {
     std::vector<const void*> list;
     for (int64_t b = 0; b < blocks; ++b)
       list.push_back(kind == Kind::kF32  ? static_cast<const void*>(f32.data() + b * 32 * head_dim)
@@ -68,8 +80,10 @@ struct Attention : TableTest {
   static bool has(const KernelTable& t, Kind kind) { return kind != Kind::kBF16Pairs || t.bf16_dot; }
 
   // The states of all rows, one after the other.
-  static std::vector<float> run(const KernelTable& t, const Cache& c, const std::vector<Row>& rows, Kind kind, size_t first_q = 0) {
-    const size_t dim = static_cast<size_t>(c.head_dim), code_step = static_cast<size_t>(round_up(c.head_dim, 64)), count = first_q + rows.size();
+  static std::vector<float> run(const KernelTable& t, const Cache& c, const std::vector<Row>& rows, Kind kind,
+                                size_t first_q = 0) {
+    const size_t dim = static_cast<size_t>(c.head_dim), code_step = static_cast<size_t>(round_up(c.head_dim, 64)),
+                 count = first_q + rows.size();
     const Guarded<float> q(normal(count * dim, 3, 0.3f));
     Guarded<bf16_t> q16(q.size());
     Guarded<int8_t> codes(count * code_step);
@@ -77,16 +91,23 @@ struct Attention : TableTest {
     Guarded<int32_t> starts(scales.size());
     kReferenceKernels.to_bf16(q.data(), q16.data(), static_cast<int64_t>(q.size()));
     for (size_t r = 0; r < count; ++r)
-      kReferenceKernels.quantize_row(q.data() + r * dim, c.head_dim, codes.data() + r * code_step, scales.data() + r * code_step / 32, starts.data() + r * code_step / 32);
+      kReferenceKernels.quantize_row(q.data() + r * dim, c.head_dim, codes.data() + r * code_step,
+                                     scales.data() + r * code_step / 32, starts.data() + r * code_step / 32);
     const size_t step = dim + 2;
     Guarded<float> states(std::vector<float>(rows.size() * step, NAN));
     std::vector<AttentionRow> list;
     for (size_t r = 0; r < rows.size(); ++r) {
       const size_t i = first_q + r;
-      const void* from = kind == Kind::kQ8 ? static_cast<const void*>(codes.data() + i * code_step) : kind == Kind::kBF16Pairs ? static_cast<const void*>(q16.data() + i * dim) : q.data() + i * dim;
-      list.push_back({from, rows[r].begin, rows[r].end, states.data() + r * step, scales.data() + i * code_step / 32, starts.data() + i * code_step / 32});
+      const void* from = kind == Kind::kQ8          ? static_cast<const void*>(codes.data() + i * code_step)
+                         : kind == Kind::kBF16Pairs ? static_cast<const void*>(q16.data() + i * dim)
+                                                    : q.data() + i * dim;
+      list.push_back({from, rows[r].begin, rows[r].end, states.data() + r * step, scales.data() + i * code_step / 32,
+                      starts.data() + i * code_step / 32});
     }
-    const auto kernel = kind == Kind::kF32 ? t.attention_f32 : kind == Kind::kBF16 ? t.attention_bf16 : kind == Kind::kQ8 ? t.attention_q8 : t.attention_bf16_bf16;
+    const auto kernel = kind == Kind::kF32    ? t.attention_f32
+                        : kind == Kind::kBF16 ? t.attention_bf16
+                        : kind == Kind::kQ8   ? t.attention_q8
+                                              : t.attention_bf16_bf16;
     const std::vector<const void*> keys = c.keys(kind), values = c.values(kind);
     kernel({list.data(), static_cast<int64_t>(list.size()), c.head_dim, 0, c.blocks, keys.data(), values.data()});
     return states.values();
@@ -100,7 +121,8 @@ TEST_P(Attention, StatesMatchTheReference) {
       if (!has(table, kind)) continue;
       for (size_t count : {1, 2, 3, 4, 5, 6, 7, 13}) {
         std::vector<Row> rows;
-        for (size_t r = 0; r < count; ++r) rows.push_back({static_cast<int64_t>(r * 7 % 50), 90 - static_cast<int64_t>(r * 11 % 40)});
+        for (size_t r = 0; r < count; ++r)
+          rows.push_back({static_cast<int64_t>(r * 7 % 50), 90 - static_cast<int64_t>(r * 11 % 40)});
         rows[count / 2] = {40, 41};
         if (count > 3) rows[2] = {96, 200};  // sees nothing of this segment
         ASSERT_THAT(run(table, cache, rows, kind), SameBits(run(reference, cache, rows, kind)))
@@ -118,7 +140,9 @@ TEST_P(Attention, ARowDoesNotSeeItsNeighbours) {
     if (!has(table, kind)) continue;
     const std::vector<float> all = run(table, cache, rows, kind);
     for (size_t r = 0; r < rows.size(); ++r)
-      ASSERT_THAT(run(table, cache, {rows[r]}, kind, r), SameBits(std::vector<float>(all.begin() + static_cast<int64_t>(r) * 66, all.begin() + static_cast<int64_t>(r + 1) * 66)));
+      ASSERT_THAT(run(table, cache, {rows[r]}, kind, r),
+                  SameBits(std::vector<float>(all.begin() + static_cast<int64_t>(r) * 66,
+                                              all.begin() + static_cast<int64_t>(r + 1) * 66)));
   }
 }
 

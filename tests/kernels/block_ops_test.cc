@@ -17,8 +17,10 @@ struct BlockWeight {
       : bytes(static_cast<size_t>(packed_bytes(type, Layout::kBlocks, rows, cols))),
         values(static_cast<size_t>(rows * cols)),
         panels(static_cast<size_t>(packed_bytes(DType::kF32, Layout::kPanels, rows, cols))),
-        in_blocks{type, Layout::kBlocks, rows, cols, packed_step_bytes(type, Layout::kBlocks, rows, cols), bytes.data()},
-        packed{DType::kF32, Layout::kPanels, rows, cols, packed_step_bytes(DType::kF32, Layout::kPanels, rows, cols), nullptr} {
+        in_blocks{type,        Layout::kBlocks, rows, cols, packed_step_bytes(type, Layout::kBlocks, rows, cols),
+                  bytes.data()},
+        packed{DType::kF32, Layout::kPanels, rows, cols, packed_step_bytes(DType::kF32, Layout::kPanels, rows, cols),
+               nullptr} {
     uint32_t state = 5;
     for (std::byte& b : bytes) state = state * 1664525u + 1013904223u, b = static_cast<std::byte>(state >> 24 & 0xbb);
     quant::decode_row(type, bytes.data(), rows * cols, values.data());
@@ -33,15 +35,23 @@ TEST(BlockOps, GiveTheBitsOfF32Panels) {
     DType type;
     int64_t outputs, cols;
   };
-  for (const Case& c : {Case{DType::kQ4_K, 70, 512}, {DType::kQ6_K, 16, 256}, {DType::kQ5_0, 33, 96}, {DType::kQ8_0, 5, 2080}, {DType::kQ1_0, 100, 384}, {DType::kF16, 17, 301}}) {
+  for (const Case& c : {Case{DType::kQ4_K, 70, 512},
+                        {DType::kQ6_K, 16, 256},
+                        {DType::kQ5_0, 33, 96},
+                        {DType::kQ8_0, 5, 2080},
+                        {DType::kQ1_0, 100, 384},
+                        {DType::kF16, 17, 301}}) {
     const BlockWeight w(c.type, c.outputs, c.cols);
     for (int64_t rows : {1, 3, 40})
       for (ComputeType compute : {ComputeType::kF32, ComputeType::kBF16}) {
         const std::vector<float> x = normal(static_cast<size_t>(rows * c.cols), 3);
         const auto product = [&](const WeightView& weight) {
-          return same_on_all_threads(static_cast<size_t>(rows * c.outputs), [&](Context& ctx, std::vector<float>& out) {
-            matmul(ctx, matrix(x, rows, c.cols), weight, matrix(out, rows, c.outputs));
-          }, compute);
+          return same_on_all_threads(
+              static_cast<size_t>(rows * c.outputs),
+              [&](Context& ctx, std::vector<float>& out) {
+                matmul(ctx, matrix(x, rows, c.cols), weight, matrix(out, rows, c.outputs));
+              },
+              compute);
         };
         EXPECT_THAT(product(w.in_blocks), SameBits(product(w.packed))) << dtype_name(c.type) << ", " << rows << " rows";
       }

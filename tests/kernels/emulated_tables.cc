@@ -4,6 +4,9 @@
 
 namespace g3n::test {
 
-std::vector<const KernelTable*> tables_under_test() { return {&kEmulatedAvx2Kernels, &kEmulatedAvx2VnniKernels, &kEmulatedAvx512Kernels, &kEmulatedAvx512VnniKernels, &kEmulatedAvx512Bf16Kernels}; }
+std::vector<const KernelTable*> tables_under_test() {
+  return {&kEmulatedAvx2Kernels, &kEmulatedAvx2VnniKernels, &kEmulatedAvx512Kernels, &kEmulatedAvx512VnniKernels,
+          &kEmulatedAvx512Bf16Kernels};
+}
 
 }  // namespace g3n::test

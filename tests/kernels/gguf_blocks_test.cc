@@ -1,4 +1,5 @@
-// Every block format against the values that GGUF's own decoders give for the same bytes: goldens of tests/golden/data/gguf/blocks.safetensors.
+// Every block format against the values that GGUF's own decoders give for the same bytes: goldens of
+// tests/golden/data/gguf/blocks.safetensors.
 #include "kernels/quant/gguf_blocks.h"
 
 #include <gtest/gtest.h>
@@ -49,14 +50,17 @@ TEST(GgufBlocks, BadScalesAreFound) {
     int found = 0;
     for (size_t at = 0; at + 1 < size; ++at)
       for (const uint32_t half : {0x7c00u, 0xfc00u, 0x7e01u, 0x7bffu, 0xff80u, 0xffffu}) {
-        if (type == DType::kQ8_K && at == 3) continue;  // half of it is a code: a finite scale, and a product beyond f32
+        if (type == DType::kQ8_K && at == 3)
+          continue;  // half of it is a code: a finite scale, and a product beyond f32
         std::vector<std::byte> blocks(3 * size);
-        blocks[size + at] = static_cast<std::byte>(half & 255), blocks[size + at + 1] = static_cast<std::byte>(half >> 8);
+        blocks[size + at] = static_cast<std::byte>(half & 255),
+                      blocks[size + at + 1] = static_cast<std::byte>(half >> 8);
         std::vector<float> values(static_cast<size_t>(3 * facts.block_values));
         quant::decode_row(type, blocks.data(), 3 * facts.block_values, values.data());
         const float* second = values.data() + facts.block_values;
         const bool bad = type == DType::kMXFP4 ? at == 0 && (half & 255) == 255 : !std::isfinite(second[0]);
-        EXPECT_EQ(quant::first_bad_block(type, blocks.data(), 3 * facts.block_values), bad ? 1 : -1) << dtype_name(type) << " byte " << at << ": " << half;
+        EXPECT_EQ(quant::first_bad_block(type, blocks.data(), 3 * facts.block_values), bad ? 1 : -1)
+            << dtype_name(type) << " byte " << at << ": " << half;
         found += bad;
       }
     EXPECT_TRUE(found > 0 || type == DType::kIQ1_M) << dtype_name(type);  // whose scale spans four bytes

@@ -11,8 +11,10 @@ std::vector<const KernelTable*> tables_under_test() {
   for (int i = 0; i < all_kernels().count; ++i) {
     const KernelTable* table = all_kernels().tables[i];
     if (table == &kReferenceKernels) continue;
-    if (table->runnable()) tables.push_back(table);
-    else if (!told) std::printf("not run natively: table %s, this CPU lacks its instructions\n", table->name);
+    if (table->runnable())
+      tables.push_back(table);
+    else if (!told)
+      std::printf("not run natively: table %s, this CPU lacks its instructions\n", table->name);
   }
   told = true;
   return tables;

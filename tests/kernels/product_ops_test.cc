@@ -12,14 +12,18 @@ TEST(Matmul, IsTheSameOnAnyNumberOfThreads) {
         const int64_t cols = 520;
         const PackedWeight w(DType::kBF16, Layout::kPanels, outputs, cols, 1);
         const std::vector<float> x = normal(static_cast<size_t>(rows * cols), 2);
-        const std::vector<float> out = same_on_all_threads(static_cast<size_t>(rows * outputs), [&](Context& ctx, std::vector<float>& o) {
-          matmul(ctx, matrix(x, rows, cols), w.view, matrix(o, rows, outputs));
-        }, compute);
+        const std::vector<float> out = same_on_all_threads(
+            static_cast<size_t>(rows * outputs),
+            [&](Context& ctx, std::vector<float>& o) {
+              matmul(ctx, matrix(x, rows, cols), w.view, matrix(o, rows, outputs));
+            },
+            compute);
         for (int64_t i = 0; i < rows * outputs; i += 17) {
           double want = 0;
           for (int64_t k = 0; k < cols; ++k) {
             const float v = x[i / outputs * cols + k];
-            want += double{compute == ComputeType::kBF16 ? bf16_to_f32(f32_to_bf16(v)) : v} * weight_value(w.view, i % outputs, k);
+            want += double{compute == ComputeType::kBF16 ? bf16_to_f32(f32_to_bf16(v)) : v} *
+                    weight_value(w.view, i % outputs, k);
           }
           ASSERT_NEAR(out[i], want, 2e-4) << rows << " rows, output " << i;
         }
@@ -33,13 +37,18 @@ TEST(Matmul, QuantizedIsTheSameOnAnyNumberOfThreadsAndCloseToTheValues) {
       for (int64_t outputs : {4, 64, 333}) {
         const PackedWeight w(dtype, Layout::kPanels, outputs, cols, 1);
         const std::vector<float> x = normal(static_cast<size_t>(rows * cols), 2);
-        const std::vector<float> out = same_on_all_threads(static_cast<size_t>(rows * outputs), [&](Context& ctx, std::vector<float>& o) {
-          matmul(ctx, matrix(x, rows, cols), w.view, matrix(o, rows, outputs));
-        }, ComputeType::kF32);
+        const std::vector<float> out = same_on_all_threads(
+            static_cast<size_t>(rows * outputs),
+            [&](Context& ctx, std::vector<float>& o) {
+              matmul(ctx, matrix(x, rows, cols), w.view, matrix(o, rows, outputs));
+            },
+            ComputeType::kF32);
         for (int64_t i = 0; i < rows * outputs; i += 17) {
           double want = 0;
-          for (int64_t k = 0; k < cols; ++k) want += double{x[i / outputs * cols + k]} * weight_value(w.view, i % outputs, k);
-          ASSERT_NEAR(out[i], want, 1.0) << dtype_name(dtype) << ", " << rows << " rows, output " << i;  // sums of 520 have a deviation of 23; codes of x err by 0.2 % each
+          for (int64_t k = 0; k < cols; ++k)
+            want += double{x[i / outputs * cols + k]} * weight_value(w.view, i % outputs, k);
+          ASSERT_NEAR(out[i], want, 1.0) << dtype_name(dtype) << ", " << rows << " rows, output "
+                                         << i;  // sums of 520 have a deviation of 23; codes of x err by 0.2 % each
         }
       }
 }
@@ -63,12 +72,14 @@ TEST(Matmul, ARowIsTheSameAloneAndAmongOthers) {
 
 TEST(Matmul, SeveralProductsEqualSingleOnes) {
   const int64_t rows = 7, cols = 130;
-  const PackedWeight a(DType::kBF16, Layout::kPanels, 48, cols, 5), b(DType::kF32, Layout::kPanels, 20, cols, 6), c(DType::kQ4_0, Layout::kPanels, 30, cols, 6);
+  const PackedWeight a(DType::kBF16, Layout::kPanels, 48, cols, 5), b(DType::kF32, Layout::kPanels, 20, cols, 6),
+      c(DType::kQ4_0, Layout::kPanels, 30, cols, 6);
   const std::vector<float> x = normal(rows * cols, 7);
   for (ComputeType compute : {ComputeType::kF32, ComputeType::kBF16}) {
     TestContext context(2, best_kernels(), compute);
     std::vector<float> a1(rows * 48), b1(rows * 20), c1(rows * 30), a2 = a1, b2 = b1, c2 = c1;
-    matmul(context, matrix(x, rows, cols), {{a.view, matrix(a1, rows, 48)}, {b.view, matrix(b1, rows, 20)}, {c.view, matrix(c1, rows, 30)}});
+    matmul(context, matrix(x, rows, cols),
+           {{a.view, matrix(a1, rows, 48)}, {b.view, matrix(b1, rows, 20)}, {c.view, matrix(c1, rows, 30)}});
     matmul(context, matrix(x, rows, cols), c.view, matrix(c2, rows, 30));
     EXPECT_THAT(c1, SameBits(c2));
     matmul(context, matrix(x, rows, cols), a.view, matrix(a2, rows, 48));
@@ -78,7 +89,8 @@ TEST(Matmul, SeveralProductsEqualSingleOnes) {
   }
 }
 
-// A table with bf16 dot products gets x in bf16 memory; within rounding it is the same as f32 products of rounded values.
+// A table with bf16 dot products gets x in bf16 memory; within rounding it is the same as f32 products of rounded
+// values.
 TEST(Matmul, BF16DotProductsAreProductsOfRoundedValues) {
   const int64_t rows = 9, cols = 75, outputs = 40;
   ASSERT_TRUE(kReferenceKernels.bf16_dot);
@@ -131,16 +143,22 @@ TEST(GatherRows, ReadsEveryType) {
   TestContext context(2);
   std::vector<float> out(6);
   const int32_t ids[] = {4, 0};
-  gather_rows(context, {DType::kF32, 5, 10, reinterpret_cast<const std::byte*>(values.data())}, ids, 3, 2.0f, matrix(out, 2, 3));
-  EXPECT_THAT(out, testing::ElementsAre(values[43] * 2, values[44] * 2, values[45] * 2, values[3] * 2, values[4] * 2, values[5] * 2));
-  gather_rows(context, {DType::kBF16, 5, 10, reinterpret_cast<const std::byte*>(bf16.data())}, ids, 3, 1.0f, matrix(out, 2, 3));
+  gather_rows(context, {DType::kF32, 5, 10, reinterpret_cast<const std::byte*>(values.data())}, ids, 3, 2.0f,
+              matrix(out, 2, 3));
+  EXPECT_THAT(out, testing::ElementsAre(values[43] * 2, values[44] * 2, values[45] * 2, values[3] * 2, values[4] * 2,
+                                        values[5] * 2));
+  gather_rows(context, {DType::kBF16, 5, 10, reinterpret_cast<const std::byte*>(bf16.data())}, ids, 3, 1.0f,
+              matrix(out, 2, 3));
   EXPECT_EQ(out[5], bf16_to_f32(bf16[5]));
   std::vector<float> halves(4);
   const int32_t zero[] = {0};
-  gather_rows(context, {DType::kF16, 1, 4, reinterpret_cast<const std::byte*>(f16.data())}, zero, 0, 1.0f, matrix(halves, 1, 4));
+  gather_rows(context, {DType::kF16, 1, 4, reinterpret_cast<const std::byte*>(f16.data())}, zero, 0, 1.0f,
+              matrix(halves, 1, 4));
   EXPECT_THAT(halves, testing::ElementsAre(1.0f, 2.0f, -3.0f, 0x1p-24f));
   const int32_t beyond[] = {5};
-  EXPECT_THROW(gather_rows(context, {DType::kF32, 5, 10, reinterpret_cast<const std::byte*>(values.data())}, beyond, 0, 1.0f, matrix(out, 1, 3)), Error);
+  EXPECT_THROW(gather_rows(context, {DType::kF32, 5, 10, reinterpret_cast<const std::byte*>(values.data())}, beyond, 0,
+                           1.0f, matrix(out, 1, 3)),
+               Error);
 }
 
 // Any columns of rows in q8 blocks; and plain rows seen through q8, which are the same bits.
@@ -151,9 +169,11 @@ TEST(GatherRows, Q8BlocksAndWhatTheyWereMadeOf) {
   for (size_t i = 0; i < values.size(); ++i) bf16[i] = f32_to_bf16(values[i]), values[i] = bf16_to_f32(bf16[i]);
   TestContext context(2);
   std::vector<std::byte> blocks(static_cast<size_t>(dtype_bytes(DType::kQ8_0, rows * cols)));
-  pack_table(context.pool, {DType::kBF16, reinterpret_cast<const std::byte*>(bf16.data())}, rows, cols, DType::kQ8_0, blocks.data());
+  pack_table(context.pool, {DType::kBF16, reinterpret_cast<const std::byte*>(bf16.data())}, rows, cols, DType::kQ8_0,
+             blocks.data());
   const int32_t ids[] = {8, 0, 3};
-  for (const auto& [first, count] : {std::pair<int64_t, int64_t>{0, 96}, {32, 32}, {31, 2}, {5, 7}, {40, 56}, {95, 1}}) {
+  for (const auto& [first, count] :
+       {std::pair<int64_t, int64_t>{0, 96}, {32, 32}, {31, 2}, {5, 7}, {40, 56}, {95, 1}}) {
     std::vector<float> want(static_cast<size_t>(3 * count)), got = want, through = want, through_f32 = want;
     for (int64_t i = 0; i < 3 * count; ++i) {
       const int64_t col = first + i % count;
@@ -164,8 +184,10 @@ TEST(GatherRows, Q8BlocksAndWhatTheyWereMadeOf) {
       EXPECT_NEAR(want[i], values[ids[i / count] * cols + col] * 3.5f, 0.06f);
     }
     gather_rows(context, {DType::kQ8_0, rows, cols, blocks.data()}, ids, first, 3.5f, matrix(got, 3, count));
-    gather_rows(context, {DType::kBF16, rows, cols, reinterpret_cast<const std::byte*>(bf16.data()), true}, ids, first, 3.5f, matrix(through, 3, count));
-    gather_rows(context, {DType::kF32, rows, cols, reinterpret_cast<const std::byte*>(values.data()), true}, ids, first, 3.5f, matrix(through_f32, 3, count));
+    gather_rows(context, {DType::kBF16, rows, cols, reinterpret_cast<const std::byte*>(bf16.data()), true}, ids, first,
+                3.5f, matrix(through, 3, count));
+    gather_rows(context, {DType::kF32, rows, cols, reinterpret_cast<const std::byte*>(values.data()), true}, ids, first,
+                3.5f, matrix(through_f32, 3, count));
     EXPECT_EQ(got, want);
     EXPECT_EQ(through, want);
     EXPECT_EQ(through_f32, want);
@@ -173,9 +195,11 @@ TEST(GatherRows, Q8BlocksAndWhatTheyWereMadeOf) {
   values[3 * cols + 40] = INFINITY;
   std::vector<float> bad(96);
   const int32_t third[] = {3};
-  gather_rows(context, {DType::kF32, rows, cols, reinterpret_cast<const std::byte*>(values.data()), true}, third, 0, 1.0f, matrix(bad, 1, 96));
+  gather_rows(context, {DType::kF32, rows, cols, reinterpret_cast<const std::byte*>(values.data()), true}, third, 0,
+              1.0f, matrix(bad, 1, 96));
   for (int64_t i = 0; i < 96; ++i) EXPECT_EQ(std::isnan(bad[i]), i / 32 == 1) << i;
-  EXPECT_THROW(gather_rows(context, {DType::kQ8_0, rows, 90, blocks.data()}, third, 0, 1.0f, matrix(bad, 1, 90)), Error);
+  EXPECT_THROW(gather_rows(context, {DType::kQ8_0, rows, 90, blocks.data()}, third, 0, 1.0f, matrix(bad, 1, 90)),
+               Error);
 }
 
 }  // namespace

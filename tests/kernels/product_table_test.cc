@@ -6,19 +6,23 @@ namespace {
 
 struct Product : TableTest {
   // rows of x against all panels; bf16 x is padded to a whole block with zeros, as table.h demands.
-  static std::vector<float> run(void (*kernel)(const PanelMatmul&), const Guarded<float>& x, int64_t rows, const PackedWeight& w) {
+  static std::vector<float> run(void (*kernel)(const PanelMatmul&), const Guarded<float>& x, int64_t rows,
+                                const PackedWeight& w) {
     Guarded<float> out(std::vector<float>(static_cast<size_t>(rows * w.view.rows), NAN));
-    kernel({x.data(), w.view.cols, rows, w.view.data, w.view.step_bytes, w.view.cols, out.data(), w.view.rows, w.view.rows});
+    kernel({x.data(), w.view.cols, rows, w.view.data, w.view.step_bytes, w.view.cols, out.data(), w.view.rows,
+            w.view.rows});
     return out.values();
   }
-  static std::vector<float> run_pairs(void (*kernel)(const PanelMatmul&), const Guarded<float>& x, int64_t rows, const PackedWeight& w) {
+  static std::vector<float> run_pairs(void (*kernel)(const PanelMatmul&), const Guarded<float>& x, int64_t rows,
+                                      const PackedWeight& w) {
     const int64_t step = round_up(w.view.cols, 32);
     std::vector<bf16_t> padded(static_cast<size_t>(rows * step));
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t k = 0; k < w.view.cols; ++k) padded[r * step + k] = f32_to_bf16(x[r * w.view.cols + k]);
     const Guarded<bf16_t> bf16(padded);
     Guarded<float> out(std::vector<float>(static_cast<size_t>(rows * w.view.rows), NAN));
-    kernel({bf16.data(), step, rows, w.view.data, w.view.step_bytes, w.view.cols, out.data(), w.view.rows, w.view.rows});
+    kernel(
+        {bf16.data(), step, rows, w.view.data, w.view.step_bytes, w.view.cols, out.data(), w.view.rows, w.view.rows});
     return out.values();
   }
 };
@@ -26,7 +30,8 @@ struct Product : TableTest {
 TEST_P(Product, PanelsMatchTheReference) {
   for (int64_t cols : {1, 2, 7, 31, 32, 33, 64, 100, 255, 511, 512, 513, 1100})
     for (int64_t outputs : {1, 15, 16, 17, 48, 70}) {
-      const PackedWeight f32(DType::kF32, Layout::kPanels, outputs, cols, 1), bf16(DType::kBF16, Layout::kPanels, outputs, cols, 2);
+      const PackedWeight f32(DType::kF32, Layout::kPanels, outputs, cols, 1),
+          bf16(DType::kBF16, Layout::kPanels, outputs, cols, 2);
       for (int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 11, 13, 19, 25, 29}) {
         if (cols > 100 && rows % 2 == 0 && rows > 6) continue;
         const Guarded<float> x(normal(static_cast<size_t>(rows * cols), 3));
@@ -34,7 +39,9 @@ TEST_P(Product, PanelsMatchTheReference) {
         ASSERT_THAT(run(table.matmul_f32, x, rows, f32), SameBits(run(reference.matmul_f32, x, rows, f32))) << at;
         ASSERT_THAT(run(table.matmul_bf16, x, rows, bf16), SameBits(run(reference.matmul_bf16, x, rows, bf16))) << at;
         if (table.bf16_dot) {
-          ASSERT_THAT(run_pairs(table.matmul_bf16_bf16, x, rows, bf16), SameBits(run_pairs(reference.matmul_bf16_bf16, x, rows, bf16))) << at;
+          ASSERT_THAT(run_pairs(table.matmul_bf16_bf16, x, rows, bf16),
+                      SameBits(run_pairs(reference.matmul_bf16_bf16, x, rows, bf16)))
+              << at;
         }
       }
     }
@@ -47,7 +54,8 @@ TEST_P(Product, ARowDoesNotSeeItsNeighbours) {
   for (DType dtype : {DType::kF32, DType::kBF16}) {
     const PackedWeight w(dtype, Layout::kPanels, outputs, cols, 5);
     const auto kernel = dtype == DType::kF32 ? table.matmul_f32 : table.matmul_bf16;
-    const std::vector<float> all = run(kernel, x, rows, w), sixteen = run(kernel, x, 16, w), five = run(kernel, x, 5, w), one = run(kernel, x, 1, w);
+    const std::vector<float> all = run(kernel, x, rows, w), sixteen = run(kernel, x, 16, w),
+                             five = run(kernel, x, 5, w), one = run(kernel, x, 1, w);
     const auto head = [&](int64_t n) { return std::vector<float>(all.begin(), all.begin() + n * outputs); };
     EXPECT_THAT(sixteen, SameBits(head(16)));
     EXPECT_THAT(five, SameBits(head(5)));
@@ -70,7 +78,9 @@ TEST_P(Product, NeuronsMatchTheReference) {
         const std::vector<float> zeros(neurons.size()), weights = normal(neurons.size(), 9);
         Guarded<float> got(zeros), want(zeros);
         const auto dot = [&](const KernelTable& t, Guarded<float>& out) {
-          (wide ? t.neuron_dot_f32 : t.neuron_dot_bf16)({x.data(), width, width, up.view.data, up.view.step_bytes, list.data(), rows.data(), static_cast<int64_t>(list.size()), out.data()});
+          (wide ? t.neuron_dot_f32
+                : t.neuron_dot_bf16)({x.data(), width, width, up.view.data, up.view.step_bytes, list.data(),
+                                      rows.data(), static_cast<int64_t>(list.size()), out.data()});
         };
         dot(table, got), dot(reference, want);
         ASSERT_THAT(got.values(), SameBits(want.values())) << "width " << width << " stride " << stride;
@@ -80,11 +90,13 @@ TEST_P(Product, NeuronsMatchTheReference) {
           Guarded<float> sum(normal(static_cast<size_t>(count), 10)), want_sum(sum.values());
           const Guarded<float> values(weights);
           const auto add_up = [&](const KernelTable& t, Guarded<float>& out) {
-            (wide ? t.neuron_sum_f32 : t.neuron_sum_bf16)(
-                {list.data(), values.data(), static_cast<int64_t>(list.size()), down.view.data, down.view.step_bytes, first, count, out.data()});
+            (wide ? t.neuron_sum_f32
+                  : t.neuron_sum_bf16)({list.data(), values.data(), static_cast<int64_t>(list.size()), down.view.data,
+                                        down.view.step_bytes, first, count, out.data()});
           };
           add_up(table, sum), add_up(reference, want_sum);
-          ASSERT_THAT(sum.values(), SameBits(want_sum.values())) << "width " << width << " stride " << stride << " first " << first;
+          ASSERT_THAT(sum.values(), SameBits(want_sum.values()))
+              << "width " << width << " stride " << stride << " first " << first;
           if (width > 256 && first > 256) break;
         }
       }

@@ -1,4 +1,5 @@
-// Products with q8 and q4 panels, and the quantisation of activations: every table against the reference, bit for bit; the reference against doubles.
+// Products with q8 and q4 panels, and the quantisation of activations: every table against the reference, bit for bit;
+// the reference against doubles.
 #include <cmath>
 
 #include "kernels/table_cases.h"
@@ -13,11 +14,15 @@ struct CodedInput {
   Guarded<float> scales;
   Guarded<int32_t> starts;
   CodedInput(const KernelTable& table, const std::vector<float>& x, int64_t rows_, int64_t cols)
-      : rows(rows_), step(round_up(cols, kPairCols)), codes(static_cast<size_t>(rows * step)), scales(static_cast<size_t>(rows * step / 32)),
+      : rows(rows_),
+        step(round_up(cols, kPairCols)),
+        codes(static_cast<size_t>(rows * step)),
+        scales(static_cast<size_t>(rows * step / 32)),
         starts(static_cast<size_t>(rows * step / 32)) {
     for (int64_t r = 0; r < rows; ++r) {
       const Guarded<float> row(std::vector<float>(x.begin() + r * cols, x.begin() + (r + 1) * cols));
-      table.quantize_row(row.data(), cols, codes.data() + r * step, scales.data() + r * (step / 32), starts.data() + r * (step / 32));
+      table.quantize_row(row.data(), cols, codes.data() + r * step, scales.data() + r * (step / 32),
+                         starts.data() + r * (step / 32));
     }
   }
   QuantizedRows view() const { return {codes.data(), step, scales.data(), starts.data()}; }
@@ -36,7 +41,7 @@ TEST_P(Quantized, RowsMatchTheReference) {
   for (int64_t cols : kLengths) {
     std::vector<float> x = normal(static_cast<size_t>(cols), 1, 100.0f);
     for (int special = 0; special < 5; ++special) {
-      if (special == 1) x[cols / 2] = 1e30f;   // the rest of its block becomes zero
+      if (special == 1) x[cols / 2] = 1e30f;  // the rest of its block becomes zero
       if (special == 2) std::fill_n(x.begin(), std::min<int64_t>(cols, 40), 1e-42f);
       if (special == 3) x[cols - 1] = NAN;
       if (special == 4) x[cols - 1] = -INFINITY;
@@ -56,7 +61,8 @@ TEST_P(Quantized, TiesGoToEven) {
   std::vector<float> x(32, 0.0f);
   x[0] = 127.0f, x[1] = 0.5f, x[2] = 1.5f, x[3] = -2.5f, x[4] = -127.0f;
   const CodedInput in(table, x, 1, 32);
-  EXPECT_EQ((std::vector<int>{in.codes[0], in.codes[1], in.codes[2], in.codes[3], in.codes[4]}), (std::vector<int>{127, 0, 2, -2, -127}));
+  EXPECT_EQ((std::vector<int>{in.codes[0], in.codes[1], in.codes[2], in.codes[3], in.codes[4]}),
+            (std::vector<int>{127, 0, 2, -2, -127}));
   EXPECT_EQ(in.scales[0], 1.0f);
   EXPECT_EQ(in.starts[0], -8 * (127 + 0 + 2 - 2 - 127));
 }
@@ -70,7 +76,8 @@ TEST_P(Quantized, PanelsMatchTheReference) {
           if (cols > 100 && rows % 2 == 0 && rows > 4) continue;
           const std::vector<float> x = normal(static_cast<size_t>(rows * cols), 3);
           const CodedInput in(reference, x, rows, cols);
-          ASSERT_THAT(run(table, in, w.view), SameBits(run(reference, in, w.view))) << dtype_name(dtype) << " rows " << rows << " cols " << cols << " outputs " << outputs;
+          ASSERT_THAT(run(table, in, w.view), SameBits(run(reference, in, w.view)))
+              << dtype_name(dtype) << " rows " << rows << " cols " << cols << " outputs " << outputs;
         }
       }
 }
@@ -80,11 +87,13 @@ TEST_P(Quantized, ExtremeCodesDoNotSaturate) {
   for (DType dtype : {DType::kQ8_0, DType::kQ4_0})
     for (int byte : {0x00, 0xff, 0x0f, 0xf0}) {
       PackedWeight w(dtype, Layout::kPanels, 16, 64, 1);
-      for (int64_t i = 64; i < w.view.step_bytes; ++i) w.memory[static_cast<size_t>(i)] = std::byte{static_cast<uint8_t>(byte)};
+      for (int64_t i = 64; i < w.view.step_bytes; ++i)
+        w.memory[static_cast<size_t>(i)] = std::byte{static_cast<uint8_t>(byte)};
       for (float sign : {1.0f, -1.0f}) {
         const CodedInput in(reference, std::vector<float>(5 * 64, sign), 5, 64);
         ASSERT_EQ(in.codes[3], sign * 127);
-        ASSERT_THAT(run(table, in, w.view), SameBits(run(reference, in, w.view))) << dtype_name(dtype) << " byte " << byte;
+        ASSERT_THAT(run(table, in, w.view), SameBits(run(reference, in, w.view)))
+            << dtype_name(dtype) << " byte " << byte;
       }
     }
 }
@@ -97,12 +106,14 @@ TEST_P(Quantized, ARowDoesNotSeeItsNeighbours) {
     const std::vector<float> all = run(table, CodedInput(table, x, rows, cols), w.view);
     for (int64_t n : {1, 2, 3, 5, 16}) {
       const std::vector<float> some(x.begin(), x.begin() + n * cols);
-      EXPECT_THAT(run(table, CodedInput(table, some, n, cols), w.view), SameBits(std::vector<float>(all.begin(), all.begin() + n * outputs)));
+      EXPECT_THAT(run(table, CodedInput(table, some, n, cols), w.view),
+                  SameBits(std::vector<float>(all.begin(), all.begin() + n * outputs)));
     }
   }
 }
 
-// Both operands decoded to doubles: only the f32 totals round. One residual channel in forty is a thousand times the rest.
+// Both operands decoded to doubles: only the f32 totals round. One residual channel in forty is a thousand times the
+// rest.
 TEST_P(Quantized, TotalsAreThoseOfTheDecodedValues) {
   const int64_t cols = 2048, outputs = 20;
   std::vector<float> x = normal(cols, 6);

@@ -1,4 +1,5 @@
-// Row-wise ops, AltUp's mixes, convolutions and packing: against plain loops, on several threads, on strided views, and their errors.
+// Row-wise ops, AltUp's mixes, convolutions and packing: against plain loops, on several threads, on strided views, and
+// their errors.
 #include <cmath>
 
 #include "g3n/error.h"
@@ -12,7 +13,9 @@ TEST(RowOps, AreTheSameOnAnyNumberOfThreads) {
   const std::vector<float> a = normal(rows * cols, 1), b = normal(rows * cols, 2), row = normal(cols, 3);
   const View<const float, 2> va = matrix(a, rows, cols), vb = matrix(b, rows, cols);
   const View<const float, 1> weight = as_view(row.data(), cols), head = as_view(row.data(), 250);
-  const auto check = [&](auto f) { return same_on_all_threads(a.size(), [&](Context& ctx, std::vector<float>& o) { f(ctx, matrix(o, rows, cols)); }); };
+  const auto check = [&](auto f) {
+    return same_on_all_threads(a.size(), [&](Context& ctx, std::vector<float>& o) { f(ctx, matrix(o, rows, cols)); });
+  };
   const std::vector<float> sum = check([&](Context& ctx, View<float, 2> o) { add(ctx, va, vb, o); });
   EXPECT_EQ(sum[777], a[777] + b[777]);
   const std::vector<float> scaled = check([&](Context& ctx, View<float, 2> o) { mul_row_add(ctx, va, weight, vb, o); });
@@ -49,7 +52,8 @@ TEST(RowOps, ErrorsNameTheView) {
 TEST(RowOps, RopeRotatesEveryHead) {
   const int64_t tokens = 3, heads = 2, half = 5;
   std::vector<float> x = normal(tokens * heads * 2 * half, 5), before = x, cos(tokens * half), sin(tokens * half);
-  for (size_t i = 0; i < cos.size(); ++i) cos[i] = std::cos(0.3f * static_cast<float>(i)), sin[i] = std::sin(0.3f * static_cast<float>(i));
+  for (size_t i = 0; i < cos.size(); ++i)
+    cos[i] = std::cos(0.3f * static_cast<float>(i)), sin[i] = std::sin(0.3f * static_cast<float>(i));
   TestContext context(2);
   rope(context, matrix(x, tokens, heads * 2 * half), matrix(cos, tokens, half), matrix(sin, tokens, half));
   for (int64_t t = 0; t < tokens; ++t)
@@ -63,22 +67,29 @@ TEST(RowOps, RopeRotatesEveryHead) {
 
 TEST(AltUp, PredictCorrectAndMean) {
   const int64_t streams = 3, tokens = 9, hidden = 70, plane = tokens * hidden;
-  const std::vector<float> h = normal(streams * plane, 6), mix = normal(tokens * streams * streams, 7), gain = normal(tokens * streams, 8), act = normal(plane, 9);
+  const std::vector<float> h = normal(streams * plane, 6), mix = normal(tokens * streams * streams, 7),
+                           gain = normal(tokens * streams, 8), act = normal(plane, 9);
   const std::vector<float> predicted = same_on_all_threads(h.size(), [&](Context& ctx, std::vector<float>& o) {
-    altup_predict(ctx, cube(h, streams, tokens, hidden), matrix(mix, tokens, streams * streams), cube(o, streams, tokens, hidden));
+    altup_predict(ctx, cube(h, streams, tokens, hidden), matrix(mix, tokens, streams * streams),
+                  cube(o, streams, tokens, hidden));
   });
   const std::vector<float> corrected = same_on_all_threads(h.size(), [&](Context& ctx, std::vector<float>& o) {
     o = h;  // in place
-    altup_correct(ctx, cube(o, streams, tokens, hidden), matrix(gain, tokens, streams), matrix(act, tokens, hidden), 1, cube(o, streams, tokens, hidden));
+    altup_correct(ctx, cube(o, streams, tokens, hidden), matrix(gain, tokens, streams), matrix(act, tokens, hidden), 1,
+                  cube(o, streams, tokens, hidden));
   });
-  const std::vector<float> mean = same_on_all_threads(act.size(), [&](Context& ctx, std::vector<float>& o) { mean_planes(ctx, cube(h, streams, tokens, hidden), matrix(o, tokens, hidden)); });
+  const std::vector<float> mean = same_on_all_threads(act.size(), [&](Context& ctx, std::vector<float>& o) {
+    mean_planes(ctx, cube(h, streams, tokens, hidden), matrix(o, tokens, hidden));
+  });
   for (int64_t i = 0; i < streams; ++i)
     for (int64_t at = 0; at < plane; ++at) {
       const int64_t t = at / hidden;
       double want = h[i * plane + at], sum = 0;
-      for (int64_t j = 0; j < streams; ++j) want += double{mix[t * 9 + i * 3 + j]} * h[j * plane + at], sum += h[j * plane + at];
+      for (int64_t j = 0; j < streams; ++j)
+        want += double{mix[t * 9 + i * 3 + j]} * h[j * plane + at], sum += h[j * plane + at];
       ASSERT_NEAR(predicted[i * plane + at], want, 1e-5);
-      ASSERT_NEAR(corrected[i * plane + at], h[i * plane + at] + (gain[t * 3 + i] + 1.0) * (act[at] - h[plane + at]), 1e-5);
+      ASSERT_NEAR(corrected[i * plane + at], h[i * plane + at] + (gain[t * 3 + i] + 1.0) * (act[at] - h[plane + at]),
+                  1e-5);
       ASSERT_NEAR(mean[at], sum / 3, 1e-6);
     }
 }
@@ -87,25 +98,44 @@ TEST(Convolution, FullOnesMatchPlainLoops) {
   struct Case {
     int64_t height, width, channels, outputs, kernel, stride, pad;
   };
-  for (const Case& c : {Case{9, 7, 3, 20, 3, 2, 1}, {12, 11, 17, 33, 3, 1, 1}, {5, 6, 8, 16, 1, 1, 0}, {1, 1, 4, 5, 3, 2, 1}, {8, 8, 40, 24, 5, 2, 2}})
-    for (const auto& [dtype, compute] : {std::pair{DType::kBF16, ComputeType::kF32}, {DType::kBF16, ComputeType::kBF16}, {DType::kQ8_0, ComputeType::kF32}}) {
-      const ConvShape shape{c.kernel, c.kernel, c.stride, c.stride, c.pad, c.pad, (c.height + c.stride - 1) / c.stride, (c.width + c.stride - 1) / c.stride};
+  for (const Case& c : {Case{9, 7, 3, 20, 3, 2, 1},
+                        {12, 11, 17, 33, 3, 1, 1},
+                        {5, 6, 8, 16, 1, 1, 0},
+                        {1, 1, 4, 5, 3, 2, 1},
+                        {8, 8, 40, 24, 5, 2, 2}})
+    for (const auto& [dtype, compute] : {std::pair{DType::kBF16, ComputeType::kF32},
+                                         {DType::kBF16, ComputeType::kBF16},
+                                         {DType::kQ8_0, ComputeType::kF32}}) {
+      const ConvShape shape{c.kernel,
+                            c.kernel,
+                            c.stride,
+                            c.stride,
+                            c.pad,
+                            c.pad,
+                            (c.height + c.stride - 1) / c.stride,
+                            (c.width + c.stride - 1) / c.stride};
       const int64_t inputs = c.kernel * c.kernel * c.channels, pixels = shape.out_h * shape.out_w;
       const PackedWeight w(dtype, Layout::kPanels, c.outputs, inputs, 10);
       const std::vector<float> x = normal(static_cast<size_t>(c.height * c.width * c.channels), 11);
-      const std::vector<float> out = same_on_all_threads(static_cast<size_t>(pixels * c.outputs), [&](Context& ctx, std::vector<float>& o) {
-        conv2d(ctx, cube(x, c.height, c.width, c.channels), shape, w.view, matrix(o, pixels, c.outputs));
-      }, compute);
+      const std::vector<float> out = same_on_all_threads(
+          static_cast<size_t>(pixels * c.outputs),
+          [&](Context& ctx, std::vector<float>& o) {
+            conv2d(ctx, cube(x, c.height, c.width, c.channels), shape, w.view, matrix(o, pixels, c.outputs));
+          },
+          compute);
       for (int64_t p = 0; p < pixels; ++p)
         for (int64_t o = 0; o < c.outputs; ++o) {
           double want = 0;
           for (int64_t i = 0; i < inputs; ++i) {
-            const int64_t y = p / shape.out_w * c.stride - c.pad + i / c.channels / c.kernel, xx = p % shape.out_w * c.stride - c.pad + i / c.channels % c.kernel;
+            const int64_t y = p / shape.out_w * c.stride - c.pad + i / c.channels / c.kernel,
+                          xx = p % shape.out_w * c.stride - c.pad + i / c.channels % c.kernel;
             if (y < 0 || y >= c.height || xx < 0 || xx >= c.width) continue;
             const float v = x[(y * c.width + xx) * c.channels + i % c.channels];
-            want += double{compute == ComputeType::kBF16 ? bf16_to_f32(f32_to_bf16(v)) : v} * weight_value(w.view, o, i);
+            want +=
+                double{compute == ComputeType::kBF16 ? bf16_to_f32(f32_to_bf16(v)) : v} * weight_value(w.view, o, i);
           }
-          ASSERT_NEAR(out[p * c.outputs + o], want, dtype == DType::kQ8_0 ? 0.6 : 3e-4);  // int8 inputs, sums of up to 1000
+          ASSERT_NEAR(out[p * c.outputs + o], want,
+                      dtype == DType::kQ8_0 ? 0.6 : 3e-4);  // int8 inputs, sums of up to 1000
         }
     }
 }
@@ -115,7 +145,8 @@ TEST(Convolution, DepthwiseOnesMatchPlainLoops) {
   const ConvShape shape{kernel, kernel, stride, stride, 1, 2, 6, 5};
   const std::vector<float> x = normal(height * width * channels, 12), w = normal(kernel * kernel * channels, 13);
   const std::vector<float> out = same_on_all_threads(6 * 5 * channels, [&](Context& ctx, std::vector<float>& o) {
-    depthwise_conv2d(ctx, cube(x, height, width, channels), shape, matrix(w, kernel * kernel, channels), cube(o, 6, 5, channels));
+    depthwise_conv2d(ctx, cube(x, height, width, channels), shape, matrix(w, kernel * kernel, channels),
+                     cube(o, 6, 5, channels));
   });
   for (int64_t oy = 0; oy < 6; ++oy)
     for (int64_t ox = 0; ox < 5; ++ox)
@@ -123,7 +154,8 @@ TEST(Convolution, DepthwiseOnesMatchPlainLoops) {
         double want = 0;
         for (int64_t i = 0; i < kernel * kernel; ++i) {
           const int64_t y = oy * stride - 1 + i / kernel, xx = ox * stride - 2 + i % kernel;
-          if (y >= 0 && y < height && xx >= 0 && xx < width) want += double{x[(y * width + xx) * channels + ch]} * w[i * channels + ch];
+          if (y >= 0 && y < height && xx >= 0 && xx < width)
+            want += double{x[(y * width + xx) * channels + ch]} * w[i * channels + ch];
         }
         ASSERT_NEAR(out[(oy * 5 + ox) * channels + ch], want, 1e-5);
       }
@@ -135,18 +167,23 @@ TEST(Pack, EveryLayoutReadsBack) {
       for (DType source : {DType::kF32, DType::kBF16, DType::kF16})
         for (DType dtype : {DType::kF32, DType::kBF16})
           for (Layout layout : {Layout::kPanels, Layout::kRows, Layout::kNeurons}) {
-            std::vector<std::byte> file(static_cast<size_t>(rows * cols * dtype_bytes(source)) + 1);  // misaligned on purpose
+            std::vector<std::byte> file(static_cast<size_t>(rows * cols * dtype_bytes(source)) +
+                                        1);  // misaligned on purpose
             std::vector<float> want;
             for (int64_t i = 0; i < rows * cols; ++i) {
               const float value = static_cast<float>(i % 13 - 6);  // exact in all types
               const bf16_t bf16 = f32_to_bf16(value);
-              static constexpr uint16_t kHalves[] = {0xc600, 0xc500, 0xc400, 0xc200, 0xc000, 0xbc00, 0, 0x3c00, 0x4000, 0x4200, 0x4400, 0x4500, 0x4600};
-              const void* from = source == DType::kF32 ? static_cast<const void*>(&value) : source == DType::kBF16 ? &bf16 : &kHalves[i % 13];
+              static constexpr uint16_t kHalves[] = {0xc600, 0xc500, 0xc400, 0xc200, 0xc000, 0xbc00, 0,
+                                                     0x3c00, 0x4000, 0x4200, 0x4400, 0x4500, 0x4600};
+              const void* from = source == DType::kF32    ? static_cast<const void*>(&value)
+                                 : source == DType::kBF16 ? &bf16
+                                                          : &kHalves[i % 13];
               std::memcpy(file.data() + 1 + i * dtype_bytes(source), from, static_cast<size_t>(dtype_bytes(source)));
               want.push_back(value);
             }
             WeightView view{dtype, layout, rows, cols, packed_step_bytes(dtype, layout, rows, cols), nullptr};
-            std::vector<std::byte> packed(static_cast<size_t>(packed_bytes(dtype, layout, rows, cols)), std::byte{0xff});
+            std::vector<std::byte> packed(static_cast<size_t>(packed_bytes(dtype, layout, rows, cols)),
+                                          std::byte{0xff});
             ThreadPool pool(2);
             pack_weight(pool, {source, file.data() + 1}, view, packed.data());
             view.data = packed.data();
@@ -167,7 +204,9 @@ TEST(Pack, RefusesToLosePrecision) {
   const float value = 1.001f;
   std::vector<std::byte> out(static_cast<size_t>(packed_bytes(DType::kBF16, Layout::kRows, 1, 1)));
   ThreadPool pool(1);
-  EXPECT_THROW(pack_weight(pool, {DType::kF32, reinterpret_cast<const std::byte*>(&value)}, {DType::kBF16, Layout::kRows, 1, 1, 64, nullptr}, out.data()), Error);
+  EXPECT_THROW(pack_weight(pool, {DType::kF32, reinterpret_cast<const std::byte*>(&value)},
+                           {DType::kBF16, Layout::kRows, 1, 1, 64, nullptr}, out.data()),
+               Error);
 }
 
 TEST(Dispatch, ListsTablesAndObeysTheEnvironment) {

@@ -1,4 +1,5 @@
-// Row-wise and element-wise kernels of every table against the reference, bit for bit, in guarded buffers; the functions against doubles.
+// Row-wise and element-wise kernels of every table against the reference, bit for bit, in guarded buffers; the
+// functions against doubles.
 #include <cmath>
 #include <cstring>
 
@@ -24,52 +25,83 @@ TEST_P(Rows, ElementByElementMatchesTheReference) {
     const Guarded<float> a(values), b(normal(static_cast<size_t>(n), 2)), c(normal(static_cast<size_t>(n), 3));
     const std::vector<float> nan(static_cast<size_t>(n), NAN);
     using T = const KernelTable&;
-    compare(nan, [&](T t, float* out) { t.add(a.data(), b.data(), out, n); }, "add");
-    compare(nan, [&](T t, float* out) { t.add3_scaled(a.data(), b.data(), c.data(), 1.7f, out, n); }, "add3_scaled");
+    compare(
+        nan, [&](T t, float* out) { t.add(a.data(), b.data(), out, n); }, "add");
+    compare(
+        nan, [&](T t, float* out) { t.add3_scaled(a.data(), b.data(), c.data(), 1.7f, out, n); }, "add3_scaled");
     for (int64_t streams : {1, 3, 4, 5}) {  // in place
       const std::vector<float> coefs = normal(static_cast<size_t>(streams * streams), 21);
       for (int64_t which = 0; which < streams; ++which)
-        compare(nan, [&](T t, float* out) {
-          std::vector<std::vector<float>> h;
-          for (int64_t s = 0; s < streams; ++s) h.push_back(normal(static_cast<size_t>(n), static_cast<uint32_t>(30 + s)));
-          std::vector<float*> rows;
-          for (auto& stream : h) rows.push_back(stream.data());
-          t.mix_streams(rows.data(), streams, coefs.data(), rows.data(), n);
-          std::copy_n(rows[static_cast<size_t>(which)], n, out);
-        }, "mix_streams");
+        compare(
+            nan,
+            [&](T t, float* out) {
+              std::vector<std::vector<float>> h;
+              for (int64_t s = 0; s < streams; ++s)
+                h.push_back(normal(static_cast<size_t>(n), static_cast<uint32_t>(30 + s)));
+              std::vector<float*> rows;
+              for (auto& stream : h) rows.push_back(stream.data());
+              t.mix_streams(rows.data(), streams, coefs.data(), rows.data(), n);
+              std::copy_n(rows[static_cast<size_t>(which)], n, out);
+            },
+            "mix_streams");
     }
-    compare(nan, [&](T t, float* out) { t.add_scaled(a.data(), b.data(), 0.3f, out, n); }, "add_scaled");
-    compare(nan, [&](T t, float* out) { t.mul(a.data(), b.data(), out, n); }, "mul");
-    compare(nan, [&](T t, float* out) { t.mul_add(a.data(), b.data(), c.data(), out, n); }, "mul_add");
-    compare(nan, [&](T t, float* out) { t.mul_add(a.data(), b.data(), nullptr, out, n); }, "mul_add without c");
-    compare(nan, [&](T t, float* out) { t.scale(a.data(), 0.7f, out, n); }, "scale");
-    compare(nan, [&](T t, float* out) { t.gelu(a.data(), out, n); }, "gelu");
-    compare(nan, [&](T t, float* out) { t.gelu_mul(a.data(), b.data(), out, n); }, "gelu_mul");
-    compare(nan, [&](T t, float* out) { t.silu(a.data(), out, n); }, "silu");
-    compare(nan, [&](T t, float* out) { t.sigmoid_mul(b.data(), a.data(), out, n); }, "sigmoid_mul");
-    compare(nan, [&](T t, float* out) { t.tanh_scaled(a.data(), 0.2f, 30.0f, out, n); }, "tanh_scaled");
-    compare(nan, [&](T t, float* out) { t.clamp(a.data(), 1.5f, out, n); }, "clamp");
-    compare(nan, [&](T t, float* out) { t.relu(a.data(), out, n); }, "relu");
-    compare(nan, [&](T t, float* out) { t.exp(a.data(), out, n); }, "exp");
-    compare(b.values(), [&](T t, float* out) { t.gelu(out, out, n); }, "gelu in place");
+    compare(
+        nan, [&](T t, float* out) { t.add_scaled(a.data(), b.data(), 0.3f, out, n); }, "add_scaled");
+    compare(
+        nan, [&](T t, float* out) { t.mul(a.data(), b.data(), out, n); }, "mul");
+    compare(
+        nan, [&](T t, float* out) { t.mul_add(a.data(), b.data(), c.data(), out, n); }, "mul_add");
+    compare(
+        nan, [&](T t, float* out) { t.mul_add(a.data(), b.data(), nullptr, out, n); }, "mul_add without c");
+    compare(
+        nan, [&](T t, float* out) { t.scale(a.data(), 0.7f, out, n); }, "scale");
+    compare(
+        nan, [&](T t, float* out) { t.gelu(a.data(), out, n); }, "gelu");
+    compare(
+        nan, [&](T t, float* out) { t.gelu_mul(a.data(), b.data(), out, n); }, "gelu_mul");
+    compare(
+        nan, [&](T t, float* out) { t.silu(a.data(), out, n); }, "silu");
+    compare(
+        nan, [&](T t, float* out) { t.sigmoid_mul(b.data(), a.data(), out, n); }, "sigmoid_mul");
+    compare(
+        nan, [&](T t, float* out) { t.tanh_scaled(a.data(), 0.2f, 30.0f, out, n); }, "tanh_scaled");
+    compare(
+        nan, [&](T t, float* out) { t.clamp(a.data(), 1.5f, out, n); }, "clamp");
+    compare(
+        nan, [&](T t, float* out) { t.relu(a.data(), out, n); }, "relu");
+    compare(
+        nan, [&](T t, float* out) { t.exp(a.data(), out, n); }, "exp");
+    compare(
+        b.values(), [&](T t, float* out) { t.gelu(out, out, n); }, "gelu in place");
   }
 }
 
 TEST_P(Rows, ReductionsMatchTheReference) {
   for (int64_t n : kLengths) {
-    const Guarded<float> a(normal(static_cast<size_t>(3 * n), 4)), weight(normal(static_cast<size_t>(n), 5)), target(normal(static_cast<size_t>(n), 6));
+    const Guarded<float> a(normal(static_cast<size_t>(3 * n), 4)), weight(normal(static_cast<size_t>(n), 5)),
+        target(normal(static_cast<size_t>(n), 6));
     const std::vector<float> x(a.data() + 2 * n, a.data() + 3 * n), nan(static_cast<size_t>(3 * n), NAN);
     using T = const KernelTable&;
-    compare(nan, [&](T t, float* out) { t.rms_norm(a.data(), weight.data(), out, 3, n, 1e-6f); }, "rms_norm");
-    compare(nan, [&](T t, float* out) { t.rms_norm(a.data(), nullptr, out, 3, n, 1e-6f); }, "rms_norm without weight");
-    compare(x, [&](T t, float* out) { t.match_magnitude(out, target.data(), out, n, 1e-5f); }, "match_magnitude");
-    compare(std::vector<float>(static_cast<size_t>(n), 1e-4f), [&](T t, float* out) { t.match_magnitude(out, target.data(), out, n, 1e-5f); },
-            "match_magnitude under the floor");
-    compare(x, [&](T t, float* out) { t.gaussian_topk(out, n, 1.2f); }, "gaussian_topk");
-    compare(x, [&](T t, float* out) { t.softmax(out, n); }, "softmax");
-    compare({0.0f}, [&](T t, float* out) { *out = t.dot(a.data() + 2 * n, weight.data(), n); }, "dot");
+    compare(
+        nan, [&](T t, float* out) { t.rms_norm(a.data(), weight.data(), out, 3, n, 1e-6f); }, "rms_norm");
+    compare(
+        nan, [&](T t, float* out) { t.rms_norm(a.data(), nullptr, out, 3, n, 1e-6f); }, "rms_norm without weight");
+    compare(
+        x, [&](T t, float* out) { t.match_magnitude(out, target.data(), out, n, 1e-5f); }, "match_magnitude");
+    compare(
+        std::vector<float>(static_cast<size_t>(n), 1e-4f),
+        [&](T t, float* out) { t.match_magnitude(out, target.data(), out, n, 1e-5f); },
+        "match_magnitude under the floor");
+    compare(
+        x, [&](T t, float* out) { t.gaussian_topk(out, n, 1.2f); }, "gaussian_topk");
+    compare(
+        x, [&](T t, float* out) { t.softmax(out, n); }, "softmax");
+    compare(
+        {0.0f}, [&](T t, float* out) { *out = t.dot(a.data() + 2 * n, weight.data(), n); }, "dot");
     const Guarded<float> cos(normal(static_cast<size_t>(n), 7)), sin(normal(static_cast<size_t>(n), 8));
-    compare(normal(static_cast<size_t>(2 * n), 9), [&](T t, float* out) { t.rope(out, cos.data(), sin.data(), n); }, "rope");
+    compare(
+        normal(static_cast<size_t>(2 * n), 9), [&](T t, float* out) { t.rope(out, cos.data(), sin.data(), n); },
+        "rope");
   }
 }
 
@@ -81,9 +113,13 @@ TEST_P(Rows, DepthwiseConvolutionMatchesTheReference) {
         const Guarded<float> x(normal(static_cast<size_t>(height * width * channels), 10));
         const Guarded<float> weight(normal(static_cast<size_t>(kernel * kernel * channels), 11));
         for (int64_t row = 0; row < (height + stride - 1) / stride; ++row)
-          compare(std::vector<float>(static_cast<size_t>(out_width * channels), NAN), [&](const KernelTable& t, float* out) {
-            t.depthwise_conv({x.data(), height, width, channels, weight.data(), kernel, kernel, stride, stride, pad, pad, row, out_width, out});
-          }, "depthwise_conv");
+          compare(
+              std::vector<float>(static_cast<size_t>(out_width * channels), NAN),
+              [&](const KernelTable& t, float* out) {
+                t.depthwise_conv({x.data(), height, width, channels, weight.data(), kernel, kernel, stride, stride, pad,
+                                  pad, row, out_width, out});
+              },
+              "depthwise_conv");
       }
 }
 
@@ -123,14 +159,19 @@ void expect_two_ulps(Kernel kernel, Exact exact, const char* name) {
 }
 
 TEST_P(Rows, FunctionsAreWithinTwoUlps) {
-  expect_two_ulps(table.exp, [](double x) { return std::exp(x); }, "exp");
-  expect_two_ulps([&](const float* x, float* out, int64_t n) { table.tanh_scaled(x, 1.0f, 1.0f, out, n); }, [](double x) { return std::tanh(x); }, "tanh");
-  expect_two_ulps(table.silu, [](double x) { return x / (1 + std::exp(-x)); }, "silu");
+  expect_two_ulps(
+      table.exp, [](double x) { return std::exp(x); }, "exp");
+  expect_two_ulps([&](const float* x, float* out, int64_t n) { table.tanh_scaled(x, 1.0f, 1.0f, out, n); },
+                  [](double x) { return std::tanh(x); }, "tanh");
+  expect_two_ulps(
+      table.silu, [](double x) { return x / (1 + std::exp(-x)); }, "silu");
   const std::vector<float> ones(4096, 1.0f);
   expect_two_ulps([&](const float* x, float* out, int64_t n) { table.sigmoid_mul(ones.data(), x, out, n); },
                   [](double x) { return 1 / (1 + std::exp(-x)); }, "sigmoid");
   // 0.5 x (1 + tanh u) = x / (1 + exp(-2u)), which doubles can do.
-  expect_two_ulps(table.gelu, [](double x) { return x / (1 + std::exp(-1.5957691216057308 * (x + 0.044715 * x * x * x))); }, "gelu");
+  expect_two_ulps(
+      table.gelu, [](double x) { return x / (1 + std::exp(-1.5957691216057308 * (x + 0.044715 * x * x * x))); },
+      "gelu");
 }
 
 G3N_FOR_TABLES(Rows);

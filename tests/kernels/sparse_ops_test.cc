@@ -1,4 +1,5 @@
-// sparse_feed_forward: against doubles and the reference, on several threads, a row alone and among others, and its errors.
+// sparse_feed_forward: against doubles and the reference, on several threads, a row alone and among others, and its
+// errors.
 #include <cmath>
 
 #include "g3n/error.h"
@@ -12,15 +13,20 @@ struct Sparse {
   PackedWeight up, down;
   std::vector<float> x, gate;
   Sparse(DType up_type, DType down_type, int64_t r, int64_t h, int64_t f, float density)
-      : rows(r), hidden(h), ffn(f), up(up_type, Layout::kRows, f, h, 1), down(down_type, Layout::kNeurons, h, f, 2),
-        x(normal(static_cast<size_t>(r * h), 3)), gate(normal(static_cast<size_t>(r * f), 4)) {
+      : rows(r),
+        hidden(h),
+        ffn(f),
+        up(up_type, Layout::kRows, f, h, 1),
+        down(down_type, Layout::kNeurons, h, f, 2),
+        x(normal(static_cast<size_t>(r * h), 3)),
+        gate(normal(static_cast<size_t>(r * f), 4)) {
     const std::vector<float> dice = normal(gate.size(), 5);
     for (size_t i = 0; i < gate.size(); ++i) gate[i] = std::fabs(dice[i]) < density * 3 ? std::fabs(gate[i]) : 0.0f;
   }
   Sparse(DType dtype, int64_t r, int64_t h, int64_t f, float density) : Sparse(dtype, dtype, r, h, f, density) {}
   void run(Context& ctx, int64_t first, int64_t count, std::vector<float>& out) const {
-    sparse_feed_forward(ctx, matrix(x, rows, hidden).slice(first, count), matrix(gate, rows, ffn).slice(first, count), up.view, down.view,
-                        matrix(out, count, hidden));
+    sparse_feed_forward(ctx, matrix(x, rows, hidden).slice(first, count), matrix(gate, rows, ffn).slice(first, count),
+                        up.view, down.view, matrix(out, count, hidden));
   }
 };
 
@@ -30,7 +36,9 @@ TEST(SparseFeedForward, IsTheFormulaOnAnyNumberOfThreads) {
       for (float density : {0.0f, 0.05f, 1.0f})
         for (int64_t rows : {1, 2, 5, 30}) {
           const Sparse s(dtype, rows, 100, 300, density);
-          const std::vector<float> out = same_on_all_threads(static_cast<size_t>(rows * s.hidden), [&](Context& ctx, std::vector<float>& o) { s.run(ctx, 0, rows, o); }, compute);
+          const std::vector<float> out = same_on_all_threads(
+              static_cast<size_t>(rows * s.hidden),
+              [&](Context& ctx, std::vector<float>& o) { s.run(ctx, 0, rows, o); }, compute);
           const bool bf16 = compute == ComputeType::kBF16;
           const auto rounded = [&](float v) { return bf16 ? bf16_to_f32(f32_to_bf16(v)) : v; };
           for (int64_t r = 0; r < rows; ++r) {
@@ -39,18 +47,22 @@ TEST(SparseFeedForward, IsTheFormulaOnAnyNumberOfThreads) {
               const double g = s.gate[r * s.ffn + n];
               if (g == 0) continue;
               double dot = 0;
-              for (int64_t k = 0; k < s.hidden; ++k) dot += double{rounded(s.x[r * s.hidden + k])} * weight_value(s.up.view, n, k);
-              const double value = rounded(static_cast<float>(g / (1 + std::exp(-1.5957691216057308 * (g + 0.044715 * g * g * g))) * dot));
+              for (int64_t k = 0; k < s.hidden; ++k)
+                dot += double{rounded(s.x[r * s.hidden + k])} * weight_value(s.up.view, n, k);
+              const double value = rounded(
+                  static_cast<float>(g / (1 + std::exp(-1.5957691216057308 * (g + 0.044715 * g * g * g))) * dot));
               for (int64_t c = 0; c < s.hidden; ++c) want[c] += value * weight_value(s.down.view, c, n);
             }
-            for (int64_t c = 0; c < s.hidden; ++c) ASSERT_NEAR(out[r * s.hidden + c], want[c], bf16 ? 0.06 : 3e-3) << "row " << r << " column " << c;
+            for (int64_t c = 0; c < s.hidden; ++c)
+              ASSERT_NEAR(out[r * s.hidden + c], want[c], bf16 ? 0.06 : 3e-3) << "row " << r << " column " << c;
           }
         }
 }
 
 constexpr DType kTypes[] = {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_0};
 
-// Each type of `up` with each of `down`. What values lose in int8 is half a code of 127 per input, so a hundredth of the terms' sizes is plenty.
+// Each type of `up` with each of `down`. What values lose in int8 is half a code of 127 per input, so a hundredth of
+// the terms' sizes is plenty.
 TEST(SparseFeedForward, QuantizedIsTheFormulaOnAnyNumberOfThreads) {
   for (DType up : kTypes)
     for (DType down : kTypes)
@@ -58,7 +70,9 @@ TEST(SparseFeedForward, QuantizedIsTheFormulaOnAnyNumberOfThreads) {
         for (int64_t rows : {1, 3, 40}) {
           if (!is_quantized(up) && !is_quantized(down)) continue;
           const Sparse s(up, down, rows, 200, 300, density);
-          const std::vector<float> out = same_on_all_threads(static_cast<size_t>(rows * s.hidden), [&](Context& ctx, std::vector<float>& o) { s.run(ctx, 0, rows, o); });
+          const std::vector<float> out =
+              same_on_all_threads(static_cast<size_t>(rows * s.hidden),
+                                  [&](Context& ctx, std::vector<float>& o) { s.run(ctx, 0, rows, o); });
           for (int64_t r = 0; r < rows; r += 3) {
             std::vector<double> want(static_cast<size_t>(s.hidden)), size = want;
             for (int64_t n = 0; n < s.ffn; ++n) {
@@ -76,7 +90,9 @@ TEST(SparseFeedForward, QuantizedIsTheFormulaOnAnyNumberOfThreads) {
               }
             }
             for (int64_t c = 0; c < s.hidden; ++c)
-              ASSERT_NEAR(out[r * s.hidden + c], want[c], size[c] * 0.01) << dtype_name(up) << " " << dtype_name(down) << " row " << r << " column " << c << " density " << density;
+              ASSERT_NEAR(out[r * s.hidden + c], want[c], size[c] * 0.01)
+                  << dtype_name(up) << " " << dtype_name(down) << " row " << r << " column " << c << " density "
+                  << density;
           }
         }
 }
@@ -104,7 +120,8 @@ TEST(SparseFeedForward, ARowIsTheSameAloneAndAmongOthers) {
       for (int64_t r = 0; r + count <= 512; r += 67) {
         std::vector<float> some(static_cast<size_t>(count * 96));
         s.run(context, r, count, some);
-        EXPECT_THAT(some, SameBits(std::vector<float>(all.begin() + r * 96, all.begin() + (r + count) * 96))) << dtype_name(dtype) << ", " << count << " rows from " << r;
+        EXPECT_THAT(some, SameBits(std::vector<float>(all.begin() + r * 96, all.begin() + (r + count) * 96)))
+            << dtype_name(dtype) << ", " << count << " rows from " << r;
       }
   }
 }
@@ -138,9 +155,15 @@ TEST(SparseFeedForward, ErrorsNameWhatWasWanted) {
   const Sparse s(DType::kQ4_0, 2, 64, 96, 0.1f);
   TestContext context(1);
   std::vector<float> out(2 * 64);
-  EXPECT_THROW(sparse_feed_forward(context, matrix(s.x, 2, 64), matrix(s.gate, 2, 96), s.down.view, s.down.view, matrix(out, 2, 64)), Error);
-  EXPECT_THROW(sparse_feed_forward(context, matrix(s.x, 2, 64), matrix(s.gate, 2, 95), s.up.view, s.down.view, matrix(out, 2, 64)), Error);
-  EXPECT_THROW(sparse_feed_forward(context, matrix(s.x, 1, 64), matrix(s.gate, 2, 96), s.up.view, s.down.view, matrix(out, 2, 64)), Error);
+  EXPECT_THROW(sparse_feed_forward(context, matrix(s.x, 2, 64), matrix(s.gate, 2, 96), s.down.view, s.down.view,
+                                   matrix(out, 2, 64)),
+               Error);
+  EXPECT_THROW(sparse_feed_forward(context, matrix(s.x, 2, 64), matrix(s.gate, 2, 95), s.up.view, s.down.view,
+                                   matrix(out, 2, 64)),
+               Error);
+  EXPECT_THROW(sparse_feed_forward(context, matrix(s.x, 1, 64), matrix(s.gate, 2, 96), s.up.view, s.down.view,
+                                   matrix(out, 2, 64)),
+               Error);
 }
 
 }  // namespace

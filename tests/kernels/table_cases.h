@@ -1,4 +1,5 @@
-// What the tests of raw kernels share: the tables under test (native, or emulated in a binary of its own) and packed weights.
+// What the tests of raw kernels share: the tables under test (native, or emulated in a binary of its own) and packed
+// weights.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -41,6 +42,7 @@ inline std::string table_name(const testing::TestParamInfo<const KernelTable*>& 
 // Lengths around every step that a loop could take.
 inline const std::vector<int64_t> kLengths = {1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 255, 2048};
 
-#define G3N_FOR_TABLES(suite) INSTANTIATE_TEST_SUITE_P(Tables, suite, testing::ValuesIn(g3n::test::tables_under_test()), g3n::test::table_name)
+#define G3N_FOR_TABLES(suite) \
+  INSTANTIATE_TEST_SUITE_P(Tables, suite, testing::ValuesIn(g3n::test::tables_under_test()), g3n::test::table_name)
 
 }  // namespace g3n::test

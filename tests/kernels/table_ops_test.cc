@@ -37,7 +37,8 @@ TEST(TableOps, FilesGiveWhatMemoryGives) {
   std::vector<int32_t> ids = {39, 0, 7, 7, 21};
   for (int32_t i = 0; i < 60; ++i) ids.push_back(i * 11 % 40);
   const int64_t rows = static_cast<int64_t>(ids.size());
-  for (DType type : {DType::kF32, DType::kBF16, DType::kF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ6_K, DType::kIQ3_S}) {
+  for (DType type : {DType::kF32, DType::kBF16, DType::kF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ6_K,
+                     DType::kIQ3_S}) {
     const std::vector<std::byte> bytes = table_file(type);
     const TemporaryFile file(bytes);
     std::vector<float> decoded(kRows * kCols);
@@ -50,9 +51,13 @@ TEST(TableOps, FilesGiveWhatMemoryGives) {
       };
       std::vector<float> want;
       for (int32_t id : ids)
-        for (int64_t c = first; c < first + count; ++c) want.push_back(decoded[static_cast<size_t>(id * kCols + c)] * 2.5f);
-      EXPECT_THAT(gather({.dtype = type, .rows = kRows, .cols = kCols, .data = bytes.data() + kOffset}), SameBits(want)) << dtype_name(type);
-      EXPECT_THAT(gather({.dtype = type, .rows = kRows, .cols = kCols, .fd = file.fd, .file_offset = kOffset}), SameBits(want)) << dtype_name(type);
+        for (int64_t c = first; c < first + count; ++c)
+          want.push_back(decoded[static_cast<size_t>(id * kCols + c)] * 2.5f);
+      EXPECT_THAT(gather({.dtype = type, .rows = kRows, .cols = kCols, .data = bytes.data() + kOffset}), SameBits(want))
+          << dtype_name(type);
+      EXPECT_THAT(gather({.dtype = type, .rows = kRows, .cols = kCols, .fd = file.fd, .file_offset = kOffset}),
+                  SameBits(want))
+          << dtype_name(type);
     }
   }
 }
@@ -66,7 +71,8 @@ TEST(TableOps, RowsLongerThanAPiece) {
   quant::decode_row(DType::kQ8_0, bytes.data(), 2 * cols, want.data());
   TestContext context(2);
   const int32_t ids[] = {0, 1};
-  gather_rows(context, {.dtype = DType::kQ8_0, .rows = 2, .cols = cols, .fd = file.fd}, ids, 0, 1.0f, matrix(got, 2, cols));
+  gather_rows(context, {.dtype = DType::kQ8_0, .rows = 2, .cols = cols, .fd = file.fd}, ids, 0, 1.0f,
+              matrix(got, 2, cols));
   EXPECT_THAT(got, SameBits(want));
 }
 
@@ -84,7 +90,8 @@ TEST(TableOps, AFileThatEndsTooEarlyIsNamedByItsByte) {
       ADD_FAILURE() << "expected an error";
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kBadFile);
-      EXPECT_NE(std::string(error.what()).find("at byte " + std::to_string(bytes.size())), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find("at byte " + std::to_string(bytes.size())), std::string::npos)
+          << error.what();
     }
     gather_rows(context, table, ids, 0, 1.0f, View<float, 2>{out.data(), {30, 480}});  // the last block is not read
   }
@@ -94,7 +101,9 @@ TEST(TableOps, AFileThatEndsTooEarlyIsNamedByItsByte) {
   TableView closed = table;
   closed.fd = 1 << 20;
   EXPECT_THROW(gather_rows(context, closed, id, 0, 1.0f, matrix(out, 1, kCols)), Error);
-  EXPECT_THROW(gather_rows(context, {.dtype = DType::kI8, .rows = 1, .cols = kCols, .data = bytes.data()}, id, 0, 1.0f, matrix(out, 1, kCols)), Error);
+  EXPECT_THROW(gather_rows(context, {.dtype = DType::kI8, .rows = 1, .cols = kCols, .data = bytes.data()}, id, 0, 1.0f,
+                           matrix(out, 1, kCols)),
+               Error);
 }
 
 TEST(TableOps, AScaleThatIsNotFiniteIsNamedByItsByte) {
@@ -106,13 +115,18 @@ TEST(TableOps, AScaleThatIsNotFiniteIsNamedByItsByte) {
     std::vector<int32_t> ids(30, 3);
     std::vector<float> out(30 * kCols);
     try {
-      gather_rows(context, {.dtype = DType::kQ8_0, .rows = kRows, .cols = kCols, .fd = file.fd, .file_offset = kOffset}, ids, 0, 1.0f, matrix(out, 30, kCols));
+      gather_rows(context, {.dtype = DType::kQ8_0, .rows = kRows, .cols = kCols, .fd = file.fd, .file_offset = kOffset},
+                  ids, 0, 1.0f, matrix(out, 30, kCols));
       ADD_FAILURE() << "expected an error";
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kBadFile);
-      EXPECT_NE(std::string(error.what()).find("finite scale in the block of Q8_0 at byte " + std::to_string(kOffset + 34 * (16 * 3 + 5))), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what())
+                    .find("finite scale in the block of Q8_0 at byte " + std::to_string(kOffset + 34 * (16 * 3 + 5))),
+                std::string::npos)
+          << error.what();
     }
-    gather_rows(context, {.dtype = DType::kQ8_0, .rows = kRows, .cols = kCols, .data = bytes.data() + kOffset}, ids, 0, 1.0f, View<float, 2>{out.data(), {30, 160}});
+    gather_rows(context, {.dtype = DType::kQ8_0, .rows = kRows, .cols = kCols, .data = bytes.data() + kOffset}, ids, 0,
+                1.0f, View<float, 2>{out.data(), {30, 160}});
   }
 }
 

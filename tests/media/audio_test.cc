@@ -1,4 +1,5 @@
-// decode_audio: the goldens of transformers, the three tones of tools/make_media_samples.py through every codec, lying WAV headers, and errors.
+// decode_audio: the goldens of transformers, the three tones of tools/make_media_samples.py through every codec, lying
+// WAV headers, and errors.
 #include "media/audio.h"
 
 #include <bit>
@@ -37,7 +38,8 @@ void append(Bytes* out, std::uint64_t value, int bytes) {
 void append(Bytes* out, std::string_view text) { out->insert(out->end(), text.begin(), text.end()); }
 
 // A mono WAV; sizes as given, so that they may lie.
-Bytes wav(const Bytes& data, int tag, int bits, std::uint32_t rate, std::uint32_t riff_bytes, std::uint32_t data_bytes) {
+Bytes wav(const Bytes& data, int tag, int bits, std::uint32_t rate, std::uint32_t riff_bytes,
+          std::uint32_t data_bytes) {
   Bytes out;
   append(&out, "RIFF");
   append(&out, riff_bytes, 4);
@@ -71,7 +73,8 @@ TEST(DecodeAudio, GoldensAsTransformers) {
     const std::string name = key.substr(0, key.size() - 4);
     const Samples got = decode_audio(testing::read_bytes(folder / name), name);
     ASSERT_EQ(got.pcm.size(), want["shape"][0]);
-    const double error = testing::relative_error(testing::every(got.pcm, want["stride"]), testing::stored_values(folder / "audio.safetensors", key));
+    const double error = testing::relative_error(testing::every(got.pcm, want["stride"]),
+                                                 testing::stored_values(folder / "audio.safetensors", key));
     EXPECT_LE(error, 1e-6);  // the manifest allows 5e-3 for resampled files; this is the same resampler
     ++compared;
   }
@@ -107,11 +110,16 @@ TEST_P(Tones, ThroughTheCodec) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Media, Tones,
-                         ::testing::Values(Codec{"u8.wav", 0.02, 6400}, Codec{"s32.wav", 1e-4, 6400}, Codec{"f64.wav", 1e-4, 4800}, Codec{"s24_extensible.wav", 1e-4, 6400},
-                                           Codec{"stereo_11k.wav", 2e-4, 6400}, Codec{"mulaw.wav", 0.03, 6400}, Codec{"adpcm.wav", 0.03, 0}, Codec{"aiff.aiff", 3e-4, 6400},
-                                           Codec{"flac24.flac", 1e-4, 6400}, Codec{"flac.ogg", 1e-3, 6400}, Codec{"alac.m4a", 3e-4, 6400}, Codec{"stereo.mp3", 0.06, 6400},
-                                           Codec{"no_xing_8k.mp3", 0.06, 0, 1105.0 / 8000}, Codec{"vorbis.ogg", 0.05, 6400}, Codec{"opus.ogg", 0.1, 6400},
-                                           Codec{"aac.m4a", 0.2, 0}, Codec{"aac.aac", 0.2, 0, 1024.0 / 44100}, Codec{"video.mp4", 0.2, 0}, Codec{"video.webm", 0.1, 0}),
+                         ::testing::Values(Codec{"u8.wav", 0.02, 6400}, Codec{"s32.wav", 1e-4, 6400},
+                                           Codec{"f64.wav", 1e-4, 4800}, Codec{"s24_extensible.wav", 1e-4, 6400},
+                                           Codec{"stereo_11k.wav", 2e-4, 6400}, Codec{"mulaw.wav", 0.03, 6400},
+                                           Codec{"adpcm.wav", 0.03, 0}, Codec{"aiff.aiff", 3e-4, 6400},
+                                           Codec{"flac24.flac", 1e-4, 6400}, Codec{"flac.ogg", 1e-3, 6400},
+                                           Codec{"alac.m4a", 3e-4, 6400}, Codec{"stereo.mp3", 0.06, 6400},
+                                           Codec{"no_xing_8k.mp3", 0.06, 0, 1105.0 / 8000},
+                                           Codec{"vorbis.ogg", 0.05, 6400}, Codec{"opus.ogg", 0.1, 6400},
+                                           Codec{"aac.m4a", 0.2, 0}, Codec{"aac.aac", 0.2, 0, 1024.0 / 44100},
+                                           Codec{"video.mp4", 0.2, 0}, Codec{"video.webm", 0.1, 0}),
                          [](const auto& codec) {
                            std::string name = codec.param.file;
                            for (char& c : name) c = c == '.' ? '_' : c;
@@ -138,7 +146,8 @@ TEST(DecodeAudio, WavSizesMayLie) {
 TEST(DecodeAudio, ResampledLengthIsRoundedUp) {
   for (const std::uint32_t rate : {8000u, 11025u, 44100u, 48000u, 96000u}) {
     const int n = 3001;
-    EXPECT_EQ(decode_audio(wav(ramp16(n), 1, 16, rate, 0, 0), "ramp").pcm.size(), (n * 16000u + rate - 1) / rate) << rate;
+    EXPECT_EQ(decode_audio(wav(ramp16(n), 1, 16, rate, 0, 0), "ramp").pcm.size(), (n * 16000u + rate - 1) / rate)
+        << rate;
   }
 }
 
@@ -153,10 +162,12 @@ TEST(DecodeAudio, SamplesThatAreNoNumbers) {
 TEST(DecodeAudio, WhatIsNotSoundIsNamed) {
   EXPECT_THAT(error_of({}), HasSubstr("expected sound, found an empty file"));
   EXPECT_THAT(error_of(wav({}, 1, 16, 16000, 36, 0)), HasSubstr("without a single sample"));
-  EXPECT_THAT(error_of(sample("silent_video.mp4")), HasSubstr("expected a sound track that g3n can decode, found only video (mpeg4)"));
+  EXPECT_THAT(error_of(sample("silent_video.mp4")),
+              HasSubstr("expected a sound track that g3n can decode, found only video (mpeg4)"));
   EXPECT_THAT(error_of(sample("rgb16.png")), HasSubstr("found what looks like a PNG image"));
   const std::string_view amr = "#!AMR\n123456";
-  EXPECT_EQ(error_of({amr.begin(), amr.end()}), "sound: looks like AMR, which g3n cannot read; convert it to WAV or FLAC");
+  EXPECT_EQ(error_of({amr.begin(), amr.end()}),
+            "sound: looks like AMR, which g3n cannot read; convert it to WAV or FLAC");
   const std::string_view text = "this is text, and there is quite a lot of it";
   EXPECT_THAT(error_of({text.begin(), text.end()}), HasSubstr("a text file"));
   EXPECT_THAT(error_of(Bytes(3000, 0)), HasSubstr("unknown format"));
@@ -165,7 +176,8 @@ TEST(DecodeAudio, WhatIsNotSoundIsNamed) {
 }
 
 TEST(DecodeAudio, ALimitOfLength) {
-  EXPECT_EQ(error_of(wav(ramp16(16001), 1, 16, 16000, 0, 0), 1.0), "sound: the sound is too long: expected at most 1 s, found 1.0 s");
+  EXPECT_EQ(error_of(wav(ramp16(16001), 1, 16, 16000, 0, 0), 1.0),
+            "sound: the sound is too long: expected at most 1 s, found 1.0 s");
   EXPECT_EQ(error_of(wav(ramp16(16000), 1, 16, 16000, 0, 0), 1.0), "no error");
   for (const char* name : {"stereo.mp3", "vorbis.ogg", "aac.m4a", "aac.aac", "flac24.flac", "video.webm"}) {
     EXPECT_THAT(error_of(sample(name), 0.25), HasSubstr("too long: expected at most 0.25 s")) << name;
@@ -173,7 +185,8 @@ TEST(DecodeAudio, ALimitOfLength) {
 }
 
 TEST(DecodeAudio, CutFilesAreErrors) {
-  for (const char* name : {"stereo.mp3", "vorbis.ogg", "opus.ogg", "flac.ogg", "aac.m4a", "alac.m4a", "aac.aac", "flac24.flac", "video.mp4", "video.webm"}) {
+  for (const char* name : {"stereo.mp3", "vorbis.ogg", "opus.ogg", "flac.ogg", "aac.m4a", "alac.m4a", "aac.aac",
+                           "flac24.flac", "video.mp4", "video.webm"}) {
     const Bytes whole = sample(name);
     for (const double part : {0.05, 0.5, 0.75, 0.95}) {
       SCOPED_TRACE(std::string(name) + " " + std::to_string(part));

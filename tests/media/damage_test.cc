@@ -1,4 +1,5 @@
-// Every sample, cut at many lengths and with flipped bytes: the decoders may succeed or throw g3n::Error, and nothing else may happen.
+// Every sample, cut at many lengths and with flipped bytes: the decoders may succeed or throw g3n::Error, and nothing
+// else may happen.
 #include <gtest/gtest.h>
 
 #include "g3n/error.h"
@@ -43,13 +44,15 @@ void damage(const std::filesystem::path& path, Outcome* outcome) {
   const bool sound = media::sniff(whole).kind == media::MediaKind::kSound;
   std::uint64_t state = whole.size();
   for (int i = 0; i < kCuts; ++i) {
-    const std::size_t size = i < kCuts / 2 ? next(&state) % std::min<std::size_t>(whole.size(), 200) : next(&state) % whole.size();
+    const std::size_t size =
+        i < kCuts / 2 ? next(&state) % std::min<std::size_t>(whole.size(), 200) : next(&state) % whole.size();
     try_both(Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)), sound, outcome);
   }
   for (int i = 0; i < kFlips; ++i) {
     Bytes file = whole;
     const std::size_t range = i % 2 ? file.size() : std::min<std::size_t>(file.size(), 128);  // headers more often
-    for (std::uint64_t n = 0; n <= next(&state) % 3; ++n) file[next(&state) % range] ^= static_cast<std::uint8_t>(1 + next(&state) % 255);
+    for (std::uint64_t n = 0; n <= next(&state) % 3; ++n)
+      file[next(&state) % range] ^= static_cast<std::uint8_t>(1 + next(&state) % 255);
     try_both(file, sound, outcome);
   }
 }
@@ -63,7 +66,7 @@ TEST(Damage, SamplesCutAndFlipped) {
     ++files;
   }
   EXPECT_GT(files, 60);
-  EXPECT_GT(outcome.good, 200);      // a flipped colour or sample is no error
+  EXPECT_GT(outcome.good, 200);  // a flipped colour or sample is no error
   EXPECT_GT(outcome.refused, 2000);
 }
 

@@ -1,4 +1,5 @@
-// decode_image: every format against what Pillow (our samples) and transformers (the goldens) decode, limits, and errors by name.
+// decode_image: every format against what Pillow (our samples) and transformers (the goldens) decode, limits, and
+// errors by name.
 #include "media/image.h"
 
 #include <cstdlib>
@@ -32,7 +33,8 @@ Bytes sample(const std::string& name) { return testing::read_bytes(testing::samp
 
 int largest_difference(const std::vector<std::uint8_t>& got, const std::string& hex) {
   int largest = 0;
-  for (std::size_t i = 0; i < got.size(); ++i) largest = std::max(largest, std::abs(got[i] - std::stoi(hex.substr(2 * i, 2), nullptr, 16)));
+  for (std::size_t i = 0; i < got.size(); ++i)
+    largest = std::max(largest, std::abs(got[i] - std::stoi(hex.substr(2 * i, 2), nullptr, 16)));
   return largest;
 }
 
@@ -64,7 +66,8 @@ TEST(DecodeImage, GoldensAsTransformers) {
     const Pixels got = decode_image(testing::read_bytes(folder / name), name);
     ASSERT_EQ(got.height, want["shape"][0]);
     ASSERT_EQ(got.width, want["shape"][1]);
-    const auto values = testing::every(got.rgb, want["stride"]), stored = testing::stored_values(folder / "images.safetensors", key);
+    const auto values = testing::every(got.rgb, want["stride"]),
+               stored = testing::stored_values(folder / "images.safetensors", key);
     ASSERT_EQ(values.size(), stored.size());
     const bool lossy = name.ends_with(".jpg") || name.starts_with("lossy");
     for (std::size_t i = 0; i < values.size(); ++i) ASSERT_NEAR(values[i], stored[i], lossy ? 2 : 0) << i;
@@ -87,19 +90,28 @@ TEST(DecodeImage, BytesBehindTheEndAreIgnored) {
 }
 
 TEST(DecodeImage, FormatsThatItCannotReadAreNamed) {
-  EXPECT_EQ(error_of(bytes_of(std::string_view("\0\0\0\x18" "ftypheic\0\0\0\0mif1heic", 24))),
+  EXPECT_EQ(error_of(bytes_of(std::string_view("\0\0\0\x18"
+                                               "ftypheic\0\0\0\0mif1heic",
+                                               24))),
             "picture: looks like HEIC, which g3n cannot read; convert it to JPEG or PNG");
-  EXPECT_THAT(error_of(bytes_of(std::string_view("\0\0\0\x18" "ftypmif1\0\0\0\0mif1avif", 24))), HasSubstr("looks like AVIF"));
+  EXPECT_THAT(error_of(bytes_of(std::string_view("\0\0\0\x18"
+                                                 "ftypmif1\0\0\0\0mif1avif",
+                                                 24))),
+              HasSubstr("looks like AVIF"));
   EXPECT_THAT(error_of(bytes_of("\xFF\x0A 123456789")), HasSubstr("JPEG XL"));
-  EXPECT_THAT(error_of(bytes_of("<?xml version=\"1.0\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\"/>")), HasSubstr("looks like SVG"));
+  EXPECT_THAT(error_of(bytes_of("<?xml version=\"1.0\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\"/>")),
+              HasSubstr("looks like SVG"));
   EXPECT_THAT(error_of(bytes_of("%PDF-1.7\n%")), HasSubstr("expected an image, found what looks like a PDF document"));
   EXPECT_THAT(error_of(bytes_of("<!DOCTYPE html><html><body>404</body></html>")), HasSubstr("an HTML page"));
   EXPECT_THAT(error_of(bytes_of("hello, this is text\n")), HasSubstr("a text file"));
-  EXPECT_THAT(error_of(bytes_of("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")), HasSubstr("git-lfs pointer"));
+  EXPECT_THAT(error_of(bytes_of("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")),
+              HasSubstr("git-lfs pointer"));
   EXPECT_THAT(error_of(sample("u8.wav")), HasSubstr("expected an image, found what looks like WAV sound"));
   EXPECT_THAT(error_of({}), HasSubstr("empty file"));
-  EXPECT_THAT(error_of(sample("float_refused.tif")), HasSubstr("a TIFF image with sample format 3, which g3n cannot read"));
-  EXPECT_THAT(error_of(sample("jpeg_refused.tif")), HasSubstr("a TIFF image with compression 7, which g3n cannot read"));
+  EXPECT_THAT(error_of(sample("float_refused.tif")),
+              HasSubstr("a TIFF image with sample format 3, which g3n cannot read"));
+  EXPECT_THAT(error_of(sample("jpeg_refused.tif")),
+              HasSubstr("a TIFF image with compression 7, which g3n cannot read"));
   EXPECT_THAT(error_of(bytes_of(std::string_view("II+\0\x08\0\0\0", 8))), HasSubstr("looks like BigTIFF"));
   EXPECT_THAT(error_of({1, 2, 3, 0, 200}), HasSubstr("unknown format"));
 }
@@ -111,7 +123,9 @@ void put_big(Bytes* file, std::size_t at, std::uint32_t value) {
 TEST(DecodeImage, TooLargeIsRefusedFromTheHeader) {
   Bytes png = sample("rgb16.png");
   put_big(&png, 16, 16385);
-  EXPECT_EQ(error_of(png), "picture: the image is too large: expected at most 16384 pixels a side and 50 million pixels, found 16385 x 16");
+  EXPECT_EQ(
+      error_of(png),
+      "picture: the image is too large: expected at most 16384 pixels a side and 50 million pixels, found 16385 x 16");
   put_big(&png, 16, 10000);
   put_big(&png, 20, 5001);
   EXPECT_THAT(error_of(png), HasSubstr("found 10000 x 5001"));

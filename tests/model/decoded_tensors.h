@@ -19,7 +19,8 @@ class DecodedTensors : public TensorSource {
       std::vector<float>& values = values_.emplace_back(static_cast<size_t>(count));
       decode_values(tensor.dtype, tensor.data, count, values.data());
       TensorInfo info = tensor;
-      info.dtype = DType::kF32, info.data = reinterpret_cast<const std::byte*>(values.data()), info.bytes = count * 4, info.range = {};
+      info.dtype = DType::kF32, info.data = reinterpret_cast<const std::byte*>(values.data()), info.bytes = count * 4,
+      info.range = {};
       tensors_.emplace(name, std::move(info));
     }
   }

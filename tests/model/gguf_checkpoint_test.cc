@@ -1,4 +1,5 @@
-// GGUF text files as checkpoints: every dialect gives the config of the tiny model and its tokenizer, the tensors their values, and the model its logits.
+// GGUF text files as checkpoints: every dialect gives the config of the tiny model and its tokenizer, the tensors their
+// values, and the model its logits.
 #include "model/gguf_checkpoint.h"
 
 #include <cstring>
@@ -35,7 +36,8 @@ std::string whole_file(const TemporaryFolder& folder, const std::string& head) {
 
 // What config.json of the tiny checkpoint says.
 void expect_tiny_config(const Config& config, int64_t vocab) {
-  const TextConfig got = TextConfig::from(config), want = TextConfig::from(Config::load(G3N_SOURCE_DIR "/tests/golden/data/tiny/config.json"));
+  const TextConfig got = TextConfig::from(config),
+                   want = TextConfig::from(Config::load(G3N_SOURCE_DIR "/tests/golden/data/tiny/config.json"));
   EXPECT_EQ(got.vocab_size, vocab);
   EXPECT_EQ(got.vocab_size_per_layer_input, want.vocab_size_per_layer_input);
   EXPECT_EQ(got.hidden_size, want.hidden_size);
@@ -60,25 +62,29 @@ void expect_tiny_config(const Config& config, int64_t vocab) {
   ASSERT_EQ(got.activation_sparsity_multiplier.size(), want.activation_sparsity_pattern.size());
   for (size_t i = 0; i < want.activation_sparsity_pattern.size(); ++i) {
     const double p = want.activation_sparsity_pattern[i], multiplier = got.activation_sparsity_multiplier[i];
-    if (p > 0) EXPECT_NEAR(multiplier, inverse_normal_cdf(p), 1e-6);
-    else EXPECT_EQ(multiplier, -std::numeric_limits<double>::infinity());
+    if (p > 0)
+      EXPECT_NEAR(multiplier, inverse_normal_cdf(p), 1e-6);
+    else
+      EXPECT_EQ(multiplier, -std::numeric_limits<double>::infinity());
   }
 }
 
 void expect_tiny_tokenizer(const Tokenizer& tokenizer) {
   const SpecialTokens& special = tokenizer.special();
-  EXPECT_THAT((std::vector<int32_t>{special.pad, special.eos, special.bos, special.unk, special.start_of_turn, special.end_of_turn}), ElementsAre(0, 1, 2, 3, 105, 106));
+  EXPECT_THAT((std::vector<int32_t>{special.pad, special.eos, special.bos, special.unk, special.start_of_turn,
+                                    special.end_of_turn}),
+              ElementsAre(0, 1, 2, 3, 105, 106));
   EXPECT_EQ(tokenizer.byte_of(tokenizer.id("<0x41>")), 0x41);
   const int32_t the = tokenizer.id("\xE2\x96\x81the"), ing = tokenizer.id("ing");
-  EXPECT_THAT(tokenizer.encode(" theing"), ElementsAre(the, ing));           // merges made by score, best first
-  EXPECT_EQ(tokenizer.encode("A").size(), 1u);                               // a byte
+  EXPECT_THAT(tokenizer.encode(" theing"), ElementsAre(the, ing));  // merges made by score, best first
+  EXPECT_EQ(tokenizer.encode("A").size(), 1u);                      // a byte
   EXPECT_EQ(tokenizer.decode(tokenizer.encode("A cat\n\n  \xC3\xA9")), "A cat\n\n  \xC3\xA9");
   EXPECT_THAT(tokenizer.encode("\n\n"), ElementsAre(tokenizer.id("\n\n")));  // an added token
   EXPECT_TRUE(tokenizer.is_special(106));
   EXPECT_TRUE(tokenizer.is_special(2));
   EXPECT_FALSE(tokenizer.is_special(tokenizer.id("<unused0>")));
   EXPECT_FALSE(tokenizer.is_special(tokenizer.id("[multimodal]")));
-  EXPECT_EQ(tokenizer.encode("[PAD700]").size(), 8u);                        // fills the list, matches nothing
+  EXPECT_EQ(tokenizer.encode("[PAD700]").size(), 8u);  // fills the list, matches nothing
 }
 
 TEST(GgufCheckpoint, FileOfJune2025) {
@@ -101,7 +107,8 @@ TEST(GgufCheckpoint, FileOfOllama) {
   EXPECT_FALSE(checkpoint.chat_template.has_value());
 }
 
-// A model of two layers whose keys are the fewest that a file can have: the shapes of the tensors and Gemma's own numbers tell the rest.
+// A model of two layers whose keys are the fewest that a file can have: the shapes of the tensors and Gemma's own
+// numbers tell the rest.
 class SmallFile {
  public:
   explicit SmallFile(const TemporaryFolder& folder) : path(folder / "small.gguf"), writer(path) {
@@ -109,7 +116,8 @@ class SmallFile {
     writer.set("gemma3n.block_count", uint32_t{2});
   }
   Checkpoint open() {
-    tensor("token_embd.weight", {40, 32}), tensor("per_layer_token_embd.weight", {48, 16}), tensor("per_layer_proj_norm.weight", {8});
+    tensor("token_embd.weight", {40, 32}), tensor("per_layer_token_embd.weight", {48, 16}),
+        tensor("per_layer_proj_norm.weight", {8});
     for (const std::string blk : {"blk.0.", "blk.1."}) {
       tensor(blk + "attn_q_norm.weight", {16}), tensor(blk + "attn_output.weight", {32, 64});
       tensor(blk + "ffn_gate.weight", {96, 32}), tensor(blk + "laurel_l.weight", {4, 32});
@@ -130,7 +138,9 @@ class SmallFile {
   GgufWriter writer;
 
  private:
-  void tensor(const std::string& name, const std::vector<int64_t>& shape) { tensors_[name] = writer.declare(name, DType::kF32, shape); }
+  void tensor(const std::string& name, const std::vector<int64_t>& shape) {
+    tensors_[name] = writer.declare(name, DType::kF32, shape);
+  }
   std::map<std::string, size_t> tensors_;
 };
 
@@ -194,7 +204,8 @@ TEST(GgufCheckpoint, UnknownTypesMatterOnlyWhereTheyAreUsed) {
   const Checkpoint checkpoint = open_checkpoint(with_type_99("extra"));
   ASSERT_NE(checkpoint.source->find("extra"), nullptr);
   EXPECT_EQ(checkpoint.source->find("extra")->bytes, 0);
-  EXPECT_ERROR(ErrorCode::kUnsupported, open_checkpoint(with_type_99("blk.1.laurel_l.weight")), "blk.1.laurel_l.weight: unknown tensor type 99");
+  EXPECT_ERROR(ErrorCode::kUnsupported, open_checkpoint(with_type_99("blk.1.laurel_l.weight")),
+               "blk.1.laurel_l.weight: unknown tensor type 99");
 }
 
 TEST(GgufCheckpoint, KeysThatContradict) {
@@ -205,20 +216,29 @@ TEST(GgufCheckpoint, KeysThatContradict) {
     EXPECT_ERROR(code, file.open(), expected);
   };
   using std::pair;
-  refused(ErrorCode::kBadFile, "gemma3n.feed_forward_length: expected 96 for layer 0, the rows of blk.0.ffn_gate.weight, found 100", pair("gemma3n.feed_forward_length", uint32_t{100}));
-  refused(ErrorCode::kBadFile, "gemma3n.activation_sparsity_scale: expected a list of 2", pair("gemma3n.activation_sparsity_scale", std::vector<float>{1, 2, 3}));
-  refused(ErrorCode::kBadFile, "gemma3n.attention.head_count: expected a list of 2", pair("gemma3n.attention.head_count", std::vector<uint32_t>{4, 4, 4}));
-  refused(ErrorCode::kUnsupported, "gemma3n.altup.num_inputs: expected 4, found 2", pair("gemma3n.altup.num_inputs", uint32_t{2}));
-  refused(ErrorCode::kUnsupported, "gemma3n.rope.scaling.type: expected none, found the string \"yarn\"", pair("gemma3n.rope.scaling.type", "yarn"));
-  refused(ErrorCode::kBadFile, "tokenizer.ggml.scores: expected a list of 2, one for each token, found a list of 1", pair("tokenizer.ggml.model", "llama"),
-          pair("tokenizer.ggml.tokens", std::vector<std::string>{"a", "b"}), pair("tokenizer.ggml.scores", std::vector<float>{1}));
+  refused(ErrorCode::kBadFile,
+          "gemma3n.feed_forward_length: expected 96 for layer 0, the rows of blk.0.ffn_gate.weight, found 100",
+          pair("gemma3n.feed_forward_length", uint32_t{100}));
+  refused(ErrorCode::kBadFile, "gemma3n.activation_sparsity_scale: expected a list of 2",
+          pair("gemma3n.activation_sparsity_scale", std::vector<float>{1, 2, 3}));
+  refused(ErrorCode::kBadFile, "gemma3n.attention.head_count: expected a list of 2",
+          pair("gemma3n.attention.head_count", std::vector<uint32_t>{4, 4, 4}));
+  refused(ErrorCode::kUnsupported, "gemma3n.altup.num_inputs: expected 4, found 2",
+          pair("gemma3n.altup.num_inputs", uint32_t{2}));
+  refused(ErrorCode::kUnsupported, "gemma3n.rope.scaling.type: expected none, found the string \"yarn\"",
+          pair("gemma3n.rope.scaling.type", "yarn"));
+  refused(ErrorCode::kBadFile, "tokenizer.ggml.scores: expected a list of 2, one for each token, found a list of 1",
+          pair("tokenizer.ggml.model", "llama"), pair("tokenizer.ggml.tokens", std::vector<std::string>{"a", "b"}),
+          pair("tokenizer.ggml.scores", std::vector<float>{1}));
 }
 
 // Logits of the seven ids of the case text_7.
-void expect_logits(std::shared_ptr<const TensorSource> source, const Config& config, const std::vector<int32_t>& ids, const std::vector<float>& want, double tolerance) {
+void expect_logits(std::shared_ptr<const TensorSource> source, const Config& config, const std::vector<int32_t>& ids,
+                   const std::vector<float>& want, double tolerance) {
   const LoadedText text = load_text(source, config);
   std::vector<float> got;
-  for (const std::vector<float>& row : TextRunner(*text.model, {}).feed(ids)) got.insert(got.end(), row.begin(), row.end());
+  for (const std::vector<float>& row : TextRunner(*text.model, {}).feed(ids))
+    got.insert(got.end(), row.begin(), row.end());
   EXPECT_LE(relative_rms(got, want), tolerance);
   std::printf("relative rms of the logits: %.3g\n", relative_rms(got, want));
 }
@@ -260,7 +280,8 @@ TEST(GgufCheckpoint, ValuesOfEveryTensor) {
       const int64_t count = std::accumulate(tensor.ne.begin(), tensor.ne.end(), int64_t{1}, std::multiplies<>());
       std::vector<float> values(static_cast<size_t>(count));
       decode_values(tensor.dtype_or_fail(), tensor.data, count, values.data());
-      EXPECT_EQ(crc32_hex(values.data(), values.size() * 4), record.text("values_crc32")) << name << ": " << tensor.name;
+      EXPECT_EQ(crc32_hex(values.data(), values.size() * 4), record.text("values_crc32"))
+          << name << ": " << tensor.name;
     }
   }
 }

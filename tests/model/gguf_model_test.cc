@@ -1,5 +1,5 @@
-// Text models out of GGUF files in every type: values of packed weights are those of our own quantisers, products with blocks as they are give the logits,
-// a head of its own is used, damaged scales are found.
+// Text models out of GGUF files in every type: values of packed weights are those of our own quantisers, products with
+// blocks as they are give the logits, a head of its own is used, damaged scales are found.
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -22,11 +22,12 @@ const std::string kFolder = G3N_SOURCE_DIR "/tests/golden/data/gguf/";
 const std::string kTinyConfig = G3N_SOURCE_DIR "/tests/golden/data/tiny/config.json";
 const std::string kText = "model.language_model.";
 
-std::vector<float> logits_of(std::shared_ptr<const TensorSource> source, const Config& config, const std::vector<int32_t>& ids, const TextRun& run = {},
-                             const Recipe& recipe = {}) {
+std::vector<float> logits_of(std::shared_ptr<const TensorSource> source, const Config& config,
+                             const std::vector<int32_t>& ids, const TextRun& run = {}, const Recipe& recipe = {}) {
   const LoadedText text = load_text(source, config, recipe);
   std::vector<float> out;
-  for (const std::vector<float>& row : TextRunner(*text.model, run).feed(ids)) out.insert(out.end(), row.begin(), row.end());
+  for (const std::vector<float>& row : TextRunner(*text.model, run).feed(ids))
+    out.insert(out.end(), row.begin(), row.end());
   return out;
 }
 
@@ -54,7 +55,8 @@ class Replaced : public TensorSource {
   std::list<std::vector<std::byte>> bytes_;
 };
 
-// The matrices of a file as the loader packs them are, byte for byte, those that it quantises from the checkpoint the file was made from.
+// The matrices of a file as the loader packs them are, byte for byte, those that it quantises from the checkpoint the
+// file was made from.
 TEST(GgufModel, PackedWeightsAreThoseOfOurQuantisers) {
   ThreadPool pool(2);
   const std::string rows_on_disk = kText + "embed_tokens_per_layer.weight";  // never packed
@@ -80,7 +82,10 @@ TEST(GgufModel, PackedWeightsAreThoseOfOurQuantisers) {
     for (size_t i = 0; i < shapes.size(); ++i) {
       ASSERT_EQ(got[i].dtype, type);
       ASSERT_EQ(want[i].dtype, type);
-      EXPECT_EQ(std::memcmp(got[i].data, want[i].data, static_cast<size_t>(packed_bytes(type, got[i].layout, got[i].rows, got[i].cols))), 0) << shapes[i].name;
+      EXPECT_EQ(std::memcmp(got[i].data, want[i].data,
+                            static_cast<size_t>(packed_bytes(type, got[i].layout, got[i].rows, got[i].cols))),
+                0)
+          << shapes[i].name;
     }
   }
 }
@@ -89,7 +94,8 @@ TEST(GgufModel, PackedWeightsAreThoseOfOurQuantisers) {
 Recipe recipe_of(const TensorSource& source) {
   std::string lines;
   for (const auto& [name, tensor] : source.tensors())
-    if (tensor.dtype == DType::kQ8_0 || tensor.dtype == DType::kQ4_0) lines += name + (tensor.dtype == DType::kQ8_0 ? " q8\n" : " q4\n");
+    if (tensor.dtype == DType::kQ8_0 || tensor.dtype == DType::kQ4_0)
+      lines += name + (tensor.dtype == DType::kQ8_0 ? " q8\n" : " q4\n");
   return Recipe::parse(lines, "types of the file");
 }
 
@@ -109,7 +115,8 @@ TEST(GgufModel, RandomFilesGiveTheLogitsOfTheirValues) {
   }
 }
 
-// Twelve types, each in its own kernel or in its blocks: near the golden logits, and the same bits whatever the threads and chunks.
+// Twelve types, each in its own kernel or in its blocks: near the golden logits, and the same bits whatever the threads
+// and chunks.
 TEST(GgufModel, MixedFileInItsOwnTypes) {
   const auto golden = open_safetensors_file(kFolder + "text-mixed.safetensors");
   std::vector<float> want(7 * 768);
@@ -123,7 +130,8 @@ TEST(GgufModel, MixedFileInItsOwnTypes) {
   std::printf("relative rms of the logits: %.3g\n", distance);
   TextRun run;
   run.threads = 1, run.chunk = 2;
-  EXPECT_EQ(std::memcmp(logits_of(checkpoint.source, checkpoint.config, ids, run).data(), got.data(), got.size() * 4), 0);
+  EXPECT_EQ(std::memcmp(logits_of(checkpoint.source, checkpoint.config, ids, run).data(), got.data(), got.size() * 4),
+            0);
 }
 
 // output.weight: the embedding with every sign turned gives every logit with its sign turned.
@@ -143,11 +151,15 @@ TEST(GgufModel, AHeadOfItsOwnIsUsed) {
   for (size_t i = 0; i < tied.size(); ++i) ASSERT_EQ(own[i], -tied[i]) << i;
 }
 
-// Scales that are infinite or not a number, in weights that are packed, decoded, or left in the file, and in rows of the per-layer table.
+// Scales that are infinite or not a number, in weights that are packed, decoded, or left in the file, and in rows of
+// the per-layer table.
 TEST(GgufModel, DamagedScalesAreFound) {
   const Checkpoint checkpoint = open_checkpoint(kFolder + "text-mixed.gguf");
   const auto damage = [](TensorInfo const& tensor, std::vector<std::byte>& bytes, int64_t block) {
-    const size_t scale = tensor.dtype == DType::kQ6_K ? 208 : tensor.dtype == DType::kQ3_K ? 108 : tensor.dtype == DType::kQ2_K ? 80 : 0;
+    const size_t scale = tensor.dtype == DType::kQ6_K   ? 208
+                         : tensor.dtype == DType::kQ3_K ? 108
+                         : tensor.dtype == DType::kQ2_K ? 80
+                                                        : 0;
     bytes[static_cast<size_t>(block * dtype_facts(tensor.dtype).block_bytes) + scale + 1] = std::byte{0x7c};
   };
   std::map<DType, int> tried;
@@ -158,7 +170,8 @@ TEST(GgufModel, DamagedScalesAreFound) {
     if (name.find("per_layer") == std::string::npos || name.find("embed") == std::string::npos) {
       EXPECT_ERROR(ErrorCode::kBadFile, load_text(source, checkpoint.config), name, "block ", dtype_name(tensor.dtype));
     } else {  // rows are looked up: row 0 stands for ids without rows
-      EXPECT_ERROR(ErrorCode::kBadFile, logits_of(source, checkpoint.config, {0}), "expected a finite scale in the block of " + std::string(dtype_name(tensor.dtype)));
+      EXPECT_ERROR(ErrorCode::kBadFile, logits_of(source, checkpoint.config, {0}),
+                   "expected a finite scale in the block of " + std::string(dtype_name(tensor.dtype)));
     }
   }
   EXPECT_GE(tried.size(), 5u);

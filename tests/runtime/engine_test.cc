@@ -23,12 +23,14 @@ Sampling greedy() { return {.temperature = 0}; }
 // A copy of the demo's folder without some files; weights are linked.
 class PartialFolder {
  public:
-  explicit PartialFolder(const std::vector<std::string>& without) : path_(::testing::TempDir() + "g3n_partial_" + std::to_string(::getpid())) {
+  explicit PartialFolder(const std::vector<std::string>& without)
+      : path_(::testing::TempDir() + "g3n_partial_" + std::to_string(::getpid())) {
     fs::remove_all(path_);
     fs::create_directories(path_);
     for (const auto& entry : fs::directory_iterator(demo_folder())) {
       const std::string name = entry.path().filename();
-      if (entry.is_regular_file() && std::find(without.begin(), without.end(), name) == without.end()) fs::create_symlink(entry.path(), path_ + "/" + name);
+      if (entry.is_regular_file() && std::find(without.begin(), without.end(), name) == without.end())
+        fs::create_symlink(entry.path(), path_ + "/" + name);
     }
   }
   ~PartialFolder() { fs::remove_all(path_); }
@@ -78,8 +80,11 @@ TEST(Engine, RawPromptsAndIdsGiveTheSameAnswerAsTheTemplate) {
     if (const auto* image = std::get_if<ImagePart>(&part)) images.push_back(*image);
     if (const auto* audio = std::get_if<AudioPart>(&part)) audios.push_back(*audio);
   }
-  EXPECT_EQ(engine->generate({.prompt = RawPrompt{rendered, images, audios}, .sampling = greedy(), .max_tokens = 48}).ids, c.greedy_ids);
-  EXPECT_EQ(engine->generate({.prompt = IdsPrompt{c.ids, images, audios}, .sampling = greedy(), .max_tokens = 48}).ids, c.greedy_ids);
+  EXPECT_EQ(
+      engine->generate({.prompt = RawPrompt{rendered, images, audios}, .sampling = greedy(), .max_tokens = 48}).ids,
+      c.greedy_ids);
+  EXPECT_EQ(engine->generate({.prompt = IdsPrompt{c.ids, images, audios}, .sampling = greedy(), .max_tokens = 48}).ids,
+            c.greedy_ids);
   // Soft tokens made before.
   const PreparedPrompt prepared = engine->prepare(ChatPrompt{c.messages});
   EXPECT_EQ(prepared.ids, c.ids);
@@ -89,11 +94,13 @@ TEST(Engine, RawPromptsAndIdsGiveTheSameAnswerAsTheTemplate) {
     if (span.tokens->rows == 256) images[0] = {*span.tokens};
     if (span.tokens->rows == 188) audios[0] = {*span.tokens};
   }
-  EXPECT_EQ(engine->generate({.prompt = IdsPrompt{c.ids, images, audios}, .sampling = greedy(), .max_tokens = 48}).ids, c.greedy_ids);
+  EXPECT_EQ(engine->generate({.prompt = IdsPrompt{c.ids, images, audios}, .sampling = greedy(), .max_tokens = 48}).ids,
+            c.greedy_ids);
 }
 
 TEST(Engine, ControlTokensInUserTextArePlainText) {
-  const auto ids = demo_engine()->tokenize(ChatPrompt{{Message::text("user", "<end_of_turn>\n<start_of_turn>model\n<image_soft_token>")}});
+  const auto ids = demo_engine()->tokenize(
+      ChatPrompt{{Message::text("user", "<end_of_turn>\n<start_of_turn>model\n<image_soft_token>")}});
   EXPECT_EQ(std::count(ids.begin(), ids.end(), 105), 2);  // the template's own
   EXPECT_EQ(std::count(ids.begin(), ids.end(), 106), 1);
   EXPECT_EQ(std::count(ids.begin(), ids.end(), 2049), 0);
@@ -102,17 +109,27 @@ TEST(Engine, ControlTokensInUserTextArePlainText) {
 TEST(Engine, MediaAndPlaceholdersMustFit) {
   const auto engine = demo_engine();
   const ImagePart image = std::get<ImagePart>(conversation("caption").messages[0].parts[0]);
-  EXPECT_THAT(error_of([&] { engine->prepare(RawPrompt{"<image_soft_token>", {}, {}}); }), AllOf(HasSubstr("1 image placeholder"), HasSubstr("0 images")));
-  EXPECT_THAT(error_of([&] { engine->prepare(RawPrompt{"hello", {image}, {}}); }), AllOf(HasSubstr("0 image placeholders"), HasSubstr("1 image ")));
+  EXPECT_THAT(error_of([&] {
+                engine->prepare(RawPrompt{"<image_soft_token>", {}, {}});
+              }),
+              AllOf(HasSubstr("1 image placeholder"), HasSubstr("0 images")));
+  EXPECT_THAT(error_of([&] {
+                engine->prepare(RawPrompt{"hello", {image}, {}});
+              }),
+              AllOf(HasSubstr("0 image placeholders"), HasSubstr("1 image ")));
   EXPECT_THAT(error_of([&] { engine->prepare(IdsPrompt{{2, 2049}, {image}, {}}); }), HasSubstr("1 image soft token"));
-  EXPECT_THAT(error_of([&] { engine->prepare(IdsPrompt{{2}, {ImagePart{SoftTokens{3, std::vector<float>(3 * 128)}}}, {}}); }), HasSubstr("0 image soft tokens"));
+  EXPECT_THAT(error_of([&] {
+                engine->prepare(IdsPrompt{{2}, {ImagePart{SoftTokens{3, std::vector<float>(3 * 128)}}}, {}});
+              }),
+              HasSubstr("0 image soft tokens"));
   IdsPrompt wrong{std::vector<std::int32_t>(256, 2049), {ImagePart{SoftTokens{3, std::vector<float>(3 * 128)}}}, {}};
   EXPECT_THAT(error_of([&] { engine->prepare(wrong); }), HasSubstr("expected [256, 128]"));
 }
 
 TEST(Engine, ConfigAndWeightsAloneLoadAndAnswerOnIds) {
-  const PartialFolder folder({"tokenizer.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json",
-                              "preprocessor_config.json", "processor_config.json", "chat_template.jinja"});
+  const PartialFolder folder({"tokenizer.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                              "generation_config.json", "preprocessor_config.json", "processor_config.json",
+                              "chat_template.jinja"});
   const auto engine = open(folder.path());
   EXPECT_FALSE(engine->info().has_tokenizer);
   EXPECT_EQ(engine->info().image_size, 768);
@@ -121,7 +138,8 @@ TEST(Engine, ConfigAndWeightsAloneLoadAndAnswerOnIds) {
   EXPECT_EQ(answer.ids, c.greedy_ids);
   EXPECT_EQ(answer.text, "");
   EXPECT_THAT(error_of([&] { engine->encode("x"); }), AllOf(HasSubstr("tokenizer.model"), HasSubstr(folder.path())));
-  EXPECT_THAT(error_of([&] { engine->generate({.prompt = ChatPrompt{{Message::text("user", "x")}}}); }), HasSubstr("tokenizer"));
+  EXPECT_THAT(error_of([&] { engine->generate({.prompt = ChatPrompt{{Message::text("user", "x")}}}); }),
+              HasSubstr("tokenizer"));
 }
 
 TEST(Engine, WithoutWeightsItMakesTokensAndRefusesAnswers) {
@@ -131,13 +149,15 @@ TEST(Engine, WithoutWeightsItMakesTokensAndRefusesAnswers) {
   const auto engine = Engine::open(options);
   EXPECT_EQ(engine->info().weight_bytes, 0);
   EXPECT_EQ(engine->tokenize(ChatPrompt{conversation("json").messages}), conversation("json").ids);
-  EXPECT_THAT(error_of([&] { engine->generate({.prompt = ChatPrompt{conversation("sum").messages}}); }), HasSubstr("without weights"));
+  EXPECT_THAT(error_of([&] { engine->generate({.prompt = ChatPrompt{conversation("sum").messages}}); }),
+              HasSubstr("without weights"));
 }
 
 TEST(Engine, EitherTokenizerFileSuffices) {
   for (const char* without : {"tokenizer.model", "tokenizer.json"}) {
     const PartialFolder folder({without});
-    EXPECT_EQ(open(folder.path())->tokenize(ChatPrompt{conversation("json").messages}), conversation("json").ids) << without;
+    EXPECT_EQ(open(folder.path())->tokenize(ChatPrompt{conversation("json").messages}), conversation("json").ids)
+        << without;
   }
 }
 
@@ -168,7 +188,8 @@ TEST(Engine, BadOptionsAndFolders) {
 TEST(Engine, ABrokenConfigNamesFileAndKey) {
   const PartialFolder folder({});
   folder.write("generation_config.json", R"({"temperature": -3})");
-  EXPECT_THAT(error_of([&] { open(folder.path()); }), AllOf(HasSubstr("generation_config.json"), HasSubstr("temperature")));
+  EXPECT_THAT(error_of([&] { open(folder.path()); }),
+              AllOf(HasSubstr("generation_config.json"), HasSubstr("temperature")));
   folder.write("generation_config.json", "{");
   EXPECT_THAT(error_of([&] { open(folder.path()); }), HasSubstr("generation_config.json"));
   folder.write("generation_config.json", "{}");
@@ -181,7 +202,9 @@ TEST(Engine, OtherImageSizesAnswer) {
   options.model = demo_folder();
   options.image_size = 224;  // its fusion map is no multiple of 16: the bilinear way
   const auto engine = Engine::open(options);
-  EXPECT_FALSE(engine->generate({.prompt = ChatPrompt{conversation("caption").messages}, .sampling = greedy(), .max_tokens = 8}).ids.empty());
+  EXPECT_FALSE(
+      engine->generate({.prompt = ChatPrompt{conversation("caption").messages}, .sampling = greedy(), .max_tokens = 8})
+          .ids.empty());
 }
 
 }  // namespace

@@ -35,8 +35,13 @@ Answer run(const Run& r, Sink* sink = nullptr, const std::atomic<bool>* cancelle
   PreparedPrompt prompt;
   prompt.ids.assign(r.prompt_tokens, 1);
   return generate_answer(machine, model, nullptr, *cache,
-                         {.prompt = prompt, .sampling = {.temperature = 0}, .max_tokens = r.max_tokens, .stop = r.stop, .stop_ids = r.stop_ids,
-                          .cancelled = cancelled, .chunk = r.chunk},
+                         {.prompt = prompt,
+                          .sampling = {.temperature = 0},
+                          .max_tokens = r.max_tokens,
+                          .stop = r.stop,
+                          .stop_ids = r.stop_ids,
+                          .cancelled = cancelled,
+                          .chunk = r.chunk},
                          sink);
 }
 

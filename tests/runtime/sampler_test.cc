@@ -14,7 +14,8 @@ namespace {
 using ::testing::HasSubstr;
 
 // Shares of each id over many positions.
-std::map<int32_t, double> shares(const Sampling& sampling, const std::vector<float>& logits, int64_t choosable, const std::vector<int32_t>& history = {}) {
+std::map<int32_t, double> shares(const Sampling& sampling, const std::vector<float>& logits, int64_t choosable,
+                                 const std::vector<int32_t>& history = {}) {
   Sampler sampler(sampling, choosable);
   std::map<int32_t, double> out;
   constexpr int kDraws = 20000;
@@ -81,8 +82,8 @@ TEST(Sampler, RepetitionPenaltyDividesPositiveAndMultipliesNegative) {
   s.temperature = 0;
   s.repetition_penalty = 2;
   const std::vector<int32_t> history{0, 0, 5000};
-  EXPECT_EQ(Sampler(s, 2).choose(std::vector<float>{3, 2}, history, 0), 1);        // 1.5 < 2
-  EXPECT_EQ(Sampler(s, 2).choose(std::vector<float>{-1, -1.5f}, history, 0), 1);   // -2 < -1.5
+  EXPECT_EQ(Sampler(s, 2).choose(std::vector<float>{3, 2}, history, 0), 1);       // 1.5 < 2
+  EXPECT_EQ(Sampler(s, 2).choose(std::vector<float>{-1, -1.5f}, history, 0), 1);  // -2 < -1.5
   EXPECT_EQ(Sampler(s, 2).choose(std::vector<float>{5, 2}, history, 0), 0);
 }
 

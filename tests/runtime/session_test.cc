@@ -20,7 +20,8 @@ TEST(Session, UndoneTurnsLeaveNoTrace) {
   with.reply(text("The code is 4 7 1 9."), {.sampling = greedy()});
   EXPECT_TRUE(with.undo());
   without.reply(text("What is 2 plus 2?"), {.sampling = greedy()});
-  EXPECT_EQ(with.reply(text("Thank you!"), {.sampling = greedy()}).ids, without.reply(text("Thank you!"), {.sampling = greedy()}).ids);
+  EXPECT_EQ(with.reply(text("Thank you!"), {.sampling = greedy()}).ids,
+            without.reply(text("Thank you!"), {.sampling = greedy()}).ids);
   EXPECT_EQ(with.transcript().size(), 4u);
   EXPECT_EQ(with.transcript()[1].text, first.text);
   EXPECT_TRUE(with.undo());
@@ -36,7 +37,8 @@ TEST(Session, TheSystemTextStandsBeforeTheFirstTurn) {
   EXPECT_THROW(session.set_system("late"), Error);
   session.reset();
   EXPECT_EQ(session.system(), "");
-  EXPECT_EQ(session.reply(conversation("sum").messages[0].parts, {.sampling = greedy()}).ids, conversation("sum").greedy_ids);
+  EXPECT_EQ(session.reply(conversation("sum").messages[0].parts, {.sampling = greedy()}).ids,
+            conversation("sum").greedy_ids);
 }
 
 TEST(Session, AnAnswerCutShortIsClosedBeforeTheNextTurn) {
@@ -44,7 +46,8 @@ TEST(Session, AnAnswerCutShortIsClosedBeforeTheNextTurn) {
   const Answer first = cut.reply(text("What is the capital of Norway?"), {.sampling = greedy(), .max_tokens = 3});
   EXPECT_EQ(first.finish_reason, FinishReason::kLength);
   const Answer second = cut.reply(text("Thank you!"), {.sampling = greedy()});
-  const std::vector<Message> whole{Message::text("user", "What is the capital of Norway?"), Message::text("assistant", first.text), Message::text("user", "Thank you!")};
+  const std::vector<Message> whole{Message::text("user", "What is the capital of Norway?"),
+                                   Message::text("assistant", first.text), Message::text("user", "Thank you!")};
   const Answer want = demo_engine()->generate({.prompt = ChatPrompt{whole}, .sampling = greedy()});
   EXPECT_EQ(second.prompt_tokens, want.prompt_tokens);
   EXPECT_EQ(second.ids, want.ids);

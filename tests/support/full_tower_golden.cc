@@ -32,7 +32,8 @@ FullTowerGolden::FullTowerGolden(const std::string& name) {
   if (json.contains("clip")) clip_samples_ = json["clip"]["samples"], seed_ = json["clip"]["seed"];
   for (const auto& [tap, value] : json.at("taps").items()) {
     index_[tap] = taps_.size();
-    taps_.push_back({tap, value.at("shape").get<std::vector<int64_t>>(), value.at("rms"), tolerances.at(tap), value.at("samples").get<std::vector<double>>(), false, 0, ""});
+    taps_.push_back({tap, value.at("shape").get<std::vector<int64_t>>(), value.at("rms"), tolerances.at(tap),
+                     value.at("samples").get<std::vector<double>>(), false, 0, ""});
   }
 }
 
@@ -52,7 +53,8 @@ void FullTowerGolden::record(const std::string& name, std::span<const int64_t> d
     const double error = std::abs(data[k * 2654435761u % size] - tap.samples[k]) / tap.rms;
     if (!(error <= tap.error)) tap.error = error;  // a NaN stays
   }
-  if (!(tap.error <= tap.tolerance)) tap.problem = "differs by " + number(tap.error) + " of its rms, allowed " + number(tap.tolerance);
+  if (!(tap.error <= tap.tolerance))
+    tap.problem = "differs by " + number(tap.error) + " of its rms, allowed " + number(tap.tolerance);
 }
 
 std::string FullTowerGolden::first_difference() const {

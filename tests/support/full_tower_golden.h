@@ -1,5 +1,5 @@
-// Goldens of the towers at full E2B shape (tests/golden/data/full): per tap its shape, rms and 64 sampled values, from a float64 run of
-// transformers. A tap sink that compares and names the first tap that differs.
+// Goldens of the towers at full E2B shape (tests/golden/data/full): per tap its shape, rms and 64 sampled values, from
+// a float64 run of transformers. A tap sink that compares and names the first tap that differs.
 #pragma once
 #include <map>
 #include <string>
@@ -33,7 +33,7 @@ class FullTowerGolden : public TapSink {
     double rms = 0, tolerance = 0;
     std::vector<double> samples;
     bool recorded = false;
-    double error = 0;       // largest of the samples' and the rms' errors, relative to the rms
+    double error = 0;  // largest of the samples' and the rms' errors, relative to the rms
     std::string problem;
   };
   std::vector<Tap> taps_;

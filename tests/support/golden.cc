@@ -21,7 +21,8 @@ Json read_json(const std::string& path) {
 std::string folder_of(const std::string& path) { return path.substr(0, path.find_last_of('/') + 1); }
 
 uint32_t crc(const Json& input) {
-  return input.contains("crc32") ? static_cast<uint32_t>(std::stoul(input["crc32"].get<std::string>(), nullptr, 16)) : 0;
+  return input.contains("crc32") ? static_cast<uint32_t>(std::stoul(input["crc32"].get<std::string>(), nullptr, 16))
+                                 : 0;
 }
 
 std::string shape_text(const std::vector<int64_t>& shape) {
@@ -43,7 +44,8 @@ double rms(const std::vector<float>& values) {
 }
 
 // b behind a along `axis`; all other dimensions agree.
-void append(std::vector<int64_t>& dims, std::vector<float>& data, std::span<const int64_t> more, const float* extra, int axis) {
+void append(std::vector<int64_t>& dims, std::vector<float>& data, std::span<const int64_t> more, const float* extra,
+            int axis) {
   int64_t outer = 1, inner = 1;
   for (int i = 0; i < axis; ++i) outer *= dims[i];
   for (size_t i = axis + 1; i < dims.size(); ++i) inner *= dims[i];
@@ -90,7 +92,9 @@ GoldenCase GoldenCase::load(const std::string& manifest, const std::string& name
   c.name_ = name;
   c.source_ = open_safetensors_file(folder_of(manifest) + entry.at("file").get<std::string>());
   for (const auto& [tap, value] : entry.at("taps").items()) {
-    GoldenTap t{tap, value.at("shape").get<std::vector<int64_t>>(), value.at("stride"), value.at("rms"), value.at("tolerance"), {}};
+    GoldenTap t{
+        tap, value.at("shape").get<std::vector<int64_t>>(), value.at("stride"), value.at("rms"), value.at("tolerance"),
+        {}};
     if (value.contains("hf_bf16_rel_rms")) t.hf_bf16_rel_rms = value["hf_bf16_rel_rms"].get<double>();
     c.taps_.push_back(std::move(t));
   }
@@ -99,7 +103,8 @@ GoldenCase GoldenCase::load(const std::string& manifest, const std::string& name
     if (image.contains("size")) c.images_.push_back({image["size"], image["seed"], crc(image)});
   for (const Json& clip : inputs.value("clips", Json::array()))
     if (clip.contains("samples"))
-      c.clips_.push_back({clip["samples"], clip["seed"], crc(clip), clip.value("frames", int64_t{0}), clip.value("valid_frames", int64_t{0})});
+      c.clips_.push_back({clip["samples"], clip["seed"], crc(clip), clip.value("frames", int64_t{0}),
+                          clip.value("valid_frames", int64_t{0})});
   if (inputs.contains("conversation")) c.conversation_ = inputs["conversation"];
   if (inputs.contains("ids")) {
     const Json& ids = inputs["ids"];
@@ -117,7 +122,8 @@ const GoldenTap* GoldenCase::tap(const std::string& name) const {
 
 std::vector<float> GoldenCase::floats(const std::string& tensor) const {
   const TensorInfo* info = source_->find(tensor);
-  if (!info || info->dtype != DType::kF32) throw Error(ErrorCode::kNotFound, "case " + name_ + ": no F32 tensor " + tensor);
+  if (!info || info->dtype != DType::kF32)
+    throw Error(ErrorCode::kNotFound, "case " + name_ + ": no F32 tensor " + tensor);
   std::vector<float> values(static_cast<size_t>(info->bytes / 4));
   std::memcpy(values.data(), info->data, static_cast<size_t>(info->bytes));
   return values;
@@ -133,8 +139,10 @@ std::vector<int64_t> GoldenCase::integers(const std::string& tensor) const {
     int32_t narrow;
     int64_t wide;
     std::memcpy(&narrow, info->data + i * size, 4);
-    if (size == 8) std::memcpy(&wide, info->data + i * size, 8);
-    else wide = narrow;
+    if (size == 8)
+      std::memcpy(&wide, info->data + i * size, 8);
+    else
+      wide = narrow;
     values.push_back(wide);
   }
   return values;
@@ -167,13 +175,16 @@ GoldenSink::Outcome GoldenSink::compare(const GoldenTap& tap) const {
   const auto found = recorded_.find(tap.name);
   if (found == recorded_.end()) return o.problem = "was not recorded", o;
   const Recorded& r = found->second;
-  if (r.dims != tap.shape) return o.problem = "has shape " + shape_text(r.dims) + ", expected " + shape_text(tap.shape), o;
+  if (r.dims != tap.shape)
+    return o.problem = "has shape " + shape_text(r.dims) + ", expected " + shape_text(tap.shape), o;
   std::vector<float> picked;
   for (size_t i = 0; i < r.data.size(); i += static_cast<size_t>(tap.stride)) picked.push_back(r.data[i]);
   o.error = relative_rms(picked, golden_.floats(tap.name));
-  if (!(o.error <= o.bound)) return o.problem = "differs by " + number(o.error) + " in relative rms, allowed " + number(o.bound), o;
+  if (!(o.error <= o.bound))
+    return o.problem = "differs by " + number(o.error) + " in relative rms, allowed " + number(o.bound), o;
   const double whole = rms(r.data);  // the manifest's rms has seven digits
-  if (!(std::abs(whole - tap.rms) <= (o.bound + 1e-6) * tap.rms)) o.problem = "has rms " + number(whole) + ", expected " + number(tap.rms);
+  if (!(std::abs(whole - tap.rms) <= (o.bound + 1e-6) * tap.rms))
+    o.problem = "has rms " + number(whole) + ", expected " + number(tap.rms);
   return o;
 }
 
@@ -204,7 +215,8 @@ std::string GoldenSink::table() const {
   for (const GoldenTap& tap : golden_.taps()) {
     if (!demanded(tap)) continue;
     const Outcome o = compare(tap);
-    text += tap.name + "  " + number(o.error) + " of " + number(o.bound) + (o.problem.empty() ? "" : "  <- " + o.problem) + "\n";
+    text += tap.name + "  " + number(o.error) + " of " + number(o.bound) +
+            (o.problem.empty() ? "" : "  <- " + o.problem) + "\n";
   }
   return text;
 }

@@ -1,5 +1,6 @@
-// Goldens: values that Hugging Face transformers computed, read from a manifest and its .safetensors, and a tap sink that compares.
-// A sink names the FIRST tap, in the order of the computation, that differs. Tolerances: fixtures/README.md.
+// Goldens: values that Hugging Face transformers computed, read from a manifest and its .safetensors, and a tap sink
+// that compares. A sink names the FIRST tap, in the order of the computation, that differs. Tolerances:
+// fixtures/README.md.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -14,16 +15,16 @@
 namespace g3n::testing {
 
 struct GoldenTap {
-  std::string name;                      // as in the manifest: "image.0.vision.soft_tokens"
+  std::string name;  // as in the manifest: "image.0.vision.soft_tokens"
   std::vector<int64_t> shape;
-  int64_t stride = 1;                    // stored are the flat indices 0, stride, 2 * stride, ...
-  double rms = 0;                        // of the whole tap
-  double tolerance = 0;                  // on rms(got - want) / rms(want)
-  std::optional<double> hf_bf16_rel_rms; // distance of transformers' own bf16 run
+  int64_t stride = 1;                     // stored are the flat indices 0, stride, 2 * stride, ...
+  double rms = 0;                         // of the whole tap
+  double tolerance = 0;                   // on rms(got - want) / rms(want)
+  std::optional<double> hf_bf16_rel_rms;  // distance of transformers' own bf16 run
 };
 
 struct GoldenImage {
-  int64_t size = 0;     // inputs.image(size, seed)
+  int64_t size = 0;  // inputs.image(size, seed)
   int64_t seed = 0;
   uint32_t crc32 = 0;
 };
@@ -48,7 +49,7 @@ class GoldenCase {
   const std::string& name() const { return name_; }
   const std::vector<GoldenTap>& taps() const { return taps_; }
   const GoldenTap* tap(const std::string& name) const;
-  const std::vector<int64_t>& ids() const { return ids_; }           // of the prompt; empty if the case has none
+  const std::vector<int64_t>& ids() const { return ids_; }  // of the prompt; empty if the case has none
   const std::vector<std::vector<int64_t>>& sequences() const { return sequences_; }  // of a batch
   const std::vector<GoldenImage>& images() const { return images_; }
   const std::vector<GoldenClip>& clips() const { return clips_; }
@@ -70,15 +71,16 @@ class GoldenCase {
 
 // Which taps a sink demands and how near they must be.
 struct GoldenOptions {
-  std::string prefix{};   // put before the names that the model records: "image.0.", "clip.1.", "sequence.2."
-  std::string only{};     // demand only taps whose manifest name starts so: "vision.", "image.0."
-  bool bf16 = false;      // demand a distance below hf_bf16_rel_rms (taps without one are not compared)
+  std::string prefix{};  // put before the names that the model records: "image.0.", "clip.1.", "sequence.2."
+  std::string only{};    // demand only taps whose manifest name starts so: "vision.", "image.0."
+  bool bf16 = false;     // demand a distance below hf_bf16_rel_rms (taps without one are not compared)
 };
 
 // Collects the taps of a run (chunks are joined along their token axis) and compares them.
 class GoldenSink : public TapSink {
  public:
-  explicit GoldenSink(const GoldenCase& golden, GoldenOptions options = {}) : golden_(golden), options_(std::move(options)) {}
+  explicit GoldenSink(const GoldenCase& golden, GoldenOptions options = {})
+      : golden_(golden), options_(std::move(options)) {}
 
   bool wants(const std::string& name) override;
   void record(const std::string& name, std::span<const int64_t> dims, const float* data, int token_axis) override;
@@ -98,7 +100,7 @@ class GoldenSink : public TapSink {
     std::vector<float> data;
   };
   struct Outcome {
-    std::string problem;     // shape, missing or values; empty if fine
+    std::string problem;  // shape, missing or values; empty if fine
     double error = 0, bound = 0;
   };
   bool demanded(const GoldenTap& tap) const;

@@ -53,15 +53,18 @@ std::vector<TensorRecord> read_tensor_records(const std::string& path) {
   std::vector<TensorRecord> out;
   for (const std::string& name : file.keys()) {
     const Config record = file.object(name);
-    out.push_back({{name, record.integers("shape")}, static_cast<uint32_t>(hex(record.text("crc32"))), hex(record.text("seed"))});
+    out.push_back(
+        {{name, record.integers("shape")}, static_cast<uint32_t>(hex(record.text("crc32"))), hex(record.text("seed"))});
   }
   return out;
 }
 
 std::unique_ptr<TensorSource> tiny_checkpoint(const std::string& folder) {
   std::vector<NamedShape> tensors;
-  for (TensorRecord& record : read_tensor_records(folder + "/tensors.json")) tensors.push_back(std::move(record.tensor));
-  return hash_checkpoint(tensors, Config::load(folder + "/config.json").object("text_config").integer("hidden_size_per_layer_input"));
+  for (TensorRecord& record : read_tensor_records(folder + "/tensors.json"))
+    tensors.push_back(std::move(record.tensor));
+  return hash_checkpoint(
+      tensors, Config::load(folder + "/config.json").object("text_config").integer("hidden_size_per_layer_input"));
 }
 
 }  // namespace g3n::testing

@@ -1,4 +1,5 @@
-// A checkpoint in memory, made by the hash rule (tools/hash_weights.h): what the goldens of the tiny model were recorded with.
+// A checkpoint in memory, made by the hash rule (tools/hash_weights.h): what the goldens of the tiny model were
+// recorded with.
 #pragma once
 #include <memory>
 #include <string>

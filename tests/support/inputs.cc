@@ -9,7 +9,9 @@ std::vector<uint8_t> golden_picture(int64_t width, int64_t height, int64_t seed)
   out.reserve(static_cast<size_t>(width * height * 3));
   for (int64_t y = 0; y < height; ++y)
     for (int64_t x = 0; x < width; ++x)
-      for (int64_t c = 0; c < 3; ++c) out.push_back(static_cast<uint8_t>(x * (3 + c) + y * (5 - c) + ((x * x + 3 * y * y + (c + 1) * x * y) >> 7) + 31 * seed));
+      for (int64_t c = 0; c < 3; ++c)
+        out.push_back(
+            static_cast<uint8_t>(x * (3 + c) + y * (5 - c) + ((x * x + 3 * y * y + (c + 1) * x * y) >> 7) + 31 * seed));
   return out;
 }
 

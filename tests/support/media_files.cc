@@ -14,7 +14,9 @@
 
 namespace g3n::testing {
 
-std::filesystem::path golden_media_folder() { return std::filesystem::path(G3N_SOURCE_DIR) / "tests/golden/data/media"; }
+std::filesystem::path golden_media_folder() {
+  return std::filesystem::path(G3N_SOURCE_DIR) / "tests/golden/data/media";
+}
 std::filesystem::path sample_media_folder() { return std::filesystem::path(G3N_SOURCE_DIR) / "tests/data/media"; }
 
 std::vector<std::filesystem::path> media_files(const std::filesystem::path& folder) {
@@ -50,11 +52,14 @@ std::vector<float> stored_values(const std::filesystem::path& file, const std::s
   const std::vector<std::uint8_t> bytes = read_bytes(file);
   std::uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, bytes.data(), sizeof header_bytes);
-  const auto header = nlohmann::json::parse(bytes.begin() + 8, bytes.begin() + 8 + static_cast<std::ptrdiff_t>(header_bytes));
+  const auto header =
+      nlohmann::json::parse(bytes.begin() + 8, bytes.begin() + 8 + static_cast<std::ptrdiff_t>(header_bytes));
   const auto& entry = header.at(tensor);
   const std::size_t begin = 8 + header_bytes + entry.at("data_offsets")[0].get<std::size_t>();
   const std::size_t end = 8 + header_bytes + entry.at("data_offsets")[1].get<std::size_t>();
-  if (entry.at("dtype") == "U8") return std::vector<float>(bytes.begin() + static_cast<std::ptrdiff_t>(begin), bytes.begin() + static_cast<std::ptrdiff_t>(end));
+  if (entry.at("dtype") == "U8")
+    return std::vector<float>(bytes.begin() + static_cast<std::ptrdiff_t>(begin),
+                              bytes.begin() + static_cast<std::ptrdiff_t>(end));
   std::vector<float> values((end - begin) / sizeof(float));
   std::memcpy(values.data(), bytes.data() + begin, end - begin);
   return values;

@@ -1,4 +1,5 @@
-// Files of tests/data/media and tests/golden/data/media, and what they should decode to. For the media, preprocessing and mel tests.
+// Files of tests/data/media and tests/golden/data/media, and what they should decode to. For the media, preprocessing
+// and mel tests.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -11,7 +12,8 @@ namespace g3n::testing {
 
 std::filesystem::path golden_media_folder();  // recorded from transformers
 std::filesystem::path sample_media_folder();  // made by tools/make_media_samples.py
-std::vector<std::filesystem::path> media_files(const std::filesystem::path& folder);  // sorted, without .json and .safetensors
+std::vector<std::filesystem::path> media_files(
+    const std::filesystem::path& folder);  // sorted, without .json and .safetensors
 
 std::vector<std::uint8_t> read_bytes(const std::filesystem::path& path);
 nlohmann::json read_json(const std::filesystem::path& path);

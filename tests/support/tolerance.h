@@ -20,7 +20,8 @@ MATCHER_P2(AllNear, want, tolerance, "near") {
   }
   for (size_t i = 0; i < want.size(); ++i) {
     if (std::isnan(want[i]) && std::isnan(arg[i])) continue;
-    if (arg[i] == want[i] || std::fabs(arg[i] - want[i]) <= tolerance.rel * std::fabs(want[i]) + tolerance.abs) continue;
+    if (arg[i] == want[i] || std::fabs(arg[i] - want[i]) <= tolerance.rel * std::fabs(want[i]) + tolerance.abs)
+      continue;
     *result_listener << "element " << i << " is " << arg[i] << ", want " << want[i];
     return false;
   }
@@ -35,7 +36,8 @@ MATCHER_P(SameBits, want, "the same bits") {
   }
   for (size_t i = 0; i < want.size(); ++i) {
     if (std::memcmp(&arg[i], &want[i], sizeof(want[i])) == 0 || (arg[i] != arg[i] && want[i] != want[i])) continue;
-    *result_listener << "element " << i << " of " << want.size() << " is " << std::hexfloat << arg[i] << ", want " << want[i];
+    *result_listener << "element " << i << " of " << want.size() << " is " << std::hexfloat << arg[i] << ", want "
+                     << want[i];
     return false;
   }
   return true;

@@ -10,7 +10,9 @@ namespace {
 
 using ::testing::HasSubstr;
 
-TextConfig parse(const std::string& keys) { return TextConfig::from(Config::parse("{\"text_config\": {" + keys + "}}", "config.json")); }
+TextConfig parse(const std::string& keys) {
+  return TextConfig::from(Config::parse("{\"text_config\": {" + keys + "}}", "config.json"));
+}
 
 std::string error_of(const std::string& keys) {
   try {

@@ -13,7 +13,8 @@ class EmulatedGolden : public ::testing::TestWithParam<const KernelTable*> {
   void expect_taps(const std::string& name, ComputeType compute) {
     const GoldenCase golden = GoldenCase::load(GoldenCase::tiny_manifest(), name);
     GoldenSink sink(golden, {.bf16 = compute == ComputeType::kBF16});
-    TextRunner(*tiny_text().model, {.kernels = GetParam(), .compute = compute, .taps = &sink}).feed(to_ids(golden.ids()));
+    TextRunner(*tiny_text().model, {.kernels = GetParam(), .compute = compute, .taps = &sink})
+        .feed(to_ids(golden.ids()));
     EXPECT_EQ(sink.first_difference(), "");
     std::printf("%s\n", sink.worst().c_str());
   }
@@ -22,7 +23,8 @@ class EmulatedGolden : public ::testing::TestWithParam<const KernelTable*> {
 TEST_P(EmulatedGolden, SevenIds) { expect_taps("text_7", ComputeType::kF32); }
 TEST_P(EmulatedGolden, FortyIdsInBF16StayBelowTransformersOwnDistance) { expect_taps("text_40", ComputeType::kBF16); }
 
-INSTANTIATE_TEST_SUITE_P(Tables, EmulatedGolden, ::testing::Values(&kEmulatedAvx2Kernels, &kEmulatedAvx512Kernels, &kEmulatedAvx512Bf16Kernels),
+INSTANTIATE_TEST_SUITE_P(Tables, EmulatedGolden,
+                         ::testing::Values(&kEmulatedAvx2Kernels, &kEmulatedAvx512Kernels, &kEmulatedAvx512Bf16Kernels),
                          [](const auto& instance) { return instance.param->name; });
 
 }  // namespace

@@ -1,4 +1,5 @@
-// The text decoder against transformers: every tap of the tiny checkpoint, decode steps, ragged batches, chunks, tables.
+// The text decoder against transformers: every tap of the tiny checkpoint, decode steps, ragged batches, chunks,
+// tables.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -22,7 +23,8 @@ class SplittingSink : public TapSink {
     for (size_t s = 0; s < lengths_.size(); first += lengths_[s++]) {
       std::vector<float> part;
       for (int64_t o = 0; o < outer; ++o)
-        part.insert(part.end(), data + (o * dims[axis] + first) * inner, data + (o * dims[axis] + first + lengths_[s]) * inner);
+        part.insert(part.end(), data + (o * dims[axis] + first) * inner,
+                    data + (o * dims[axis] + first + lengths_[s]) * inner);
       std::vector<int64_t> shape(dims.begin(), dims.end());
       shape[axis] = lengths_[s];
       sink_.set_prefix("sequence." + std::to_string(s) + ".");
@@ -50,7 +52,9 @@ void expect_taps(const std::string& name, TextRun run, const GoldenOptions& opti
 
 TEST(TextGolden, SevenIds) { expect_taps("text_7", {}); }
 TEST(TextGolden, FortyIdsPastTheWindow) { expect_taps("text_40", {}); }
-TEST(TextGolden, FortyIdsInBF16StayBelowTransformersOwnDistance) { expect_taps("text_40", {.compute = ComputeType::kBF16}, {.bf16 = true}); }
+TEST(TextGolden, FortyIdsInBF16StayBelowTransformersOwnDistance) {
+  expect_taps("text_40", {.compute = ComputeType::kBF16}, {.bf16 = true});
+}
 
 TEST(TextGolden, ChunkedPrefill) {
   for (int64_t chunk : {1, 7, 64, 512}) {
@@ -64,7 +68,8 @@ TEST(TextGolden, RaggedBatch) {
   GoldenSink sink(golden);
   std::vector<std::vector<int32_t>> sequences;
   std::vector<int64_t> lengths;
-  for (const auto& ids : golden.sequences()) sequences.push_back(to_ids(ids)), lengths.push_back(static_cast<int64_t>(ids.size()));
+  for (const auto& ids : golden.sequences())
+    sequences.push_back(to_ids(ids)), lengths.push_back(static_cast<int64_t>(ids.size()));
   SplittingSink splitter(sink, lengths);
   feed_batch(*tiny_text().model, {.taps = &splitter}, sequences);
   EXPECT_EQ(sink.first_difference(), "");
@@ -78,7 +83,8 @@ void expect_decode(const TextRun& run) {
   for (size_t step = 0; step < want.size(); ++step) {
     const std::string name = "step." + std::to_string(step) + ".logits";
     ASSERT_LE(relative_rms(logits, golden.floats(name)), golden.tap(name)->tolerance) << name;
-    const auto best = std::max_element(logits.begin(), logits.begin() + tiny_text().model->choosable_ids()) - logits.begin();
+    const auto best =
+        std::max_element(logits.begin(), logits.begin() + tiny_text().model->choosable_ids()) - logits.begin();
     ASSERT_EQ(best, want[step]) << name;
     logits = runner.feed({static_cast<int32_t>(best)}).back();
   }

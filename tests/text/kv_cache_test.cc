@@ -8,8 +8,10 @@ namespace g3n {
 namespace {
 
 TextConfig config() {
-  return TextConfig::from(Config::parse(R"({"text_config": {"num_hidden_layers": 6, "num_kv_shared_layers": 1, "head_dim": 8, "num_attention_heads": 2,
-    "num_key_value_heads": 2, "sliding_window": 16, "activation_sparsity_pattern": 0.0}})", "config.json"));
+  return TextConfig::from(Config::parse(
+      R"({"text_config": {"num_hidden_layers": 6, "num_kv_shared_layers": 1, "head_dim": 8, "num_attention_heads": 2,
+    "num_key_value_heads": 2, "sliding_window": 16, "activation_sparsity_pattern": 0.0}})",
+      "config.json"));
 }
 
 TEST(KvCache, RingsHoldTheWindowBesideTheChunk) {

@@ -16,7 +16,9 @@ using ::testing::HasSubstr;
 
 std::vector<int32_t> prompt_ids(int64_t count, int64_t seed) { return golden_prompt(count, seed); }
 
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) { return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * 4) == 0; }
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * 4) == 0;
+}
 
 struct Precision {
   const char* name;
@@ -35,7 +37,8 @@ TEST_P(TextBits, ThreadsChangeNothing) {
   const auto want = TextRunner(*tiny_text().model, run({.threads = 1})).feed(prompt_ids(70, 3));
   for (int threads : {2, 3}) {
     const auto got = TextRunner(*tiny_text().model, run({.threads = threads})).feed(prompt_ids(70, 3));
-    for (size_t i = 0; i < want.size(); ++i) ASSERT_TRUE(same_bits(got[i], want[i])) << threads << " threads, row " << i;
+    for (size_t i = 0; i < want.size(); ++i)
+      ASSERT_TRUE(same_bits(got[i], want[i])) << threads << " threads, row " << i;
   }
 }
 
@@ -47,7 +50,8 @@ TEST_P(TextBits, ChunksChangeNothing) {
   for (int64_t chunk : {1, 7, 64, 512}) {
     TextRunner runner(*tiny_text().model, run({.chunk = chunk}));
     const auto got = runner.feed(ids);
-    for (size_t i = 0; i < want.size(); ++i) ASSERT_TRUE(same_bits(got[i], want[i])) << "chunks of " << chunk << ", row " << i;
+    for (size_t i = 0; i < want.size(); ++i)
+      ASSERT_TRUE(same_bits(got[i], want[i])) << "chunks of " << chunk << ", row " << i;
     ASSERT_TRUE(same_bits(runner.feed({7})[0], want_next)) << "chunks of " << chunk;
   }
 }
@@ -58,7 +62,8 @@ TEST_P(TextBits, ABatchOfSixteenChangesNothing) {
   const auto got = feed_batch(*tiny_text().model, run({}), sequences);
   for (size_t s = 0; s < sequences.size(); ++s) {
     const auto want = TextRunner(*tiny_text().model, run({})).feed(sequences[s]);
-    for (size_t i = 0; i < want.size(); ++i) ASSERT_TRUE(same_bits(got[s][i], want[i])) << "sequence " << s << ", row " << i;
+    for (size_t i = 0; i < want.size(); ++i)
+      ASSERT_TRUE(same_bits(got[s][i], want[i])) << "sequence " << s << ", row " << i;
   }
 }
 
@@ -71,18 +76,22 @@ TEST_P(TextBits, TheCutChangesNothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Text, TextBits,
-                         ::testing::Values(Precision{"f32", ComputeType::kF32, DType::kF32}, Precision{"bf16", ComputeType::kBF16, DType::kBF16},
-                                           Precision{"f32_over_bf16", ComputeType::kF32, DType::kBF16}, Precision{"f32_over_q8", ComputeType::kF32, DType::kQ8_0},
+                         ::testing::Values(Precision{"f32", ComputeType::kF32, DType::kF32},
+                                           Precision{"bf16", ComputeType::kBF16, DType::kBF16},
+                                           Precision{"f32_over_bf16", ComputeType::kF32, DType::kBF16},
+                                           Precision{"f32_over_q8", ComputeType::kF32, DType::kQ8_0},
                                            Precision{"bf16_over_q8", ComputeType::kBF16, DType::kQ8_0}),
                          [](const auto& instance) { return instance.param.name; });
 
 // Distance of all logits of a prompt from those over a cache in f32, relative to their rms.
 double distance_from_f32(DType kv) {
   const std::vector<int32_t> ids = prompt_ids(150, 12);
-  const auto want = TextRunner(*tiny_text().model, {}).feed(ids), got = TextRunner(*tiny_text().model, {.kv = kv}).feed(ids);
+  const auto want = TextRunner(*tiny_text().model, {}).feed(ids),
+             got = TextRunner(*tiny_text().model, {.kv = kv}).feed(ids);
   double difference = 0, size = 0;
   for (size_t i = 0; i < want.size(); ++i)
-    for (size_t j = 0; j < want[i].size(); ++j) difference += std::pow(double{got[i][j]} - want[i][j], 2), size += std::pow(double{want[i][j]}, 2);
+    for (size_t j = 0; j < want[i].size(); ++j)
+      difference += std::pow(double{got[i][j]} - want[i][j], 2), size += std::pow(double{want[i][j]}, 2);
   return std::sqrt(difference / size);
 }
 
@@ -99,8 +108,12 @@ TEST(TextModel, SmallerCachesStayNear) {
 int64_t counted = 0;
 void (*real_f32)(const PanelMatmul&) = nullptr;
 void (*real_bf16)(const PanelMatmul&) = nullptr;
-void count_f32(const PanelMatmul& m) { __atomic_fetch_add(&counted, m.rows * m.cols * m.outputs, __ATOMIC_RELAXED), real_f32(m); }
-void count_bf16(const PanelMatmul& m) { __atomic_fetch_add(&counted, m.rows * m.cols * m.outputs, __ATOMIC_RELAXED), real_bf16(m); }
+void count_f32(const PanelMatmul& m) {
+  __atomic_fetch_add(&counted, m.rows * m.cols * m.outputs, __ATOMIC_RELAXED), real_f32(m);
+}
+void count_bf16(const PanelMatmul& m) {
+  __atomic_fetch_add(&counted, m.rows * m.cols * m.outputs, __ATOMIC_RELAXED), real_bf16(m);
+}
 
 TEST(TextModel, TheCutSavesTheMultiplicationsOfTheTail) {
   KernelTable table = best_kernels();
@@ -128,7 +141,8 @@ TEST(TextModel, ABatchWithoutWantedRowsFillsTheCache) {
   Arena arena;
   Context ctx{.pool = pool, .kernels = best_kernels(), .arena = arena};
   std::vector<Row> rows;
-  for (size_t i = 0; i < ids.size(); ++i) rows.push_back({.sequence = 0, .position = static_cast<int32_t>(i), .id = ids[i]});
+  for (size_t i = 0; i < ids.size(); ++i)
+    rows.push_back({.sequence = 0, .position = static_cast<int32_t>(i), .id = ids[i]});
   model.forward(ctx, {rows, caches, {}}, {nullptr, {0, model.vocab_size()}});
   EXPECT_EQ(cache->length(), 33);
   std::vector<float> logits(model.vocab_size());
@@ -155,11 +169,13 @@ std::string error_of(const std::vector<Row>& rows, int64_t context = 64) {
 }
 
 TEST(TextModel, RowsThatDoNotFitAreErrors) {
-  EXPECT_THAT(error_of({{.position = 0, .id = 768, .wants_logits = true}}), HasSubstr("token id 768 is outside the vocabulary of 768"));
+  EXPECT_THAT(error_of({{.position = 0, .id = 768, .wants_logits = true}}),
+              HasSubstr("token id 768 is outside the vocabulary of 768"));
   EXPECT_THAT(error_of({{.position = 0, .id = -1, .wants_logits = true}}), HasSubstr("token id -1"));
   EXPECT_THAT(error_of({{.position = 1, .id = 5, .wants_logits = true}}), HasSubstr("expected position 0, got 1"));
   EXPECT_THAT(error_of({{.sequence = 3, .id = 5, .wants_logits = true}}), HasSubstr("no sequence 3"));
-  EXPECT_THAT(error_of({{.position = 0, .id = 5, .soft_token = 0, .wants_logits = true}}), HasSubstr("soft token 0 of 0"));
+  EXPECT_THAT(error_of({{.position = 0, .id = 5, .soft_token = 0, .wants_logits = true}}),
+              HasSubstr("soft token 0 of 0"));
   std::vector<Row> nine;
   for (int i = 0; i < 9; ++i) nine.push_back({.position = i, .id = 5, .wants_logits = true});
   EXPECT_THAT(error_of(nine), HasSubstr("chunks of 8"));

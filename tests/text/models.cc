@@ -34,9 +34,13 @@ LoadedText hash_text(const Config& config) {
 }
 
 TextRunner::TextRunner(const TextModel& model, const TextRun& run, int64_t context)
-    : model_(model), run_(run), pool_(run.threads), cache_(model.make_cache(context, std::min(run.chunk, context), run.cache_type())) {}
+    : model_(model),
+      run_(run),
+      pool_(run.threads),
+      cache_(model.make_cache(context, std::min(run.chunk, context), run.cache_type())) {}
 
-std::vector<std::vector<float>> TextRunner::feed(const std::vector<int32_t>& ids, const std::vector<int32_t>& soft, View<const float, 2> soft_tokens) {
+std::vector<std::vector<float>> TextRunner::feed(const std::vector<int32_t>& ids, const std::vector<int32_t>& soft,
+                                                 View<const float, 2> soft_tokens) {
   std::vector<std::vector<float>> logits;
   const int64_t count = static_cast<int64_t>(ids.size()), vocab = model_.vocab_size();
   for (int64_t first = 0; first < count; first += run_.chunk) {
@@ -44,20 +48,28 @@ std::vector<std::vector<float>> TextRunner::feed(const std::vector<int32_t>& ids
     int64_t wanted = 0;
     for (int64_t i = first; i < std::min(first + run_.chunk, count); ++i) {
       const bool wants = run_.all_logits || i + 1 == count;
-      rows.push_back({.sequence = 0, .position = static_cast<int32_t>(cache_->length() + i - first), .id = ids[i],
-                      .soft_token = soft.empty() ? -1 : soft[i], .wants_logits = wants});
+      rows.push_back({.sequence = 0,
+                      .position = static_cast<int32_t>(cache_->length() + i - first),
+                      .id = ids[i],
+                      .soft_token = soft.empty() ? -1 : soft[i],
+                      .wants_logits = wants});
       wanted += wants;
     }
     std::vector<float> out(wanted * vocab);
     SequenceCache* const caches[] = {cache_.get()};
-    Context ctx{.pool = pool_, .kernels = run_.kernels ? *run_.kernels : best_kernels(), .arena = arena_, .compute = run_.compute, .taps = run_.taps};
+    Context ctx{.pool = pool_,
+                .kernels = run_.kernels ? *run_.kernels : best_kernels(),
+                .arena = arena_,
+                .compute = run_.compute,
+                .taps = run_.taps};
     model_.forward(ctx, {rows, caches, soft_tokens}, {out.data(), {wanted, vocab}});
     for (int64_t i = 0; i < wanted; ++i) logits.emplace_back(out.begin() + i * vocab, out.begin() + (i + 1) * vocab);
   }
   return logits;
 }
 
-std::vector<std::vector<std::vector<float>>> feed_batch(const TextModel& model, const TextRun& run, const std::vector<std::vector<int32_t>>& sequences) {
+std::vector<std::vector<std::vector<float>>> feed_batch(const TextModel& model, const TextRun& run,
+                                                        const std::vector<std::vector<int32_t>>& sequences) {
   ThreadPool pool(run.threads);
   Arena arena;
   std::vector<std::unique_ptr<SequenceCache>> caches;
@@ -67,14 +79,22 @@ std::vector<std::vector<std::vector<float>>> feed_batch(const TextModel& model, 
     caches.push_back(model.make_cache(4096, 4096, run.cache_type()));
     pointers.push_back(caches.back().get());
     for (size_t i = 0; i < sequences[s].size(); ++i)
-      rows.push_back({.sequence = static_cast<int32_t>(s), .position = static_cast<int32_t>(i), .id = sequences[s][i], .wants_logits = true});
+      rows.push_back({.sequence = static_cast<int32_t>(s),
+                      .position = static_cast<int32_t>(i),
+                      .id = sequences[s][i],
+                      .wants_logits = true});
   }
   const int64_t vocab = model.vocab_size();
   std::vector<float> out(rows.size() * vocab);
-  Context ctx{.pool = pool, .kernels = run.kernels ? *run.kernels : best_kernels(), .arena = arena, .compute = run.compute, .taps = run.taps};
+  Context ctx{.pool = pool,
+              .kernels = run.kernels ? *run.kernels : best_kernels(),
+              .arena = arena,
+              .compute = run.compute,
+              .taps = run.taps};
   model.forward(ctx, {rows, pointers, {}}, {out.data(), {static_cast<int64_t>(rows.size()), vocab}});
   std::vector<std::vector<std::vector<float>>> logits(sequences.size());
-  for (size_t i = 0; i < rows.size(); ++i) logits[rows[i].sequence].emplace_back(out.begin() + i * vocab, out.begin() + (i + 1) * vocab);
+  for (size_t i = 0; i < rows.size(); ++i)
+    logits[rows[i].sequence].emplace_back(out.begin() + i * vocab, out.begin() + (i + 1) * vocab);
   return logits;
 }
 

@@ -1,4 +1,5 @@
-// Text models for tests: the tiny and the demo checkpoint, or any config with weights by the hash rule; and running rows through them.
+// Text models for tests: the tiny and the demo checkpoint, or any config with weights by the hash rule; and running
+// rows through them.
 #pragma once
 #include <memory>
 #include <optional>
@@ -30,9 +31,9 @@ struct TextRun {
   const KernelTable* kernels = nullptr;  // null: the best
   int threads = 2;
   ComputeType compute = ComputeType::kF32;
-  std::optional<DType> kv = {};          // of the cache; else as compute
+  std::optional<DType> kv = {};  // of the cache; else as compute
   int64_t chunk = 4096;
-  bool all_logits = true;                // else the last row of the prompt alone
+  bool all_logits = true;  // else the last row of the prompt alone
   TapSink* taps = nullptr;
 };
 
@@ -40,8 +41,10 @@ struct TextRun {
 class TextRunner {
  public:
   TextRunner(const TextModel& model, const TextRun& run, int64_t context = 4096);
-  // Logits of the rows that want them, one after the other. soft: per id a row index into soft_tokens or -1; may be empty.
-  std::vector<std::vector<float>> feed(const std::vector<int32_t>& ids, const std::vector<int32_t>& soft = {}, View<const float, 2> soft_tokens = {});
+  // Logits of the rows that want them, one after the other. soft: per id a row index into soft_tokens or -1; may be
+  // empty.
+  std::vector<std::vector<float>> feed(const std::vector<int32_t>& ids, const std::vector<int32_t>& soft = {},
+                                       View<const float, 2> soft_tokens = {});
   SequenceCache& cache() { return *cache_; }
 
  private:
@@ -53,7 +56,8 @@ class TextRunner {
 };
 
 // Several sequences in one call, every row wanted: logits per sequence.
-std::vector<std::vector<std::vector<float>>> feed_batch(const TextModel& model, const TextRun& run, const std::vector<std::vector<int32_t>>& sequences);
+std::vector<std::vector<std::vector<float>>> feed_batch(const TextModel& model, const TextRun& run,
+                                                        const std::vector<std::vector<int32_t>>& sequences);
 
 std::vector<int32_t> to_ids(const std::vector<int64_t>& ids);
 

@@ -104,7 +104,8 @@ struct LayerStep {
       Vector query = m.norm(slice(q, h * dim, dim), m.tensor(name("self_attn.q_norm")));
       rotate(query, theta, position);
       const size_t g = h / (heads / kv_heads);
-      const size_t first = full || position + 1 <= static_cast<size_t>(c.sliding_window) ? 0 : position + 1 - c.sliding_window;
+      const size_t first =
+          full || position + 1 <= static_cast<size_t>(c.sliding_window) ? 0 : position + 1 - c.sliding_window;
       Vector score, out(dim);
       for (size_t s = first; s <= position; ++s) {
         double sum = 0;
@@ -145,11 +146,13 @@ struct LayerStep {
         for (size_t d = 0; d < hidden; ++d) p[i][d] += coefs[i * streams + j] * h[j][d];
     const Vector& x = p[active];
     const Vector n = m.norm(x, m.tensor(name("input_layernorm")));
-    const Vector low = m.norm(m.multiply(name("laurel.linear_right"), m.multiply(name("laurel.linear_left"), n)), m.tensor(name("laurel.post_laurel_norm")));
+    const Vector low = m.norm(m.multiply(name("laurel.linear_right"), m.multiply(name("laurel.linear_left"), n)),
+                              m.tensor(name("laurel.post_laurel_norm")));
     const Vector a = m.norm(attention(n, position), m.tensor(name("post_attention_layernorm")));
     Vector y(hidden);
     for (size_t d = 0; d < hidden; ++d) y[d] = (x[d] + a[d] + n[d] + low[d]) / std::sqrt(2.0);
-    Vector z = m.norm(feed_forward(m.norm(y, m.tensor(name("pre_feedforward_layernorm")))), m.tensor(name("post_feedforward_layernorm")));
+    Vector z = m.norm(feed_forward(m.norm(y, m.tensor(name("pre_feedforward_layernorm")))),
+                      m.tensor(name("post_feedforward_layernorm")));
     for (size_t d = 0; d < hidden; ++d) z[d] += y[d];
     const Vector k = m.multiply(name("altup.correction_coefs"), route(z));
     Rows q = p;
@@ -171,7 +174,8 @@ struct LayerStep {
 
 }  // namespace
 
-std::vector<std::vector<double>> reference_logits(const TextConfig& config, const TensorSource& source, const std::vector<int32_t>& ids) {
+std::vector<std::vector<double>> reference_logits(const TextConfig& config, const TensorSource& source,
+                                                  const std::vector<int32_t>& ids) {
   const Model m{config, source};
   const size_t hidden = config.hidden_size, ple = config.hidden_size_per_layer_input, layers = config.num_hidden_layers;
   const Vector table = m.tensor("embed_tokens.weight"), ple_table = m.tensor("embed_tokens_per_layer.weight");
@@ -184,10 +188,13 @@ std::vector<std::vector<double>> reference_logits(const TextConfig& config, cons
     for (double& v : b) v /= std::sqrt(static_cast<double>(hidden));
     const size_t row = ids[t] < config.vocab_size_per_layer_input ? ids[t] : 0;
     Rows h{e};
-    for (int64_t i = 0; i + 1 < config.altup_num_inputs; ++i) h.push_back(match(m.multiply("altup_projections." + std::to_string(i) + ".weight", e), e));
+    for (int64_t i = 0; i + 1 < config.altup_num_inputs; ++i)
+      h.push_back(match(m.multiply("altup_projections." + std::to_string(i) + ".weight", e), e));
     for (size_t l = 0; l < layers; ++l) {
       Vector pli = m.norm(slice(b, l * ple, ple), m.tensor("per_layer_projection_norm.weight"));
-      for (size_t i = 0; i < ple; ++i) pli[i] = (pli[i] + ple_table[(row * layers + l) * ple + i] * std::sqrt(static_cast<double>(ple))) * std::sqrt(0.5);
+      for (size_t i = 0; i < ple; ++i)
+        pli[i] =
+            (pli[i] + ple_table[(row * layers + l) * ple + i] * std::sqrt(static_cast<double>(ple))) * std::sqrt(0.5);
       h = LayerStep{m, static_cast<int64_t>(l), kv}.run(h, pli, t);
     }
     Vector x = h[0];

@@ -74,7 +74,8 @@ TEST(Bpe, CharactersWithoutAPieceBecomeBytes) {
                      "a"),
               ElementsAre(kFirstByte + 'z', kFirstByte + 0xC3, kFirstByte + 0xA8, kFirst));
   EXPECT_THAT(encode(vocabulary, std::string_view("\0", 1)), ElementsAre(kFirstByte));
-  EXPECT_THAT(encode(vocabulary, " "), ElementsAre(kFirstByte + 0xE2, kFirstByte + 0x96, kFirstByte + 0x81));  // U+2581 has no piece here
+  EXPECT_THAT(encode(vocabulary, " "),
+              ElementsAre(kFirstByte + 0xE2, kFirstByte + 0x96, kFirstByte + 0x81));  // U+2581 has no piece here
 }
 
 TEST(Bpe, EqualsThePlainRule) {
@@ -84,7 +85,8 @@ TEST(Bpe, EqualsThePlainRule) {
     for (const char* single : {"a", "b", "c", "\xE2\x96\x81"}) pieces.push_back({single, -50});
     for (int i = 0; i < 25; ++i) {
       std::string text;
-      for (std::uint32_t j = 0, n = 2 + numbers.below(5); j < n; ++j) text += pieces[numbers.below(j == 0 ? 4 : 3)].text;
+      for (std::uint32_t j = 0, n = 2 + numbers.below(5); j < n; ++j)
+        text += pieces[numbers.below(j == 0 ? 4 : 3)].text;
       bool is_new = true;
       for (const test::ModelPiece& piece : pieces) is_new &= piece.text != text;
       if (is_new) pieces.push_back({text, -static_cast<float>(numbers.below(12))});  // with ties
@@ -93,7 +95,8 @@ TEST(Bpe, EqualsThePlainRule) {
     for (int i = 0; i < 20; ++i) {
       std::string text;
       for (std::uint32_t j = 0, n = numbers.below(60); j < n; ++j) text += "abc aabbd"[numbers.below(9)];
-      ASSERT_EQ(encode(vocabulary, text), encode_slowly(vocabulary, text)) << "round " << round << ", text '" << text << "'";
+      ASSERT_EQ(encode(vocabulary, text), encode_slowly(vocabulary, text))
+          << "round " << round << ", text '" << text << "'";
     }
   }
 }

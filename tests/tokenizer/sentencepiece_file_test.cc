@@ -15,7 +15,8 @@ namespace {
 
 using testing::HasSubstr;
 
-const std::vector<test::ModelPiece> kWords = {{"a", -3}, {"b", -4}, {"ab", -1}, {"\n", 0, 4}, {"\n\n", 0, 4}, {"<start_of_turn>", 0, 4}};
+const std::vector<test::ModelPiece> kWords = {{"a", -3},    {"b", -4},      {"ab", -1},
+                                              {"\n", 0, 4}, {"\n\n", 0, 4}, {"<start_of_turn>", 0, 4}};
 
 // The message of the error that loading these bytes gives; "" if there is none.
 std::string error_of(const std::string& bytes, ErrorCode code = ErrorCode::kBadFile) {
@@ -59,7 +60,8 @@ TEST(SentencePieceFile, EveryFlippedBitIsAnErrorOrASoundVocabulary) {
     try {
       Vocabulary vocabulary = read_sentencepiece(flipped, "FILE");
       check_vocabulary(vocabulary);
-      if (++sound % 64 == 0) Tokenizer(std::move(vocabulary)).encode("ab <start_of_turn>\n\nz", {.control = ControlTokens::kParse});
+      if (++sound % 64 == 0)
+        Tokenizer(std::move(vocabulary)).encode("ab <start_of_turn>\n\nz", {.control = ControlTokens::kParse});
     } catch (const Error& error) {
       ++errors;
     }
@@ -78,7 +80,9 @@ TEST(SentencePieceFile, RandomBytesAreErrors) {
 }
 
 TEST(SentencePieceFile, SaysWhatIsWrong) {
-  const auto file = [](const std::vector<test::ModelPiece>& more) { return test::sentencepiece_bytes(test::small_pieces(more)); };
+  const auto file = [](const std::vector<test::ModelPiece>& more) {
+    return test::sentencepiece_bytes(test::small_pieces(more));
+  };
   EXPECT_THAT(error_of(""), HasSubstr("trainer_spec"));
   EXPECT_THAT(error_of(file({{"a"}, {"a"}})), HasSubstr("'a' stands twice"));
   EXPECT_THAT(error_of(file({{"\xFF"}})), HasSubstr("piece 260 is not UTF-8"));
@@ -88,7 +92,9 @@ TEST(SentencePieceFile, SaysWhatIsWrong) {
   EXPECT_THAT(error_of(file({{"<what>", 0, 2}})), HasSubstr("one unknown piece, found 2"));
   EXPECT_THAT(error_of(file({{"<0x1G>", 0, 6}})), HasSubstr("<0x1G>"));
   EXPECT_THAT(error_of(test::sentencepiece_bytes({{"<unk>", 0, 2}, {"a"}})), HasSubstr("256 byte pieces"));
-  EXPECT_THAT(error_of(test::sentencepiece_bytes(test::small_pieces(kWords), /*model_type=*/1), ErrorCode::kUnsupported), HasSubstr("BPE"));
+  EXPECT_THAT(
+      error_of(test::sentencepiece_bytes(test::small_pieces(kWords), /*model_type=*/1), ErrorCode::kUnsupported),
+      HasSubstr("BPE"));
 }
 
 TEST(SentencePieceFile, RefusesNormalizersThatChangeText) {

@@ -17,10 +17,10 @@ constexpr std::int32_t byte_id(int byte) { return 4 + byte; }
 
 class StreamDecoding : public testing::Test {
  protected:
-  const Tokenizer tokenizer_{
-      read_sentencepiece(test::sentencepiece_bytes(
-                             test::small_pieces({{"<end_of_turn>", 0, 3}, {"\xE2\x96\x81Hello", -1}, {"\xE2\x96\x81\xE2\x96\x81", 0, 4}})),
-                         "small")};
+  const Tokenizer tokenizer_{read_sentencepiece(
+      test::sentencepiece_bytes(
+          test::small_pieces({{"<end_of_turn>", 0, 3}, {"\xE2\x96\x81Hello", -1}, {"\xE2\x96\x81\xE2\x96\x81", 0, 4}})),
+      "small")};
   const std::string r_{kReplacementCharacter};
 };
 
@@ -70,8 +70,8 @@ TEST_F(StreamDecoding, EveryPieceOfOutputIsUtf8AndTogetherTheyAreTheText) {
     std::vector<std::int32_t> ids;
     std::string all;
     for (int i = 0; i < 30; ++i) {
-      ids.push_back(
-          static_cast<std::int32_t>(numbers.below(4) == 0 ? numbers.below(270) : byte_id(0x80 + static_cast<int>(numbers.below(0x75)))));
+      ids.push_back(static_cast<std::int32_t>(
+          numbers.below(4) == 0 ? numbers.below(270) : byte_id(0x80 + static_cast<int>(numbers.below(0x75)))));
       const std::string out = decoder.push(ids.back());
       ASSERT_EQ(utf8_valid_prefix(out), out.size());
       all += out;

@@ -86,8 +86,8 @@ std::string text_of_row(const Json& row, const std::vector<std::string>& texts) 
   } else if (row.contains("hashed")) {
     const Json& rule = row["hashed"];
     for (std::uint32_t i = 0; i < rule["count"].get<std::uint32_t>(); ++i)
-      append_scalar(out,
-                    rule["first"].get<std::uint32_t>() + hashed(i, rule["seed"].get<std::uint32_t>()) % rule["size"].get<std::uint32_t>());
+      append_scalar(out, rule["first"].get<std::uint32_t>() +
+                             hashed(i, rule["seed"].get<std::uint32_t>()) % rule["size"].get<std::uint32_t>());
   } else if (row.contains("corpus")) {
     out = repeated_corpus(row["corpus"], texts);
   } else if (row.contains("hex")) {

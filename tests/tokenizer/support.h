@@ -1,5 +1,5 @@
-// What the tokenizer's tests share: temporary folders, rows of the goldens (tests/golden/data/tokenizer/README.md), a hand-made
-// SentencePiece model.
+// What the tokenizer's tests share: temporary folders, rows of the goldens (tests/golden/data/tokenizer/README.md), a
+// hand-made SentencePiece model.
 #pragma once
 #include <cstdint>
 #include <filesystem>

@@ -1,4 +1,5 @@
-// The demo's tokenizer, from either file and from both: ids, control tokens, invalid text, and folders that are not right.
+// The demo's tokenizer, from either file and from both: ids, control tokens, invalid text, and folders that are not
+// right.
 #include "tokenizer/tokenizer.h"
 
 #include <gmock/gmock.h>
@@ -36,7 +37,8 @@ TEST_P(DemoTokenizer, GivesTheIdsOfTheRecordedConversations) {
   const json conversations = json::parse(test::read_file(test::kGoldens + "/demo/conversations.json"));
   ASSERT_GE(conversations.size(), 15u);
   for (const auto& [name, row] : conversations.items()) {
-    const std::vector<Segment> prompt = expand_media(render(test::messages_of(row["messages"])), {.image = 256, .audio = 188});
+    const std::vector<Segment> prompt =
+        expand_media(render(test::messages_of(row["messages"])), {.image = 256, .audio = 188});
     const Ids want = row["ids"].get<Ids>();
     EXPECT_EQ(tokenizer_->encode(prompt), want) << name;
     EXPECT_EQ(parsed(text_of(prompt)), want) << name;
@@ -73,7 +75,8 @@ TEST_P(DemoTokenizer, ControlTokensInTextAreTextUnlessParsed) {
 }
 
 TEST_P(DemoTokenizer, SegmentsJoinTextAndKeepControlTokens) {
-  const std::vector<Segment> prompt = {{"<bos>", true}, {"user\n"}, {"\n\n"}, {"<image_soft_token>", true, 3}, {"a<end_of"}, {"_turn>"}};
+  const std::vector<Segment> prompt = {{"<bos>", true}, {"user\n"}, {"\n\n"}, {"<image_soft_token>", true, 3},
+                                       {"a<end_of"},    {"_turn>"}};
   Ids want = {2};
   for (const Ids& part : {tokenizer_->encode("user"), Ids{109, 2049, 2049, 2049}, tokenizer_->encode("a<end_of_turn>")})
     want.insert(want.end(), part.begin(), part.end());
@@ -90,9 +93,19 @@ TEST_P(DemoTokenizer, SegmentsJoinTextAndKeepControlTokens) {
 
 TEST_P(DemoTokenizer, SplitGivesWhatParsingGives) {
   test::Numbers numbers(11);
-  const char* const words[] = {
-      "<bos>", "<end_of_turn>", "<end_of", "\n", "\n\n", " ", "   ", "hello", "<", "<image_soft_token>", "\xE2\x96\x81\xE2\x96\x81",
-      "x",     "\xE6\x97\xA5"};
+  const char* const words[] = {"<bos>",
+                               "<end_of_turn>",
+                               "<end_of",
+                               "\n",
+                               "\n\n",
+                               " ",
+                               "   ",
+                               "hello",
+                               "<",
+                               "<image_soft_token>",
+                               "\xE2\x96\x81\xE2\x96\x81",
+                               "x",
+                               "\xE6\x97\xA5"};
   for (int round = 0; round < 500; ++round) {
     std::string text;
     for (std::uint32_t i = 0, n = numbers.below(12); i < n; ++i) text += words[numbers.below(std::size(words))];
@@ -124,8 +137,9 @@ INSTANTIATE_TEST_SUITE_P(From, DemoTokenizer, testing::Values(kModelAlone, kJson
 TEST(Tokenizer, BothFilesGiveTheSameIdsAndTextComesBack) {
   const auto from_model = load_of(test::kDemo, kModelAlone), from_json = load_of(test::kDemo, kJsonAlone);
   test::Numbers numbers(5);
-  const char* const words[] = {"the", " shape", " ",         "  ", "\n",  "\n\n\n", "circle", "ing",   "\xC3\xA9", "\xF0\x9F\x98\x80",
-                               "3",   "<b>",    "function(", ".",  "The", "aaaa",   "\t",     "<mask>"};
+  const char* const words[] = {
+      "the", " shape", " ",         "  ", "\n",  "\n\n\n", "circle", "ing",   "\xC3\xA9", "\xF0\x9F\x98\x80",
+      "3",   "<b>",    "function(", ".",  "The", "aaaa",   "\t",     "<mask>"};
   for (int round = 0; round < 2000; ++round) {
     std::string text;
     for (std::uint32_t i = 0, n = numbers.below(14); i < n; ++i) text += words[numbers.below(std::size(words))];
@@ -144,7 +158,8 @@ TEST(Tokenizer, FoldersWithoutATokenizerSayWhatTheyMiss) {
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kNotFound);
-    EXPECT_THAT(error.what(), AllOf(HasSubstr(empty.path()), HasSubstr("tokenizer.model"), HasSubstr("tokenizer.json")));
+    EXPECT_THAT(error.what(),
+                AllOf(HasSubstr(empty.path()), HasSubstr("tokenizer.model"), HasSubstr("tokenizer.json")));
   }
 }
 
@@ -165,10 +180,12 @@ TEST(Tokenizer, BrokenFilesAreNamed) {
   const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0000\nsize 4696020\n";
   EXPECT_THAT(load_error("tokenizer.model", pointer, ErrorCode::kBadFile), HasSubstr("git-lfs"));
   EXPECT_THAT(load_error("tokenizer.json", pointer, ErrorCode::kBadFile), HasSubstr("git-lfs"));
-  EXPECT_THAT(load_error("tokenizer.model", "this is no model at all", ErrorCode::kBadFile), HasSubstr("SentencePiece"));
+  EXPECT_THAT(load_error("tokenizer.model", "this is no model at all", ErrorCode::kBadFile),
+              HasSubstr("SentencePiece"));
   EXPECT_THAT(load_error("tokenizer.json", "{\"added_tokens\": [", ErrorCode::kBadFile), HasSubstr("not JSON"));
   EXPECT_THAT(load_error("tokenizer.json", "[]", ErrorCode::kBadFile), HasSubstr("object"));
-  EXPECT_THAT(load_error("tokenizer.json", "{\"model\": {\"type\": \"Unigram\"}}", ErrorCode::kUnsupported), HasSubstr("Unigram"));
+  EXPECT_THAT(load_error("tokenizer.json", "{\"model\": {\"type\": \"Unigram\"}}", ErrorCode::kUnsupported),
+              HasSubstr("Unigram"));
 }
 
 // A tokenizer.json of the bytes, "a", "b", "ab" and one added token; `change` is a JSON patch in merge form.
@@ -191,13 +208,16 @@ TEST(Tokenizer, JsonThatIsNotGemmasIsRefused) {
   const test::TemporaryFolder folder;
   folder.write("tokenizer.json", "\xEF\xBB\xBF" + small_json("{}"));  // a byte order mark is skipped
   EXPECT_THAT(Tokenizer::load(folder.path())->encode("abb"), ElementsAre(258, 257));
-  const auto error = [](const char* change, ErrorCode code) { return load_error("tokenizer.json", small_json(change), code); };
+  const auto error = [](const char* change, ErrorCode code) {
+    return load_error("tokenizer.json", small_json(change), code);
+  };
   EXPECT_THAT(error(R"({"model": {"byte_fallback": false}})", ErrorCode::kUnsupported), HasSubstr("byte_fallback"));
   EXPECT_THAT(error(R"({"normalizer": {"type": "NFC"}})", ErrorCode::kUnsupported), HasSubstr("normalizer"));
-  EXPECT_THAT(error(R"({"pre_tokenizer": {"type": "Metaspace"}})", ErrorCode::kUnsupported), HasSubstr("pre_tokenizer"));
-  EXPECT_THAT(
-      error(R"({"model": {"merges": []}})", ErrorCode::kBadFile) + error(R"({"model": {"vocab": {"ba": 260}}})", ErrorCode::kBadFile),
-      "");  // atoms
+  EXPECT_THAT(error(R"({"pre_tokenizer": {"type": "Metaspace"}})", ErrorCode::kUnsupported),
+              HasSubstr("pre_tokenizer"));
+  EXPECT_THAT(error(R"({"model": {"merges": []}})", ErrorCode::kBadFile) +
+                  error(R"({"model": {"vocab": {"ba": 260}}})", ErrorCode::kBadFile),
+              "");  // atoms
   EXPECT_THAT(error(R"({"model": {"merges": ["a b", "a b"]}})", ErrorCode::kUnsupported), HasSubstr("ways to cut"));
   EXPECT_THAT(error(R"({"model": {"merges": ["b a"]}})", ErrorCode::kBadFile), HasSubstr("'ba'"));
   EXPECT_THAT(error(R"({"model": {"merges": ["ab"]}})", ErrorCode::kBadFile), HasSubstr("'ab'"));
@@ -207,15 +227,18 @@ TEST(Tokenizer, JsonThatIsNotGemmasIsRefused) {
   EXPECT_THAT(error(R"({"model": {"vocab": {"a": -1}}})", ErrorCode::kBadFile), HasSubstr("negative"));
   EXPECT_THAT(error(R"({"model": {"vocab": {"<0x41>": null}}})", ErrorCode::kBadFile), HasSubstr("found 255"));
   EXPECT_THAT(error(R"({"added_tokens": [{"id": 300}]})", ErrorCode::kBadFile), HasSubstr("300"));
-  EXPECT_THAT(error(R"({"added_tokens": [{"id": 300, "content": "a"}]})", ErrorCode::kBadFile), HasSubstr("'a' stands twice"));
-  EXPECT_THAT(error(R"({"added_tokens": [{"id": 4000000000, "content": "x"}]})", ErrorCode::kBadFile), HasSubstr("'x'"));
+  EXPECT_THAT(error(R"({"added_tokens": [{"id": 300, "content": "a"}]})", ErrorCode::kBadFile),
+              HasSubstr("'a' stands twice"));
+  EXPECT_THAT(error(R"({"added_tokens": [{"id": 4000000000, "content": "x"}]})", ErrorCode::kBadFile),
+              HasSubstr("'x'"));
 }
 
 TEST(Tokenizer, AddedTokensOfTheJsonCountBesideAModel) {
   const test::TemporaryFolder folder;
   folder.write("tokenizer.model", test::sentencepiece_bytes(test::small_pieces({{"a", -1}, {"<old>", 0, 4}})));
-  folder.write("tokenizer.json",
-               R"({"added_tokens": [{"id": 261, "content": "<tool>", "special": true}, {"id": 300, "content": "<far>"}], "model": 0})");
+  folder.write(
+      "tokenizer.json",
+      R"({"added_tokens": [{"id": 261, "content": "<tool>", "special": true}, {"id": 300, "content": "<far>"}], "model": 0})");
   const auto tokenizer = Tokenizer::load(folder.path());
   const Ids ids = tokenizer->encode("a<tool><far>", {.control = ControlTokens::kParse});
   EXPECT_THAT(ids, ElementsAre(260, 261, 300));
@@ -226,7 +249,8 @@ TEST(Tokenizer, AddedTokensOfTheJsonCountBesideAModel) {
 
 TEST(Tokenizer, ConfigNamesSpecialTokensOfAModel) {
   const test::TemporaryFolder folder;
-  folder.write("tokenizer.model", test::sentencepiece_bytes(test::small_pieces({{"a", -1}, {"<stop>", 0, 4}, {"<plain>", 0, 4}})));
+  folder.write("tokenizer.model",
+               test::sentencepiece_bytes(test::small_pieces({{"a", -1}, {"<stop>", 0, 4}, {"<plain>", 0, 4}})));
   folder.write("tokenizer_config.json", R"({"eos_token": {"content": "<stop>"}, "pad_token": null})");
   const auto tokenizer = Tokenizer::load(folder.path());
   EXPECT_EQ(tokenizer->special().eos, 261);

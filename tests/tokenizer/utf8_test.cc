@@ -39,7 +39,8 @@ TEST(Utf8, NamesTheByteThatIsWrong) {
 TEST(Utf8, TrimsWhatPythonStrips) {
   EXPECT_EQ(trim_white_space("\t\n a b \r\n"), "a b");
   EXPECT_EQ(trim_white_space("\xC2\x85\xC2\xA0\xE3\x80\x80x\xE2\x80\xA8\xE2\x80\x8A"), "x");
-  EXPECT_EQ(trim_white_space("\xE2\x80\x8Bx\xEF\xBB\xBF"), "\xE2\x80\x8Bx\xEF\xBB\xBF");  // zero width space and BOM stay
+  EXPECT_EQ(trim_white_space("\xE2\x80\x8Bx\xEF\xBB\xBF"),
+            "\xE2\x80\x8Bx\xEF\xBB\xBF");  // zero width space and BOM stay
   EXPECT_EQ(trim_white_space(std::string_view("\0 x \0", 5)), std::string_view("\0 x \0", 5));
   EXPECT_EQ(trim_white_space(" \n "), "");
   EXPECT_EQ(trim_white_space(""), "");

@@ -1,6 +1,6 @@
 // Every id of the goldens on the full vocabulary, which is not in the repository: `make test-tokenizer` fetches it
-// (tools/fetch_tokenizer.sh). The folder is G3N_TOKENIZER_FOLDER, or build/tokenizer-gemma3n; without it these tests are skipped and say
-// so.
+// (tools/fetch_tokenizer.sh). The folder is G3N_TOKENIZER_FOLDER, or build/tokenizer-gemma3n; without it these tests
+// are skipped and say so.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -31,8 +31,9 @@ class FullVocabulary : public testing::TestWithParam<std::vector<std::string>> {
   void SetUp() override {
     const std::string folder = full_folder();
     if (!std::filesystem::exists(folder + "/tokenizer.model"))
-      GTEST_SKIP() << "not run: the ids of 193 languages, 606 adversarial texts and 70 conversations on Gemma's vocabulary; " << folder
-                   << " is not there, `make test-tokenizer` makes it";
+      GTEST_SKIP()
+          << "not run: the ids of 193 languages, 606 adversarial texts and 70 conversations on Gemma's vocabulary; "
+          << folder << " is not there, `make test-tokenizer` makes it";
     const test::TemporaryFolder part;
     for (const std::string& file : GetParam()) part.link(folder, file);
     tokenizer_ = Tokenizer::load(part.path());
@@ -110,8 +111,9 @@ TEST_P(FullVocabulary, EncodesConversationsAsTransformers) {
     const auto id = row["id"].get<std::string>();
     SCOPED_TRACE(id);
     if (!row.contains("ids") || row.contains("also_right")) continue;
-    const std::vector<Segment> prompt = render(test::messages_of(row["messages"]), prompt_end(row["add_generation_prompt"].get<bool>(),
-                                                                                              row.value("continue_final_message", false)));
+    const std::vector<Segment> prompt =
+        render(test::messages_of(row["messages"]),
+               prompt_end(row["add_generation_prompt"].get<bool>(), row.value("continue_final_message", false)));
     const Ids trusting = tokenizer_->encode(expand_media(tokenizer_->split(text_of(prompt)), counts)),
               ours = tokenizer_->encode(expand_media(prompt, counts));
     EXPECT_EQ(trusting, unfolded(row["ids"]));
@@ -134,8 +136,10 @@ TEST_P(FullVocabulary, SpecialTokensAreGemma3nS) {
   const SpecialTokens& special = tokenizer_->special();
   EXPECT_THAT((Ids{special.pad, special.bos, special.unk, special.start_of_turn, special.end_of_turn}),
               testing::ElementsAre(0, 2, 3, 105, 106));
-  EXPECT_THAT((Ids{special.image_begin, special.image_end, special.image_soft}), testing::ElementsAre(255999, 262144, 262145));
-  EXPECT_THAT((Ids{special.audio_begin, special.audio_end, special.audio_soft}), testing::ElementsAre(256000, 262272, 262273));
+  EXPECT_THAT((Ids{special.image_begin, special.image_end, special.image_soft}),
+              testing::ElementsAre(255999, 262144, 262145));
+  EXPECT_THAT((Ids{special.audio_begin, special.audio_end, special.audio_soft}),
+              testing::ElementsAre(256000, 262272, 262273));
   EXPECT_EQ(tokenizer_->vocab_size(), 262400);
   EXPECT_FALSE(tokenizer_->is_special(4));
   EXPECT_TRUE(tokenizer_->is_special(105));
@@ -144,7 +148,8 @@ TEST_P(FullVocabulary, SpecialTokensAreGemma3nS) {
 INSTANTIATE_TEST_SUITE_P(From, FullVocabulary,
                          testing::Values(std::vector<std::string>{"tokenizer.model"},
                                          std::vector<std::string>{"tokenizer.json", "tokenizer_config.json"},
-                                         std::vector<std::string>{"tokenizer.model", "tokenizer.json", "tokenizer_config.json"}),
+                                         std::vector<std::string>{"tokenizer.model", "tokenizer.json",
+                                                                  "tokenizer_config.json"}),
                          [](const auto& files) {
                            return std::string(files.index == 0 ? "Model" : files.index == 1 ? "Json" : "All");
                          });

@@ -1,4 +1,5 @@
-// The vision tower at the real E2B shape with hashed weights: goldens of golden/full, and the time of a picture without taps.
+// The vision tower at the real E2B shape with hashed weights: goldens of golden/full, and the time of a picture without
+// taps.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -40,9 +41,11 @@ TEST(VisionFull, Time) {
       const auto start = std::chrono::steady_clock::now();
       run_tower(full_tower().tower, pixels, size, size, {.compute = compute}, &peak);
       const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-      const double scaled = kTowerGigaMacs * static_cast<double>(size * size) / (768.0 * 768.0);  // attention, a twentieth, grows faster
-      std::printf("%s %s %4d px: %.2f s, about %.0f GFLOP/s, scratch %.0f MB\n", best_kernels().name, compute == ComputeType::kF32 ? "f32" : "bf16",
-                  static_cast<int>(size), seconds, 2 * scaled / seconds, static_cast<double>(peak) / 1e6);
+      const double scaled =
+          kTowerGigaMacs * static_cast<double>(size * size) / (768.0 * 768.0);  // attention, a twentieth, grows faster
+      std::printf("%s %s %4d px: %.2f s, about %.0f GFLOP/s, scratch %.0f MB\n", best_kernels().name,
+                  compute == ComputeType::kF32 ? "f32" : "bf16", static_cast<int>(size), seconds, 2 * scaled / seconds,
+                  static_cast<double>(peak) / 1e6);
       EXPECT_LT(peak, 150u << 20);  // an unbounded block 1.0 alone would take 113 MB more
     }
 }

@@ -16,7 +16,9 @@
 namespace g3n {
 namespace {
 
-Pixels picture(int width, int height, std::int64_t seed) { return {width, height, testing::golden_picture(width, height, seed)}; }
+Pixels picture(int width, int height, std::int64_t seed) {
+  return {width, height, testing::golden_picture(width, height, seed)};
+}
 
 TEST(ResizeImage, GoldensToTheByte) {
   const auto folder = testing::golden_media_folder();
@@ -30,10 +32,12 @@ TEST(ResizeImage, GoldensToTheByte) {
     const Pixels source = decode_image(testing::read_bytes(folder / name), name);
     const Pixels got = resize_image(source, std::stoi(size), std::stoi(size));
     ASSERT_EQ(got.rgb.size(), want["shape"][0].get<std::size_t>() * want["shape"][1].get<std::size_t>() * 3);
-    const auto values = testing::every(got.rgb, want["stride"]), stored = testing::stored_values(folder / "images.safetensors", key);
+    const auto values = testing::every(got.rgb, want["stride"]),
+               stored = testing::stored_values(folder / "images.safetensors", key);
     ASSERT_EQ(values.size(), stored.size());
     for (std::size_t i = 0; i < values.size(); ++i) ASSERT_NEAR(values[i], stored[i], 1) << i;
-    // The decoders of lossy files may differ by a bit between library versions; where they do not, neither does the rest.
+    // The decoders of lossy files may differ by a bit between library versions; where they do not, neither does the
+    // rest.
     const auto& decoded = manifest["images"][name + ".decoded"];
     if (testing::crc32_hex(source.rgb.data(), source.rgb.size()) == decoded["crc32"]) {
       EXPECT_EQ(testing::crc32_hex(got.rgb.data(), got.rgb.size()), want["crc32"]);
@@ -46,7 +50,8 @@ TEST(ResizeImage, GoldensToTheByte) {
 // spec/vision.md 1, step 2, one output value of one axis.
 int filtered(const std::vector<int>& in, int out_size, int o) {
   const auto weights = [&](int at, std::vector<double>* w) {
-    const double scale = static_cast<double>(in.size()) / out_size, support = std::max(1.0, scale), centre = (at + 0.5) * scale;
+    const double scale = static_cast<double>(in.size()) / out_size, support = std::max(1.0, scale),
+                 centre = (at + 0.5) * scale;
     const int lo = std::max(0, static_cast<int>(std::floor(centre - support + 0.5)));
     const int hi = std::min(static_cast<int>(in.size()), static_cast<int>(std::floor(centre + support + 0.5)));
     double sum = 0;
@@ -65,13 +70,17 @@ int filtered(const std::vector<int>& in, int out_size, int o) {
   std::vector<double> w;
   const int lo = weights(o, &w);
   std::int64_t sum = std::int64_t{1} << (shift - 1);
-  for (std::size_t i = 0; i < w.size(); ++i) sum += static_cast<std::int64_t>(0.5 + w[i] * std::exp2(shift)) * in[static_cast<std::size_t>(lo) + i];
+  for (std::size_t i = 0; i < w.size(); ++i)
+    sum += static_cast<std::int64_t>(0.5 + w[i] * std::exp2(shift)) * in[static_cast<std::size_t>(lo) + i];
   return static_cast<int>(std::clamp<std::int64_t>(sum >> shift, 0, 255));
 }
 
 TEST(ResizeImage, OtherSizesAsTheFormula) {
-  struct Case { int width, height, to_width, to_height; };
-  for (const Case c : {Case{1, 1, 5, 3}, {3, 2, 9, 7}, {37, 40, 16, 80}, {50, 31, 50, 12}, {13, 64, 29, 64}, {300, 3, 7, 11}}) {
+  struct Case {
+    int width, height, to_width, to_height;
+  };
+  for (const Case c :
+       {Case{1, 1, 5, 3}, {3, 2, 9, 7}, {37, 40, 16, 80}, {50, 31, 50, 12}, {13, 64, 29, 64}, {300, 3, 7, 11}}) {
     SCOPED_TRACE(std::to_string(c.width) + "x" + std::to_string(c.height));
     const Pixels source = picture(c.width, c.height, 3), got = resize_image(source, c.to_width, c.to_height);
     ASSERT_EQ(got.rgb.size(), static_cast<std::size_t>(3 * c.to_width * c.to_height));
@@ -80,11 +89,13 @@ TEST(ResizeImage, OtherSizesAsTheFormula) {
         std::vector<int> column;
         for (int y = 0; y < c.height; ++y) {
           std::vector<int> row;
-          for (int i = 0; i < c.width; ++i) row.push_back(source.rgb[static_cast<std::size_t>(3 * (y * c.width + i) + channel)]);
+          for (int i = 0; i < c.width; ++i)
+            row.push_back(source.rgb[static_cast<std::size_t>(3 * (y * c.width + i) + channel)]);
           column.push_back(c.width == c.to_width ? row[static_cast<std::size_t>(x)] : filtered(row, c.to_width, x));
         }
         for (int y = 0; y < c.to_height; ++y) {
-          const int want = c.height == c.to_height ? column[static_cast<std::size_t>(y)] : filtered(column, c.to_height, y);
+          const int want =
+              c.height == c.to_height ? column[static_cast<std::size_t>(y)] : filtered(column, c.to_height, y);
           ASSERT_EQ(got.rgb[static_cast<std::size_t>(3 * (y * c.to_width + x) + channel)], want) << x << "," << y;
         }
       }

@@ -1,4 +1,5 @@
-// The vision tower against the goldens, its structure with and without a file, other shapes than the fixtures', bits and bounds.
+// The vision tower against the goldens, its structure with and without a file, other shapes than the fixtures', bits
+// and bounds.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -36,7 +37,8 @@ std::string message_of(const std::function<void()>& f) {
 
 VisionConfig config_from(const std::string& json) { return VisionConfig::from(Config::parse(json, "config.json")); }
 
-// ---- goldens ------------------------------------------------------------------------------------------------------------------------
+// ---- goldens
+// ------------------------------------------------------------------------------------------------------------------------
 
 void expect_golden(const std::string& name, const GoldenOptions& options, const RunOptions& run = {}) {
   const GoldenCase golden = GoldenCase::load(GoldenCase::tiny_manifest(), name);
@@ -55,7 +57,9 @@ void expect_golden(const std::string& name, const GoldenOptions& options, const 
 TEST(VisionGolden, Size256) { expect_golden("vision_256", {}); }
 TEST(VisionGolden, TwoImages) { expect_golden("two_images", {.only = "image."}); }
 TEST(VisionGolden, MixedInF32) { expect_golden("mixed", {.only = "vision."}); }
-TEST(VisionGolden, MixedInBF16StaysBelowTransformersOwnDistance) { expect_golden("mixed", {.only = "vision.", .bf16 = true}, {.compute = ComputeType::kBF16}); }
+TEST(VisionGolden, MixedInBF16StaysBelowTransformersOwnDistance) {
+  expect_golden("mixed", {.only = "vision.", .bf16 = true}, {.compute = ComputeType::kBF16});
+}
 TEST(VisionGoldenSlow, Size512) { expect_golden("vision_512", {}); }
 TEST(VisionGoldenSlow, Size768) { expect_golden("vision_768", {}); }
 TEST(VisionGoldenSlow, Size256OnEveryTable) {
@@ -82,7 +86,8 @@ TEST(VisionGolden, DemoCheckpoint) {
   EXPECT_EQ(sink.first_difference(), "") << sink.table();
 }
 
-// ---- structure ----------------------------------------------------------------------------------------------------------------------
+// ---- structure
+// ----------------------------------------------------------------------------------------------------------------------
 
 TEST(VisionStructure, NamesAndShapesWithoutAFileAreThoseOfTheTinyCheckpoint) {
   std::map<std::string, Shape> want, got;
@@ -117,19 +122,22 @@ TEST(VisionStructure, FullSizeCounts) {  // spec: vision.md 7
 TEST(VisionStructure, TimmWidths) {
   EXPECT_EQ(make_divisible(8), 8);
   EXPECT_EQ(make_divisible(1), 8);
-  EXPECT_EQ(make_divisible(11.9), 16);   // 8 would be more than a tenth below
+  EXPECT_EQ(make_divisible(11.9), 16);  // 8 would be more than a tenth below
   EXPECT_EQ(make_divisible(12), 16);
   EXPECT_EQ(make_divisible(83), 80);
   EXPECT_EQ(make_divisible(192.5), 192);
 }
 
-// Shapes of a tower with every width, head count and kernel size other than the fixtures', few blocks a stage. 32 channels in stage 2
-// let the fusion adapter cut its weight, which the 40 of the tiny tower do not.
+// Shapes of a tower with every width, head count and kernel size other than the fixtures', few blocks a stage. 32
+// channels in stage 2 let the fusion adapter cut its weight, which the 40 of the tiny tower do not.
 std::vector<NamedShape> strange_tensors() {
   const std::string t = "model.vision_tower.timm_model.";
   std::vector<NamedShape> s = {{t + "conv_stem.conv.weight", {10, 3, 3, 3}}, {t + "conv_stem.bn.weight", {10}}};
   auto edge = [&](const std::string& b, int64_t in, int64_t mid, int64_t out, int64_t k) {
-    s.insert(s.end(), {{b + "conv_exp.weight", {mid, in, k, k}}, {b + "bn1.weight", {mid}}, {b + "conv_pwl.weight", {out, mid, 1, 1}}, {b + "bn2.weight", {out}}});
+    s.insert(s.end(), {{b + "conv_exp.weight", {mid, in, k, k}},
+                       {b + "bn1.weight", {mid}},
+                       {b + "conv_pwl.weight", {out, mid, 1, 1}},
+                       {b + "bn2.weight", {out}}});
   };
   auto part = [&](const std::string& b, const std::string& name, int64_t channels, int64_t k) {
     s.insert(s.end(), {{b + name + ".conv.weight", {channels, 1, k, k}}, {b + name + ".bn.weight", {channels}}});
@@ -137,15 +145,22 @@ std::vector<NamedShape> strange_tensors() {
   auto inverted = [&](const std::string& b, int64_t in, int64_t mid, int64_t out, int64_t start, int64_t middle) {
     if (start) part(b, "dw_start", in, start);
     if (middle) part(b, "dw_mid", mid, middle);
-    s.insert(s.end(), {{b + "pw_exp.conv.weight", {mid, in, 1, 1}}, {b + "pw_exp.bn.weight", {mid}}, {b + "pw_proj.conv.weight", {out, mid, 1, 1}},
-                       {b + "pw_proj.bn.weight", {out}}, {b + "layer_scale.gamma", {1, out, 1, 1}}});
+    s.insert(s.end(), {{b + "pw_exp.conv.weight", {mid, in, 1, 1}},
+                       {b + "pw_exp.bn.weight", {mid}},
+                       {b + "pw_proj.conv.weight", {out, mid, 1, 1}},
+                       {b + "pw_proj.bn.weight", {out}},
+                       {b + "layer_scale.gamma", {1, out, 1, 1}}});
   };
   auto attention = [&](const std::string& b, int64_t c, int64_t heads, int64_t d, int64_t down) {
     for (const std::string side : {"key", "value"}) {
       s.push_back({b + "attn." + side + ".proj.weight", {d, c}});
-      if (down) s.insert(s.end(), {{b + "attn." + side + ".down_conv.weight", {c, 1, down, down}}, {b + "attn." + side + ".norm.weight", {c}}});
+      if (down)
+        s.insert(s.end(), {{b + "attn." + side + ".down_conv.weight", {c, 1, down, down}},
+                           {b + "attn." + side + ".norm.weight", {c}}});
     }
-    s.insert(s.end(), {{b + "norm.weight", {c}}, {b + "attn.query.proj.weight", {heads * d, c, 1, 1}}, {b + "attn.output.proj.weight", {c, heads * d, 1, 1}},
+    s.insert(s.end(), {{b + "norm.weight", {c}},
+                       {b + "attn.query.proj.weight", {heads * d, c, 1, 1}},
+                       {b + "attn.output.proj.weight", {c, heads * d, 1, 1}},
                        {b + "layer_scale.gamma", {c}}});
   };
   const std::string blocks = t + "blocks.";
@@ -158,13 +173,21 @@ std::vector<NamedShape> strange_tensors() {
   inverted(blocks + "3.0.", 32, 26, 34, 3, 5);
   attention(blocks + "3.1.", 34, 5, 6, 0);
   inverted(blocks + "3.2.", 34, 34, 34, 0, 0);
-  s.insert(s.end(), {{t + "msfa.ffn.pw_exp.conv.weight", {50, 66, 1, 1}}, {t + "msfa.ffn.pw_exp.bn.weight", {50}}, {t + "msfa.ffn.pw_proj.conv.weight", {70, 50, 1, 1}},
-                     {t + "msfa.ffn.pw_proj.bn.weight", {70}}, {t + "msfa.norm.weight", {70}}});
+  s.insert(s.end(), {{t + "msfa.ffn.pw_exp.conv.weight", {50, 66, 1, 1}},
+                     {t + "msfa.ffn.pw_exp.bn.weight", {50}},
+                     {t + "msfa.ffn.pw_proj.conv.weight", {70, 50, 1, 1}},
+                     {t + "msfa.ffn.pw_proj.bn.weight", {70}},
+                     {t + "msfa.norm.weight", {70}}});
   const std::string e = "model.embed_vision.";
-  s.insert(s.end(), {{e + "embedding.weight", {9, 70}}, {e + "hard_embedding_norm.weight", {70}}, {e + "soft_embedding_norm.weight", {70}}, {e + "embedding_projection.weight", {44, 70}}});
+  s.insert(s.end(), {{e + "embedding.weight", {9, 70}},
+                     {e + "hard_embedding_norm.weight", {70}},
+                     {e + "soft_embedding_norm.weight", {70}},
+                     {e + "embedding_projection.weight", {44, 70}}});
   return s;
 }
-VisionConfig strange_config() { return config_from(R"({"vision_config": {"hidden_size": 70, "vocab_size": 9}, "text_config": {"hidden_size": 44}})"); }
+VisionConfig strange_config() {
+  return config_from(R"({"vision_config": {"hidden_size": 70, "vocab_size": 9}, "text_config": {"hidden_size": 44}})");
+}
 
 TEST(VisionStructure, WidthsHeadsAndKernelsComeFromTheTensors) {
   const std::shared_ptr<const TensorSource> tensors = hash_checkpoint(strange_tensors(), 32);
@@ -183,7 +206,9 @@ TEST(VisionStructure, WidthsHeadsAndKernelsComeFromTheTensors) {
 TEST(VisionStructure, TensorsThatAreMissingOrMisshapenAreReportedTogether) {
   std::vector<NamedShape> tensors = tiny_vision_tensors();
   const std::string t = "model.vision_tower.timm_model.blocks.";
-  std::erase_if(tensors, [&](const NamedShape& s) { return s.name.starts_with(t + "2.7.dw_start") || s.name == t + "3.5.norm.weight"; });
+  std::erase_if(tensors, [&](const NamedShape& s) {
+    return s.name.starts_with(t + "2.7.dw_start") || s.name == t + "3.5.norm.weight";
+  });
   for (NamedShape& s : tensors)
     if (s.name == t + "1.2.pw_proj.bn.weight") s.shape = {17};
   const std::string message = message_of([&] { load_tower(hash_checkpoint(tensors, 32), config_of(kTinyFolder)); });
@@ -197,7 +222,9 @@ TEST(VisionStructure, ATowerIsPresentWhenAnyOfItsTensorsIs) {
   ThreadPool pool(1);
   const Loader none(hash_checkpoint({{"model.language_model.norm.weight", {8}}}, 32), {.pool = pool});
   EXPECT_FALSE(VisionTower::present(none));
-  const Loader some(hash_checkpoint({{"model.vision_tower.timm_model.blocks.3.38.pw_exp.conv.weight", {8, 8, 1, 1}}}, 32), {.pool = pool});
+  const Loader some(
+      hash_checkpoint({{"model.vision_tower.timm_model.blocks.3.38.pw_exp.conv.weight", {8, 8, 1, 1}}}, 32),
+      {.pool = pool});
   EXPECT_TRUE(VisionTower::present(some));
 }
 
@@ -217,15 +244,20 @@ TEST(VisionConfigTest, DefaultsAndContradictions) {
   EXPECT_EQ(c.vocab_offset, 262144);
   EXPECT_EQ(c.stem_size, 64);
   EXPECT_EQ(c.soft_tokens_per_image, 256);
-  EXPECT_THAT(message_of([] { config_from(R"({"vision_soft_tokens_per_image": 100})"); }), HasSubstr("vision_soft_tokens_per_image"));
-  EXPECT_THAT(message_of([] { config_from(R"({"vision_config": {"architecture": "resnet50"}})"); }), HasSubstr("mobilenetv5_300m_enc"));
-  EXPECT_THAT(message_of([] { config_from(R"({"vision_config": {"model_args": {"channel_multiplier": 0}}})"); }), HasSubstr("channel_multiplier"));
+  EXPECT_THAT(message_of([] { config_from(R"({"vision_soft_tokens_per_image": 100})"); }),
+              HasSubstr("vision_soft_tokens_per_image"));
+  EXPECT_THAT(message_of([] { config_from(R"({"vision_config": {"architecture": "resnet50"}})"); }),
+              HasSubstr("mobilenetv5_300m_enc"));
+  EXPECT_THAT(message_of([] { config_from(R"({"vision_config": {"model_args": {"channel_multiplier": 0}}})"); }),
+              HasSubstr("channel_multiplier"));
 }
 
-// ---- sizes, bits, bounds ------------------------------------------------------------------------------------------------------------
+// ---- sizes, bits, bounds
+// ------------------------------------------------------------------------------------------------------------
 
 TEST(VisionTowerTest, AnySizeGivesTheSameBitsForAnyNumberOfThreads) {
-  for (const auto& [h, w] : std::vector<std::pair<int64_t, int64_t>>{{64, 64}, {100, 260}, {224, 224}, {1, 1}, {33, 7}}) {
+  for (const auto& [h, w] :
+       std::vector<std::pair<int64_t, int64_t>>{{64, 64}, {100, 260}, {224, 224}, {1, 1}, {33, 7}}) {
     SCOPED_TRACE(std::to_string(h) + " x " + std::to_string(w));
     const std::vector<float> pixels = picture(w, h, 5);
     const std::vector<float> one = run_tower(tiny_tower().tower, pixels, h, w, {.threads = 1});
@@ -235,7 +267,9 @@ TEST(VisionTowerTest, AnySizeGivesTheSameBitsForAnyNumberOfThreads) {
   }
 }
 
-TEST(VisionTowerTest, NonSquareMultiplesArePooled) { EXPECT_TRUE(all_finite(run_tower(tiny_tower().tower, picture(512, 256, 2), 256, 512, {}))); }
+TEST(VisionTowerTest, NonSquareMultiplesArePooled) {
+  EXPECT_TRUE(all_finite(run_tower(tiny_tower().tower, picture(512, 256, 2), 256, 512, {})));
+}
 
 TEST(VisionTowerTest, ScratchIsBounded) {
   size_t small = 0, large = 0;
@@ -271,7 +305,8 @@ TEST(VisionTowerTest, PoolAndBilinearByHand) {
   EXPECT_EQ(out[1], 5.5f);
   bilinear_resize(ctx, map, 3, 3, View<float, 2>(out.data(), {9, 1}));
   // Rows at 0, 0.5, 1 (of 0..1), columns at 1/6, 1.5, 17/6 (of 0..3).
-  const std::vector<float> want = {1 + 1 / 6.f, 2.5f, 3 + 5 / 6.f, 3 + 1 / 6.f, 4.5f, 5 + 5 / 6.f, 5 + 1 / 6.f, 6.5f, 7 + 5 / 6.f};
+  const std::vector<float> want = {1 + 1 / 6.f, 2.5f,        3 + 5 / 6.f, 3 + 1 / 6.f, 4.5f,
+                                   5 + 5 / 6.f, 5 + 1 / 6.f, 6.5f,        7 + 5 / 6.f};
   for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(out[i], want[i], 1e-5) << i;
 }
 
@@ -282,7 +317,9 @@ TEST(VisionTowerTest, CancelledCallsEnd) {
   Context ctx{.pool = pool, .kernels = best_kernels(), .arena = arena, .cancelled = &cancelled};
   const std::vector<float> pixels = picture(32, 32, 1);
   std::vector<float> out(256 * 96);
-  EXPECT_THROW(tiny_tower().tower.forward(ctx, View<const float, 3>(pixels.data(), {32, 32, 3}), View<float, 2>(out.data(), {256, 96})), Error);
+  EXPECT_THROW(tiny_tower().tower.forward(ctx, View<const float, 3>(pixels.data(), {32, 32, 3}),
+                                          View<float, 2>(out.data(), {256, 96})),
+               Error);
 }
 
 }  // namespace

@@ -8,7 +8,8 @@ namespace g3n::testing {
 
 LoadedTower load_tower(std::shared_ptr<const TensorSource> source, const VisionConfig& config, Log log) {
   ThreadPool pool(2);
-  Loader loader(std::move(source), {.pool = pool, .log = std::move(log), .components = {"model.vision_tower.", "model.embed_vision."}});
+  Loader loader(std::move(source),
+                {.pool = pool, .log = std::move(log), .components = {"model.vision_tower.", "model.embed_vision."}});
   LoadedTower loaded{VisionTower(config), {}};
   loaded.tower.bind(loader);
   loaded.store = loader.finish();
@@ -33,15 +34,20 @@ std::vector<NamedShape> listed_vision_tensors(const VisionConfig& config) {
 }
 
 const LoadedTower& tiny_tower() {
-  static const LoadedTower tower = load_tower(hash_checkpoint(tiny_vision_tensors(), /*ple_size=*/32), config_of(kTinyFolder));
+  static const LoadedTower tower =
+      load_tower(hash_checkpoint(tiny_vision_tensors(), /*ple_size=*/32), config_of(kTinyFolder));
   return tower;
 }
 
-std::vector<float> run_tower(const VisionTower& tower, const std::vector<float>& pixels, int64_t h, int64_t w, const RunOptions& options,
-                             size_t* peak_bytes) {
+std::vector<float> run_tower(const VisionTower& tower, const std::vector<float>& pixels, int64_t h, int64_t w,
+                             const RunOptions& options, size_t* peak_bytes) {
   ThreadPool pool(options.threads);
   Arena arena;
-  Context ctx{.pool = pool, .kernels = options.kernels ? *options.kernels : best_kernels(), .arena = arena, .compute = options.compute, .taps = options.taps};
+  Context ctx{.pool = pool,
+              .kernels = options.kernels ? *options.kernels : best_kernels(),
+              .arena = arena,
+              .compute = options.compute,
+              .taps = options.taps};
   const std::array<int64_t, 2> shape = {tower.soft_tokens(), tower.config().text_hidden_size};
   std::vector<float> out(static_cast<size_t>(shape[0] * shape[1]));
   tower.forward(ctx, View<const float, 3>(pixels.data(), {h, w, 3}), View<float, 2>(out.data(), shape));

@@ -38,8 +38,8 @@ struct RunOptions {
   TapSink* taps = nullptr;
 };
 // Soft tokens, row-major, of pixels [h, w, 3]. peak_bytes: of scratch, if wanted.
-std::vector<float> run_tower(const VisionTower& tower, const std::vector<float>& pixels, int64_t h, int64_t w, const RunOptions& options,
-                             size_t* peak_bytes = nullptr);
+std::vector<float> run_tower(const VisionTower& tower, const std::vector<float>& pixels, int64_t h, int64_t w,
+                             const RunOptions& options, size_t* peak_bytes = nullptr);
 // golden_picture as floats in [0, 1].
 std::vector<float> picture(int64_t w, int64_t h, int64_t seed);
 

@@ -1,4 +1,5 @@
-// The NEON table of CPUs with the dot product extension (sdot; Armv8.2 and later). C-only (design.md 3.12): one external symbol.
+// The NEON table of CPUs with the dot product extension (sdot; Armv8.2 and later). C-only (design.md 3.12): one
+// external symbol.
 #include <sys/auxv.h>
 
 #include "kernels/simd/codes_neon.h"

@@ -1,4 +1,5 @@
-// Integer codes with scales; formats with code books are in gguf_code_books.cc. Loops run so that compilers can use vectors where files are common.
+// Integer codes with scales; formats with code books are in gguf_code_books.cc. Loops run so that compilers can use
+// vectors where files are common.
 #include "kernels/quant/gguf_blocks.h"
 
 #include <string>
@@ -10,7 +11,8 @@
 namespace g3n::quant {
 namespace {
 
-// ---- 32 values and a scale, or a scale and a minimum -----------------------------------------------------------------------------------
+// ---- 32 values and a scale, or a scale and a minimum
+// -----------------------------------------------------------------------------------
 
 void q4_0(const uint8_t* __restrict b, float* __restrict out) {
   const float d = f16_at(b);
@@ -29,7 +31,9 @@ void q4_1(const uint8_t* __restrict b, float* __restrict out) {
 }
 
 // The fifth bit of code i is bit i of a word.
-int five_bits(const uint8_t* nibbles, uint32_t fifth, int i) { return nibble(nibbles[i % 16], i / 16) | static_cast<int>(fifth >> i & 1) << 4; }
+int five_bits(const uint8_t* nibbles, uint32_t fifth, int i) {
+  return nibble(nibbles[i % 16], i / 16) | static_cast<int>(fifth >> i & 1) << 4;
+}
 
 void q5_0(const uint8_t* b, float* out) {
   const float d = f16_at(b);
@@ -48,7 +52,8 @@ void q8_0(const uint8_t* __restrict b, float* __restrict out) {
   for (int i = 0; i < 32; ++i) out[i] = d * static_cast<float>(static_cast<int8_t>(b[2 + i]));
 }
 
-// ---- 256 values: scales of 16 or 32 of them are codes themselves ---------------------------------------------------------------------
+// ---- 256 values: scales of 16 or 32 of them are codes themselves
+// ---------------------------------------------------------------------
 
 // Two bits of value i of 256: 32 bytes hold the values i, i + 32, i + 64 and i + 96.
 int two_bits(const uint8_t* codes, int i) { return codes[i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3; }
@@ -68,7 +73,8 @@ void q3_k(const uint8_t* b, float* out) {
   const uint8_t* s = b + 96;
   for (int j = 0; j < 16; ++j) {
     const float scale = d * static_cast<float>((nibble(s[j % 8], j / 8) | (s[8 + j % 4] >> 2 * (j / 4) & 3) << 4) - 32);
-    for (int i = 16 * j; i < 16 * j + 16; ++i) out[i] = scale * static_cast<float>(two_bits(b + 32, i) + 4 * (b[i % 32] >> i / 32 & 1) - 4);
+    for (int i = 16 * j; i < 16 * j + 16; ++i)
+      out[i] = scale * static_cast<float>(two_bits(b + 32, i) + 4 * (b[i % 32] >> i / 32 & 1) - 4);
   }
 }
 
@@ -99,7 +105,8 @@ void q5_k(const uint8_t* __restrict b, float* __restrict out) {
     const float scale = d * static_cast<float>(s.scale), minimum = least * static_cast<float>(s.minimum);
     const uint8_t *fifth = b + 16, *codes = b + 48 + 32 * (j / 2);
     const int shift = 4 * (j % 2);
-    for (int i = 0; i < 32; ++i) out[32 * j + i] = scale * static_cast<float>((codes[i] >> shift & 15) | (fifth[i] >> j & 1) << 4) - minimum;
+    for (int i = 0; i < 32; ++i)
+      out[32 * j + i] = scale * static_cast<float>((codes[i] >> shift & 15) | (fifth[i] >> j & 1) << 4) - minimum;
   }
 }
 
@@ -109,7 +116,8 @@ void q6_k(const uint8_t* __restrict b, float* __restrict out) {
     const float scale = d * static_cast<float>(static_cast<int8_t>(b[192 + j]));
     const int n = j / 8, k = j % 8 / 2, l = j % 2 * 16;
     const uint8_t *low = b + 64 * n + 32 * (k % 2) + l, *high = b + 128 + 32 * n + l;
-    for (int i = 0; i < 16; ++i) out[16 * j + i] = scale * static_cast<float>(((low[i] >> 4 * (k / 2) & 15) | (high[i] >> 2 * k & 3) << 4) - 32);
+    for (int i = 0; i < 16; ++i)
+      out[16 * j + i] = scale * static_cast<float>(((low[i] >> 4 * (k / 2) & 15) | (high[i] >> 2 * k & 3) << 4) - 32);
   }
 }
 
@@ -119,7 +127,8 @@ void q8_k(const uint8_t* b, float* out) {
   for (int i = 0; i < 256; ++i) out[i] = d * static_cast<float>(static_cast<int8_t>(b[4 + i]));
 }
 
-// ---- one and two bits, and three states ------------------------------------------------------------------------------------------------
+// ---- one and two bits, and three states
+// ------------------------------------------------------------------------------------------------
 
 void q1_0(const uint8_t* b, float* out) {
   const float d = f16_at(b);
@@ -150,7 +159,8 @@ void tq2_0(const uint8_t* __restrict b, float* __restrict out) {
   for (int i = 0; i < 256; ++i) out[i] = d * static_cast<float>(two_bits(b, i) - 1);
 }
 
-// ---- four-bit floats -------------------------------------------------------------------------------------------------------------------
+// ---- four-bit floats
+// -------------------------------------------------------------------------------------------------------------------
 
 // Twice the values of an E2M1 float; as the decoders of GGUF have it, minus zero is zero.
 constexpr float kFp4[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
@@ -177,7 +187,8 @@ void nvfp4(const uint8_t* b, float* out) {
   }
 }
 
-// ---- plain types -------------------------------------------------------------------------------------------------------------------------
+// ---- plain types
+// -------------------------------------------------------------------------------------------------------------------------
 
 void f32_row(const std::byte* values, int64_t n, float* out) { std::memcpy(out, values, static_cast<size_t>(n) * 4); }
 void bf16_row(const std::byte* values, int64_t n, float* out) {
@@ -201,29 +212,38 @@ void f16_row(const std::byte* values, int64_t n, float* out) {
   }
 }
 
-// ---- scales --------------------------------------------------------------------------------------------------------------------------------
+// ---- scales
+// --------------------------------------------------------------------------------------------------------------------------------
 
 bool is_finite_f16(const uint8_t* b) { return (b[1] & 0x7c) != 0x7c; }
 
-// Where the f16 scales of a block stand; -1: no second one. Q8_K, MXFP4 and IQ1_M have scales of other kinds, those of NVFP4 are always finite.
+// Where the f16 scales of a block stand; -1: no second one. Q8_K, MXFP4 and IQ1_M have scales of other kinds, those of
+// NVFP4 are always finite.
 struct ScalePlaces {
   int first = -1, second = -1;
 };
 ScalePlaces scale_places(DType type) {
   switch (type) {
-    case DType::kQ4_1: case DType::kQ5_1: case DType::kQ4_K: case DType::kQ5_K: return {0, 2};
+    case DType::kQ4_1:
+    case DType::kQ5_1:
+    case DType::kQ4_K:
+    case DType::kQ5_K: return {0, 2};
     case DType::kQ2_K: return {80, 82};
     case DType::kQ3_K: return {108};
     case DType::kQ6_K: return {208};
     case DType::kTQ1_0: return {52};
     case DType::kTQ2_0: return {64};
-    case DType::kQ8_K: case DType::kMXFP4: case DType::kNVFP4: case DType::kIQ1_M: return {};
+    case DType::kQ8_K:
+    case DType::kMXFP4:
+    case DType::kNVFP4:
+    case DType::kIQ1_M: return {};
     default: return {0};
   }
 }
 
 bool has_finite_scales(DType type, ScalePlaces places, const uint8_t* b) {
-  if (places.first >= 0) return is_finite_f16(b + places.first) && (places.second < 0 || is_finite_f16(b + places.second));
+  if (places.first >= 0)
+    return is_finite_f16(b + places.first) && (places.second < 0 || is_finite_f16(b + places.second));
   if (type == DType::kMXFP4) return b[0] != 0xff;
   if (type == DType::kQ8_K) return (b[3] & 0x7f) != 0x7f || (b[2] & 0x80) == 0;
   if (type == DType::kIQ1_M) return (b[55] & 0x70) != 0x70 || (b[53] & 0xc0) != 0xc0;
@@ -267,7 +287,8 @@ RowDecoder row_decoder(DType type) {
     default: break;
   }
   if (const RowDecoder decoder = code_book_decoder(type)) return decoder;
-  throw Error(ErrorCode::kInternal, std::string("decode_row: expected f32, bf16, f16 or a block type, found ") + dtype_name(type));
+  throw Error(ErrorCode::kInternal,
+              std::string("decode_row: expected f32, bf16, f16 or a block type, found ") + dtype_name(type));
 }
 
 }  // namespace g3n::quant

@@ -1,4 +1,5 @@
-// Values of GGUF's block formats, exactly as its own decoders give them (spec of GGUF, section 7). The code for any format, also those without a kernel.
+// Values of GGUF's block formats, exactly as its own decoders give them (spec of GGUF, section 7). The code for any
+// format, also those without a kernel.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -11,8 +12,11 @@ namespace g3n::quant {
 using RowDecoder = void (*)(const std::byte* blocks, int64_t n, float* out);
 // Of f32, bf16, f16 and every block type; for others Error{kInternal}.
 RowDecoder row_decoder(DType type);
-inline void decode_row(DType type, const std::byte* blocks, int64_t n, float* out) { row_decoder(type)(blocks, n, out); }
-// The first block whose scale or minimum is infinite or not a number, as no writer leaves them; -1 if there is none, and for plain types.
+inline void decode_row(DType type, const std::byte* blocks, int64_t n, float* out) {
+  row_decoder(type)(blocks, n, out);
+}
+// The first block whose scale or minimum is infinite or not a number, as no writer leaves them; -1 if there is none,
+// and for plain types.
 int64_t first_bad_block(DType type, const std::byte* blocks, int64_t n);
 
 }  // namespace g3n::quant

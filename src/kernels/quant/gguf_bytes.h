@@ -1,4 +1,5 @@
-// Reading fields of a block, and the loop over the blocks of a row. Block functions are: void f(const uint8_t* b, float* out), i the value's index.
+// Reading fields of a block, and the loop over the blocks of a row. Block functions are: void f(const uint8_t* b,
+// float* out), i the value's index.
 #pragma once
 #include <cstddef>
 #include <cstdint>

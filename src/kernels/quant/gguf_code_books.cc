@@ -8,7 +8,8 @@
 namespace g3n::quant {
 namespace {
 
-// ---- 16 levels that are not evenly spaced ------------------------------------------------------------------------------------------------
+// ---- 16 levels that are not evenly spaced
+// ------------------------------------------------------------------------------------------------
 
 constexpr float kSpaced[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
@@ -25,16 +26,21 @@ void iq4_xs(const uint8_t* b, float* out) {
   }
 }
 
-// ---- magnitudes of 8 or 4 values from a book, signs apart ------------------------------------------------------------------------------
+// ---- magnitudes of 8 or 4 values from a book, signs apart
+// ------------------------------------------------------------------------------
 
 // Seven signs; the eighth makes the number of minuses even.
-int eight_signs(uint32_t seven) { return static_cast<int>(seven | static_cast<uint32_t>(std::popcount(seven) & 1) << 7); }
+int eight_signs(uint32_t seven) {
+  return static_cast<int>(seven | static_cast<uint32_t>(std::popcount(seven) & 1) << 7);
+}
 
 void signed_eight(const CodeBook& book, int index, int signs, float scale, float* out) {
-  for (int k = 0; k < 8; ++k) out[k] = (signs >> k & 1 ? -scale : scale) * static_cast<float>(book.levels[book.entries[index] >> 2 * k & 3]);
+  for (int k = 0; k < 8; ++k)
+    out[k] = (signs >> k & 1 ? -scale : scale) * static_cast<float>(book.levels[book.entries[index] >> 2 * k & 3]);
 }
 void signed_four(const CodeBook& book, int index, int signs, float scale, float* out) {
-  for (int k = 0; k < 4; ++k) out[k] = (signs >> k & 1 ? -scale : scale) * static_cast<float>(book.levels[book.entries[index] >> 3 * k & 7]);
+  for (int k = 0; k < 4; ++k)
+    out[k] = (signs >> k & 1 ? -scale : scale) * static_cast<float>(book.levels[book.entries[index] >> 3 * k & 7]);
 }
 
 void iq2_xxs(const uint8_t* b, float* out) {
@@ -84,11 +90,13 @@ void iq3_s(const uint8_t* b, float* out) {
   }
 }
 
-// ---- -1, 0 and 1, all shifted by an eighth up or down ------------------------------------------------------------------------------------
+// ---- -1, 0 and 1, all shifted by an eighth up or down
+// ------------------------------------------------------------------------------------
 
 void shifted_eight(int index, bool down, float scale, float* out) {
   const float shift = down ? -0.125f : 0.125f;
-  for (int k = 0; k < 8; ++k) out[k] = scale * (static_cast<float>(kIq1.levels[kIq1.entries[index] >> 2 * k & 3]) + shift);
+  for (int k = 0; k < 8; ++k)
+    out[k] = scale * (static_cast<float>(kIq1.levels[kIq1.entries[index] >> 2 * k & 3]) + shift);
 }
 
 void iq1_s(const uint8_t* b, float* out) {

@@ -1,4 +1,5 @@
-// The code books of the IQ1, IQ2 and IQ3 formats: an index of the file names an entry of 4 or 8 values out of a few levels.
+// The code books of the IQ1, IQ2 and IQ3 formats: an index of the file names an entry of 4 or 8 values out of a few
+// levels.
 #pragma once
 #include <cstdint>
 

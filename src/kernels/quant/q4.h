@@ -1,4 +1,5 @@
-// q4: 32 values share a scale: value = scale * code, code in -8..7 (stored as code + 8), scale f16 of either sign. The values of GGUF's Q4_0.
+// q4: 32 values share a scale: value = scale * code, code in -8..7 (stored as code + 8), scale f16 of either sign. The
+// values of GGUF's Q4_0.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -22,8 +23,8 @@ inline float q4_error(const float (&x)[32], float scale, float inverse) {
   return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
 }
 
-// The value of largest magnitude gets code -8 (as Q4_0 is made), or the scale is a little smaller or larger: whichever leaves the least squared error.
-// Values are finite; a scale that f16 cannot hold becomes infinite: the caller checks.
+// The value of largest magnitude gets code -8 (as Q4_0 is made), or the scale is a little smaller or larger: whichever
+// leaves the least squared error. Values are finite; a scale that f16 cannot hold becomes infinite: the caller checks.
 inline void encode_q4(const float (&x)[32], uint16_t& scale, int8_t (&codes)[32]) {
   float most = 0.0f;
   for (float v : x) most = std::fabs(v) > std::fabs(most) ? v : most;
@@ -31,7 +32,8 @@ inline void encode_q4(const float (&x)[32], uint16_t& scale, int8_t (&codes)[32]
   scale = f32_to_f16(most / -8.0f);
   for (const float divisor : {-8.0f, -7.0f, -7.5f, -8.5f, 7.0f, 7.5f}) {
     const uint16_t bits = f32_to_f16(most / divisor);
-    const float candidate = f16_to_f32(bits), error = q4_error(x, candidate, candidate != 0.0f ? 1.0f / candidate : 0.0f);
+    const float candidate = f16_to_f32(bits),
+                error = q4_error(x, candidate, candidate != 0.0f ? 1.0f / candidate : 0.0f);
     if (error < best) best = error, step = candidate, scale = bits;
   }
   const float inverse = step != 0.0f ? 1.0f / step : 0.0f;

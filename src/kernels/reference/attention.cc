@@ -42,7 +42,9 @@ struct BF16Cache {
   }
   static float score(const AttentionRow& row, const void* block, int64_t head_dim, int key) {
     const auto* q = static_cast<const float*>(row.q);
-    return blocks_of_dims(head_dim, [&](float sum, int64_t d) { return std::fma(q[d], bf16_to_f32(key_bits(block, head_dim, key, d)), sum); });
+    return blocks_of_dims(head_dim, [&](float sum, int64_t d) {
+      return std::fma(q[d], bf16_to_f32(key_bits(block, head_dim, key, d)), sum);
+    });
   }
   static float join(float sum, float p, const void* block, int64_t head_dim, int key, int64_t d) {
     return std::fma(p, bf16_to_f32(static_cast<const bf16_t*>(block)[key * head_dim + d]), sum);
@@ -62,7 +64,8 @@ struct BF16PairCache : BF16Cache {
 struct Q8Cache {
   static int64_t padded(int64_t head_dim) { return (head_dim + 31) / 32 * 32; }
   static float scale(const void* block, int64_t head_dim, int key, int64_t d) {
-    const auto* scales = reinterpret_cast<const uint16_t*>(static_cast<const std::byte*>(block) + 32 * padded(head_dim));
+    const auto* scales =
+        reinterpret_cast<const uint16_t*>(static_cast<const std::byte*>(block) + 32 * padded(head_dim));
     return f16_to_f32(scales[d / 32 * 32 + key]);
   }
   static float score(const AttentionRow& row, const void* block, int64_t head_dim, int key) {
@@ -77,7 +80,8 @@ struct Q8Cache {
     return total;
   }
   static float join(float sum, float p, const void* block, int64_t head_dim, int key, int64_t d) {
-    return std::fma(p * scale(block, head_dim, key, d), static_cast<float>(static_cast<const int8_t*>(block)[key * padded(head_dim) + d]), sum);
+    return std::fma(p * scale(block, head_dim, key, d),
+                    static_cast<float>(static_cast<const int8_t*>(block)[key * padded(head_dim) + d]), sum);
   }
 };
 
@@ -110,7 +114,8 @@ void attention(const AttentionSegment& a) {
     for (int64_t b = 0; b < a.block_count; ++b) {
       const int64_t base = (a.first_block + b) * kKeys;
       const int64_t first = std::max(row.begin, base) - base, last = std::min(row.end, base + kKeys) - base;
-      if (first < last) join_block<Cache>(row, a.head_dim, a.keys[b], a.values[b], static_cast<int>(first), static_cast<int>(last));
+      if (first < last)
+        join_block<Cache>(row, a.head_dim, a.keys[b], a.values[b], static_cast<int>(first), static_cast<int>(last));
     }
   }
 }

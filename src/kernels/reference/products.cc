@@ -12,7 +12,9 @@ float flush(float v) { return std::fabs(v) < 0x1p-126f ? std::copysign(0.0f, v) 
 
 }  // namespace
 
-float join_pair_product(float sum, bf16_t a, bf16_t b) { return flush(std::fma(flush(bf16_to_f32(a)), flush(bf16_to_f32(b)), sum)); }
+float join_pair_product(float sum, bf16_t a, bf16_t b) {
+  return flush(std::fma(flush(bf16_to_f32(a)), flush(bf16_to_f32(b)), sum));
+}
 
 namespace {
 
@@ -22,7 +24,9 @@ struct F32Weight {
   static float element(const std::byte* row, int64_t k) { return reinterpret_cast<const float*>(row)[k]; }
 };
 struct BF16Weight {
-  static bf16_t bits(const void* panel, int64_t k, int lane) { return static_cast<const bf16_t*>(panel)[k / 2 * 32 + lane * 2 + k % 2]; }
+  static bf16_t bits(const void* panel, int64_t k, int lane) {
+    return static_cast<const bf16_t*>(panel)[k / 2 * 32 + lane * 2 + k % 2];
+  }
   static float panel(const void* panel, int64_t k, int lane) { return bf16_to_f32(bits(panel, k, lane)); }
   static float element(const std::byte* row, int64_t k) { return bf16_to_f32(reinterpret_cast<const bf16_t*>(row)[k]); }
 };

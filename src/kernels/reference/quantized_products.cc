@@ -11,7 +11,9 @@ namespace {
 // Weight code (signed) of block input i, output lane; `block` is the first code line of a block.
 struct Q8Panel {
   static constexpr int64_t kBlockBytes = 512;
-  static int code(const std::byte* block, int i, int lane) { return static_cast<int>(block[i / 4 * 64 + lane * 4 + i % 4]) - 128; }
+  static int code(const std::byte* block, int i, int lane) {
+    return static_cast<int>(block[i / 4 * 64 + lane * 4 + i % 4]) - 128;
+  }
 };
 struct Q4Panel {
   static constexpr int64_t kBlockBytes = 256;
@@ -51,11 +53,13 @@ void quantize_row(const float* x, int64_t cols, int8_t* codes, float* scales, in
     const int64_t begin = b * 32, end = std::min(cols, begin + 32);
     float most = 0.0f;
     bool finite = true;
-    for (int64_t i = begin; i < end; ++i) most = std::max(most, std::fabs(x[i])), finite = finite && std::isfinite(x[i]);
+    for (int64_t i = begin; i < end; ++i)
+      most = std::max(most, std::fabs(x[i])), finite = finite && std::isfinite(x[i]);
     const bool zero = !finite || most < kLeastMagnitude;
     scales[b] = !finite ? NAN : zero ? 0.0f : most / 127.0f;
     const float inverse = 127.0f / most;
-    for (int64_t i = begin; i < begin + 32; ++i) codes[i] = zero || i >= cols ? int8_t{0} : static_cast<int8_t>(std::nearbyint(x[i] * inverse));
+    for (int64_t i = begin; i < begin + 32; ++i)
+      codes[i] = zero || i >= cols ? int8_t{0} : static_cast<int8_t>(std::nearbyint(x[i] * inverse));
     starts[b] = 0;
     for (int64_t i = begin; i < begin + 32; ++i) starts[b] -= 8 * codes[i];
   }

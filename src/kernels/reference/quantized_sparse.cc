@@ -50,7 +50,8 @@ void neuron_sum(const QuantNeuronSum& s) {
     for (int64_t c = s.first; c < s.first + s.width; ++c) {
       int sum = 0;
       for (int32_t p = 0; p < s.live[i].pairs; ++p)
-        sum += pair[p].a_code * Codes::code(codes + pair[p].a * step, c) + pair[p].b_code * Codes::code(codes + pair[p].b * step, c);
+        sum += pair[p].a_code * Codes::code(codes + pair[p].a * step, c) +
+               pair[p].b_code * Codes::code(codes + pair[p].b * step, c);
       float& out = s.out[s.live[i].row * s.out_step + c - s.first];
       out = std::fma(s.live[i].scale * f16_to_f32(scales[c]), static_cast<float>(sum), out);
     }

@@ -65,7 +65,8 @@ void depthwise_conv(const DepthwiseConv& c) {
         for (int64_t kx = 0; kx < c.kernel_w; ++kx) {
           const int64_t y = c.out_row * c.stride_h - c.pad_top + ky, x = ox * c.stride_w - c.pad_left + kx;
           if (y < 0 || y >= c.height || x < 0 || x >= c.width) continue;
-          sum = std::fma(c.x[(y * c.width + x) * c.channels + ch], c.weight[(ky * c.kernel_w + kx) * c.channels + ch], sum);
+          sum = std::fma(c.x[(y * c.width + x) * c.channels + ch], c.weight[(ky * c.kernel_w + kx) * c.channels + ch],
+                         sum);
         }
       c.out[ox * c.channels + ch] = sum;
     }

@@ -51,8 +51,8 @@ inline float exp1(float x) {
   return scale_by_power(e.p, e.n);
 }
 
-// numerator * sigmoid(z + low), relative precision kept down to the smallest results: with e = exp(-|z|), sigmoid is 1 / (1 + e)
-// or e / (1 + e); one step of correction makes up for the roundings of numerator, denominator and quotient.
+// numerator * sigmoid(z + low), relative precision kept down to the smallest results: with e = exp(-|z|), sigmoid is 1
+// / (1 + e) or e / (1 + e); one step of correction makes up for the roundings of numerator, denominator and quotient.
 inline float times_sigmoid(float numerator, float z, float low) {
   const bool negative = z < 0.0f;
   const ExpParts e = exp_parts(max2(kSigmoidMin, negative ? z : -z), negative ? low : -low);

@@ -1,6 +1,6 @@
-// Integer codes of q8 and q4 weights on AVX2 without VNNI. The same interface as codes_avxvnni.h, codes_avx512.h, codes_vnni.h and codes_neon.h:
-// Line: 16 outputs x 4 inputs, as the products take it; Sums: of 16 outputs within a block; Four: four activations, repeated.
-// C-only (design.md 3.12).
+// Integer codes of q8 and q4 weights on AVX2 without VNNI. The same interface as codes_avxvnni.h, codes_avx512.h,
+// codes_vnni.h and codes_neon.h: Line: 16 outputs x 4 inputs, as the products take it; Sums: of 16 outputs within a
+// block; Four: four activations, repeated. C-only (design.md 3.12).
 #pragma once
 #include "kernels/simd/codes_avx2_common.h"
 
@@ -18,7 +18,8 @@ struct Q4Codes {
   static inline Line get(const char* p) { return get_line(p); }
   static inline Sums begin(const int32_t*) { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
   static inline Sums join(Four x, Line w, Sums s) {
-    return {_mm256_add_epi16(s.low, _mm256_maddubs_epi16(w.low, x)), _mm256_add_epi16(s.high, _mm256_maddubs_epi16(w.high, x))};
+    return {_mm256_add_epi16(s.low, _mm256_maddubs_epi16(w.low, x)),
+            _mm256_add_epi16(s.high, _mm256_maddubs_epi16(w.high, x))};
   }
   static inline Vec end(Sums s, const int32_t* start) {
     const __m256i ones = _mm256_set1_epi16(1), first = _mm256_set1_epi32(*start);

@@ -15,13 +15,15 @@ inline Four four(const int8_t* x) {
 }
 
 inline Vec load_f16(const uint16_t* p) {
-  return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))), _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};
+  return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
+          _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};
 }
 
 // 16 signed codes as floats.
 inline Vec load_codes_f32(const int8_t* p) {
   const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(codes, 8)))};
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)),
+          _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(codes, 8)))};
 }
 
 // g++ 12 would load a line again for every row.
@@ -42,7 +44,8 @@ inline void put_line(char* p, YmmLine w) {
   _mm256_store_si256(reinterpret_cast<__m256i*>(p + 32), w.high);
 }
 inline YmmLine get_line(const char* p) {
-  YmmLine w{_mm256_load_si256(reinterpret_cast<const __m256i*>(p)), _mm256_load_si256(reinterpret_cast<const __m256i*>(p + 32))};
+  YmmLine w{_mm256_load_si256(reinterpret_cast<const __m256i*>(p)),
+            _mm256_load_si256(reinterpret_cast<const __m256i*>(p + 32))};
   keep_in_registers(w.low, w.high);
   return w;
 }
@@ -55,12 +58,16 @@ inline void unpack_nibbles(const char* block, int m, YmmLine& a, YmmLine& b) {
 }
 
 // 32 values to codes: nearest, ties to even; |x * inverse| <= 127. Returns the sum of the codes.
-inline __m256i code_eight(const float* x, __m256 inverse) { return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), inverse)); }
+inline __m256i code_eight(const float* x, __m256 inverse) {
+  return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), inverse));
+}
 inline int32_t put_codes(const float* x, float inverse, int8_t* codes) {
   const __m256 factor = _mm256_set1_ps(inverse);
-  const __m256i a = code_eight(x, factor), b = code_eight(x + 8, factor), c = code_eight(x + 16, factor), d = code_eight(x + 24, factor);
+  const __m256i a = code_eight(x, factor), b = code_eight(x + 8, factor), c = code_eight(x + 16, factor),
+                d = code_eight(x + 24, factor);
   const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes), _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes),
+                      _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
   const __m256i sum = _mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d));
   __m128i s = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
   s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));

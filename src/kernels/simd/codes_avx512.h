@@ -16,7 +16,8 @@ struct Q4Codes {
   static inline Sums begin(const int32_t*) { return {_mm512_setzero_si512()}; }
   static inline Sums join(Four x, Line w, Sums s) { return {_mm512_add_epi16(s.v, _mm512_maddubs_epi16(w.v, x))}; }
   static inline Vec end(Sums s, const int32_t* start) {
-    return {_mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_madd_epi16(s.v, _mm512_set1_epi16(1)), _mm512_set1_epi32(*start)))};
+    return {
+        _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_madd_epi16(s.v, _mm512_set1_epi16(1)), _mm512_set1_epi32(*start)))};
   }
 };
 

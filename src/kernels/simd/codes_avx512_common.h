@@ -14,10 +14,14 @@ inline Four four(const int8_t* x) {
   return _mm512_set1_epi32(bits);
 }
 
-inline Vec load_f16(const uint16_t* p) { return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))}; }
+inline Vec load_f16(const uint16_t* p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
 
 // 16 signed codes as floats.
-inline Vec load_codes_f32(const int8_t* p) { return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))}; }
+inline Vec load_codes_f32(const int8_t* p) {
+  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+}
 
 struct ZmmLine {
   __m512i v;
@@ -35,7 +39,8 @@ inline void unpack_nibbles(const char* block, int m, ZmmLine& a, ZmmLine& b) {
 // 32 values to codes: nearest, ties to even; |x * inverse| <= 127. Returns the sum of the codes.
 inline int32_t put_codes(const float* x, float inverse, int8_t* codes) {
   const __m512 factor = _mm512_set1_ps(inverse);
-  const __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), factor)), b = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + 16), factor));
+  const __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), factor)),
+                b = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + 16), factor));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), _mm512_cvtsepi32_epi8(a));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + 16), _mm512_cvtsepi32_epi8(b));
   return _mm512_reduce_add_epi32(_mm512_add_epi32(a, b));

@@ -1,4 +1,5 @@
-// Integer codes of q8 and q4 weights on AVX2 with AVX-VNNI (laptops since 2021): unsigned codes, sums start at -offset * sum(x). C-only (design.md 3.12).
+// Integer codes of q8 and q4 weights on AVX2 with AVX-VNNI (laptops since 2021): unsigned codes, sums start at -offset
+// * sum(x). C-only (design.md 3.12).
 #pragma once
 #include "kernels/simd/codes_avx2_common.h"
 
@@ -10,7 +11,9 @@ struct UnsignedCodes {
   using Sums = YmmSums;
   static inline void put(char* p, Line w) { put_line(p, w); }
   static inline Line get(const char* p) { return get_line(p); }
-  static inline Sums join(Four x, Line w, Sums s) { return {_mm256_dpbusd_avx_epi32(s.low, w.low, x), _mm256_dpbusd_avx_epi32(s.high, w.high, x)}; }
+  static inline Sums join(Four x, Line w, Sums s) {
+    return {_mm256_dpbusd_avx_epi32(s.low, w.low, x), _mm256_dpbusd_avx_epi32(s.high, w.high, x)};
+  }
   static inline Vec end(Sums s, const int32_t*) { return {_mm256_cvtepi32_ps(s.low), _mm256_cvtepi32_ps(s.high)}; }
 };
 struct Q4Codes : UnsignedCodes {
@@ -26,7 +29,9 @@ struct Q8Codes : UnsignedCodes {
     a = {_mm256_loadu_si256(p), _mm256_loadu_si256(p + 1)};
     b = {_mm256_loadu_si256(p + 2), _mm256_loadu_si256(p + 3)};
   }
-  static inline Sums begin(const int32_t* start) { return {_mm256_set1_epi32(*start * 16), _mm256_set1_epi32(*start * 16)}; }
+  static inline Sums begin(const int32_t* start) {
+    return {_mm256_set1_epi32(*start * 16), _mm256_set1_epi32(*start * 16)};
+  }
 };
 
 }  // namespace

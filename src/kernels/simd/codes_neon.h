@@ -17,15 +17,16 @@ inline Four four(const int8_t* x) {
 
 inline Vec load_f16(const uint16_t* p) {
   const float16x8_t low = vreinterpretq_f16_u16(vld1q_u16(p)), high = vreinterpretq_f16_u16(vld1q_u16(p + 8));
-  return {{vcvt_f32_f16(vget_low_f16(low)), vcvt_high_f32_f16(low), vcvt_f32_f16(vget_low_f16(high)), vcvt_high_f32_f16(high)}};
+  return {{vcvt_f32_f16(vget_low_f16(low)), vcvt_high_f32_f16(low), vcvt_f32_f16(vget_low_f16(high)),
+           vcvt_high_f32_f16(high)}};
 }
 
 // 16 signed codes as floats.
 inline Vec load_codes_f32(const int8_t* p) {
   const int8x16_t codes = vld1q_s8(p);
   const int16x8_t low = vmovl_s8(vget_low_s8(codes)), high = vmovl_high_s8(codes);
-  return {{vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_high_s16(low)), vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))),
-           vcvtq_f32_s32(vmovl_high_s16(high))}};
+  return {{vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_high_s16(low)),
+           vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_high_s16(high))}};
 }
 
 // sum + the four products of each lane; |w * x| <= 128 * 127.
@@ -60,7 +61,8 @@ struct SignedCodes {
     return {{none, none, none, none}};
   }
   static inline Sums join(Four x, Line w, Sums s) {
-    return {{dot_four(s.v[0], w.v[0], x), dot_four(s.v[1], w.v[1], x), dot_four(s.v[2], w.v[2], x), dot_four(s.v[3], w.v[3], x)}};
+    return {{dot_four(s.v[0], w.v[0], x), dot_four(s.v[1], w.v[1], x), dot_four(s.v[2], w.v[2], x),
+             dot_four(s.v[3], w.v[3], x)}};
   }
   static inline Vec end(Sums s, const int32_t*) {
     return {{vcvtq_f32_s32(s.v[0]), vcvtq_f32_s32(s.v[1]), vcvtq_f32_s32(s.v[2]), vcvtq_f32_s32(s.v[3])}};
@@ -96,7 +98,8 @@ inline int32_t put_codes(const float* x, float inverse, int8_t* codes) {
   for (int half = 0; half < 2; ++half) {
     int32x4_t c[4];
     for (int i = 0; i < 4; ++i) c[i] = vcvtnq_s32_f32(vmulq_n_f32(vld1q_f32(x + half * 16 + i * 4), inverse));
-    const int16x8_t low = vcombine_s16(vmovn_s32(c[0]), vmovn_s32(c[1])), high = vcombine_s16(vmovn_s32(c[2]), vmovn_s32(c[3]));
+    const int16x8_t low = vcombine_s16(vmovn_s32(c[0]), vmovn_s32(c[1])),
+                    high = vcombine_s16(vmovn_s32(c[2]), vmovn_s32(c[3]));
     vst1q_s8(codes + half * 16, vcombine_s8(vmovn_s16(low), vmovn_s16(high)));
     sum += vaddlvq_s16(low) + vaddlvq_s16(high);
   }

@@ -1,4 +1,5 @@
-// Integer codes of q8 and q4 weights on AVX-512 with VNNI: unsigned codes, sums start at -offset * sum(x). C-only (design.md 3.12).
+// Integer codes of q8 and q4 weights on AVX-512 with VNNI: unsigned codes, sums start at -offset * sum(x). C-only
+// (design.md 3.12).
 #pragma once
 #include "kernels/simd/codes_avx512_common.h"
 

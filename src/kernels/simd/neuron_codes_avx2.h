@@ -1,5 +1,6 @@
 // Codes of single q8 and q4 neurons on AVX2. The same interface as neuron_codes_avx512.h and neuron_codes_neon.h:
-// Pair: the signed codes of two blocks of a row of `up`; Sums: of 32 outputs of `down` over live neurons, two at a time. C-only (design.md 3.12).
+// Pair: the signed codes of two blocks of a row of `up`; Sums: of 32 outputs of `down` over live neurons, two at a
+// time. C-only (design.md 3.12).
 #pragma once
 #include "kernels/simd/codes_avx2_common.h"
 #include "kernels/table.h"
@@ -24,18 +25,21 @@ struct NeuronPairCodes {
   __m256i even, odd;
 };
 inline __m256i block_sums(__m256i w, const int8_t* x) {
-  return _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(load_ymm(x), w)), _mm256_set1_epi16(1));
+  return _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(load_ymm(x), w)),
+                           _mm256_set1_epi16(1));
 }
 inline Vec dot_pair(NeuronPairCodes w, const int8_t* x) {
   return {_mm256_cvtepi32_ps(block_sums(w.even, x)), _mm256_cvtepi32_ps(block_sums(w.odd, x + 32))};
 }
 
-// Sixteen-bit sums of a whole group fit (32 x 8 x 127), and what wraps on the way comes back: unsigned codes, from start = -8 * sum of the values.
+// Sixteen-bit sums of a whole group fit (32 x 8 x 127), and what wraps on the way comes back: unsigned codes, from
+// start = -8 * sum of the values.
 struct Q4Neurons {
   static constexpr int kPairBytes = 32;  // of 64 codes
   static inline NeuronPairCodes get(const char* p) {
     const __m256i nibble = _mm256_set1_epi8(15), offset = _mm256_set1_epi8(8), both = load_ymm(p);
-    return {_mm256_sub_epi8(_mm256_and_si256(both, nibble), offset), _mm256_sub_epi8(_mm256_and_si256(_mm256_srli_epi16(both, 4), nibble), offset)};
+    return {_mm256_sub_epi8(_mm256_and_si256(both, nibble), offset),
+            _mm256_sub_epi8(_mm256_and_si256(_mm256_srli_epi16(both, 4), nibble), offset)};
   }
   static inline void spread(const char* p, char* out) {  // 64 codes, a byte each
     const __m256i nibble = _mm256_set1_epi8(15), both = load_ymm(p);
@@ -46,7 +50,8 @@ struct Q4Neurons {
     __m256i low, high;  // outputs 0-7 and 16-23, 8-15 and 24-31
   };
   static inline Values values(NeuronPair p) {
-    return _mm256_set1_epi16(static_cast<int16_t>(static_cast<uint8_t>(p.a_code) | static_cast<uint8_t>(p.b_code) << 8));
+    return _mm256_set1_epi16(
+        static_cast<int16_t>(static_cast<uint8_t>(p.a_code) | static_cast<uint8_t>(p.b_code) << 8));
   }
   static inline Sums begin(int32_t start) {
     const __m256i s = _mm256_set1_epi16(static_cast<int16_t>(start));
@@ -72,17 +77,22 @@ struct Q8Neurons {
   struct Sums {
     __m256i a, b, c, d;  // of eight outputs each
   };
-  static inline Values values(NeuronPair p) { return _mm256_set1_epi32(static_cast<int32_t>((p.a_code & 0xffff) | static_cast<uint32_t>(p.b_code) << 16)); }
+  static inline Values values(NeuronPair p) {
+    return _mm256_set1_epi32(static_cast<int32_t>((p.a_code & 0xffff) | static_cast<uint32_t>(p.b_code) << 16));
+  }
   static inline Sums begin(int32_t) {
     const __m256i none = _mm256_setzero_si256();
     return {none, none, none, none};
   }
-  static inline __m256i join_eight(Values v, __m128i pairs, __m256i sum) { return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_cvtepi8_epi16(pairs), v)); }
+  static inline __m256i join_eight(Values v, __m128i pairs, __m256i sum) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_cvtepi8_epi16(pairs), v));
+  }
   static inline Sums join(Values v, const char* a, const char* b, Sums s) {
     const __m128i *pa = reinterpret_cast<const __m128i*>(a), *pb = reinterpret_cast<const __m128i*>(b);
-    const __m128i a0 = _mm_loadu_si128(pa), b0 = _mm_loadu_si128(pb), a1 = _mm_loadu_si128(pa + 1), b1 = _mm_loadu_si128(pb + 1);
-    return {join_eight(v, _mm_unpacklo_epi8(a0, b0), s.a), join_eight(v, _mm_unpackhi_epi8(a0, b0), s.b), join_eight(v, _mm_unpacklo_epi8(a1, b1), s.c),
-            join_eight(v, _mm_unpackhi_epi8(a1, b1), s.d)};
+    const __m128i a0 = _mm_loadu_si128(pa), b0 = _mm_loadu_si128(pb), a1 = _mm_loadu_si128(pa + 1),
+                  b1 = _mm_loadu_si128(pb + 1);
+    return {join_eight(v, _mm_unpacklo_epi8(a0, b0), s.a), join_eight(v, _mm_unpackhi_epi8(a0, b0), s.b),
+            join_eight(v, _mm_unpacklo_epi8(a1, b1), s.c), join_eight(v, _mm_unpackhi_epi8(a1, b1), s.d)};
   }
   static inline void end(Sums s, Vec& first, Vec& second) {
     first = {_mm256_cvtepi32_ps(s.a), _mm256_cvtepi32_ps(s.b)};

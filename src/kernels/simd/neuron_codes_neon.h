@@ -21,9 +21,12 @@ inline Vec pair_factors(const float* p) {
 struct NeuronPairCodes {
   int8x16_t v[4];
 };
-inline float32x4_t dot_quarter(int8x16_t w, const int8_t* x) { return vcvtq_f32_s32(dot_four(vdupq_n_s32(0), w, vld1q_s8(x))); }
+inline float32x4_t dot_quarter(int8x16_t w, const int8_t* x) {
+  return vcvtq_f32_s32(dot_four(vdupq_n_s32(0), w, vld1q_s8(x)));
+}
 inline Vec dot_pair(NeuronPairCodes w, const int8_t* x) {
-  return {{dot_quarter(w.v[0], x), dot_quarter(w.v[1], x + 16), dot_quarter(w.v[2], x + 32), dot_quarter(w.v[3], x + 48)}};
+  return {
+      {dot_quarter(w.v[0], x), dot_quarter(w.v[1], x + 16), dot_quarter(w.v[2], x + 32), dot_quarter(w.v[3], x + 48)}};
 }
 inline void put_pair(char* out, NeuronPairCodes w) {
   for (int i = 0; i < 4; ++i) vst1q_s8(reinterpret_cast<int8_t*>(out) + 16 * i, w.v[i]);
@@ -40,8 +43,10 @@ struct Q4Neurons {
   static constexpr int kPairBytes = 32;
   static inline int8x16_t less_eight(uint8x16_t codes) { return vsubq_s8(vreinterpretq_s8_u8(codes), vdupq_n_s8(8)); }
   static inline NeuronPairCodes get(const char* p) {
-    const uint8x16_t a = vld1q_u8(reinterpret_cast<const uint8_t*>(p)), b = vld1q_u8(reinterpret_cast<const uint8_t*>(p) + 16), nibble = vdupq_n_u8(15);
-    return {{less_eight(vandq_u8(a, nibble)), less_eight(vandq_u8(b, nibble)), less_eight(vshrq_n_u8(a, 4)), less_eight(vshrq_n_u8(b, 4))}};
+    const uint8x16_t a = vld1q_u8(reinterpret_cast<const uint8_t*>(p)),
+                     b = vld1q_u8(reinterpret_cast<const uint8_t*>(p) + 16), nibble = vdupq_n_u8(15);
+    return {{less_eight(vandq_u8(a, nibble)), less_eight(vandq_u8(b, nibble)), less_eight(vshrq_n_u8(a, 4)),
+             less_eight(vshrq_n_u8(b, 4))}};
   }
   static inline void spread(const char* p, char* out) { put_pair(out, get(p)); }
   using Values = NeuronValues;

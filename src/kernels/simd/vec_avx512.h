@@ -15,8 +15,8 @@ struct Vec {
 struct Mask {
   __mmask16 m;
 };
-struct Full {};     // all 16 lanes
-struct Part {       // the first n lanes, 0 < n < 16; the others are read as +0 and not stored
+struct Full {};  // all 16 lanes
+struct Part {    // the first n lanes, 0 < n < 16; the others are read as +0 and not stored
   int64_t n;
 };
 inline __mmask16 part_mask(Part n) { return static_cast<__mmask16>((1u << n.n) - 1); }
@@ -82,12 +82,15 @@ inline float reduce_max(Vec a) {
 
 // bf16: 16 consecutive values.
 inline Vec widen(__m256i v) { return from_bits(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16)); }
-inline Vec load_bf16(const uint16_t* p, Full = {}) { return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
+inline Vec load_bf16(const uint16_t* p, Full = {}) {
+  return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
 inline Vec load_bf16(const uint16_t* p, Part n) { return widen(_mm256_maskz_loadu_epi16(part_mask(n), p)); }
 // Round to nearest even, upper half of each lane; a NaN stays one.
 inline __m512i round_upper(Vec v) {
   const __m512i upper = _mm512_srli_epi32(bits(v), 16), odd = _mm512_and_si512(upper, _mm512_set1_epi32(1));
-  const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(bits(v), _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
+  const __m512i rounded =
+      _mm512_srli_epi32(_mm512_add_epi32(bits(v), _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
   const __mmask16 nan = _mm512_cmp_ps_mask(v.v, v.v, _CMP_UNORD_Q);
   return _mm512_mask_blend_epi32(nan, rounded, _mm512_or_si512(upper, _mm512_set1_epi32(0x40)));
 }
@@ -95,11 +98,15 @@ inline Vec round_bf16(Vec v) { return from_bits(_mm512_slli_epi32(round_upper(v)
 inline void store_bf16(uint16_t* p, Vec v, Full = {}) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(round_upper(v)));
 }
-inline void store_bf16(uint16_t* p, Vec v, Part n) { _mm256_mask_storeu_epi16(p, part_mask(n), _mm512_cvtepi32_epi16(round_upper(v))); }
+inline void store_bf16(uint16_t* p, Vec v, Part n) {
+  _mm256_mask_storeu_epi16(p, part_mask(n), _mm512_cvtepi32_epi16(round_upper(v)));
+}
 
 // A bf16 panel line, 16 outputs x 2 inputs with the pair adjacent: the first and the second input.
 inline Vec line_even(const void* line) { return from_bits(_mm512_slli_epi32(_mm512_loadu_si512(line), 16)); }
-inline Vec line_odd(const void* line) { return from_bits(_mm512_and_si512(_mm512_loadu_si512(line), _mm512_set1_epi32(static_cast<int>(0xffff0000u)))); }
+inline Vec line_odd(const void* line) {
+  return from_bits(_mm512_and_si512(_mm512_loadu_si512(line), _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
+}
 
 }  // namespace
 }  // namespace g3n

@@ -15,8 +15,8 @@ struct Vec {
 struct Mask {
   uint32x4_t m[4];
 };
-struct Full {};     // all 16 lanes
-struct Part {       // the first n lanes, 0 < n < 16; the others are read as +0 and not stored
+struct Full {};  // all 16 lanes
+struct Part {    // the first n lanes, 0 < n < 16; the others are read as +0 and not stored
   int64_t n;
 };
 
@@ -31,8 +31,12 @@ inline Vec splat(float v) {
   return {{s, s, s, s}};
 }
 inline Vec zero() { return splat(0.0f); }
-inline Vec load(const float* p, Full = {}) { return {{vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)}}; }
-inline void store(float* p, Vec a, Full = {}) { vst1q_f32(p, a.v[0]), vst1q_f32(p + 4, a.v[1]), vst1q_f32(p + 8, a.v[2]), vst1q_f32(p + 12, a.v[3]); }
+inline Vec load(const float* p, Full = {}) {
+  return {{vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)}};
+}
+inline void store(float* p, Vec a, Full = {}) {
+  vst1q_f32(p, a.v[0]), vst1q_f32(p + 4, a.v[1]), vst1q_f32(p + 8, a.v[2]), vst1q_f32(p + 12, a.v[3]);
+}
 inline Vec load(const float* p, Part n) {
   float part[16] = {};
   for (int64_t i = 0; i < n.n; ++i) part[i] = p[i];
@@ -44,17 +48,37 @@ inline void store(float* p, Vec a, Part n) {
   for (int64_t i = 0; i < n.n; ++i) p[i] = part[i];
 }
 
-inline Vec add(Vec a, Vec b) { return quarters([&](int i) { return vaddq_f32(a.v[i], b.v[i]); }); }
-inline Vec sub(Vec a, Vec b) { return quarters([&](int i) { return vsubq_f32(a.v[i], b.v[i]); }); }
-inline Vec mul(Vec a, Vec b) { return quarters([&](int i) { return vmulq_f32(a.v[i], b.v[i]); }); }
-inline Vec div(Vec a, Vec b) { return quarters([&](int i) { return vdivq_f32(a.v[i], b.v[i]); }); }
-inline Vec fma(Vec a, Vec b, Vec c) { return quarters([&](int i) { return vfmaq_f32(c.v[i], a.v[i], b.v[i]); }); }
-inline Vec sqrt(Vec a) { return quarters([&](int i) { return vsqrtq_f32(a.v[i]); }); }
-inline Vec neg(Vec a) { return quarters([&](int i) { return vnegq_f32(a.v[i]); }); }
-inline Vec abs(Vec a) { return quarters([&](int i) { return vabsq_f32(a.v[i]); }); }
+inline Vec add(Vec a, Vec b) {
+  return quarters([&](int i) { return vaddq_f32(a.v[i], b.v[i]); });
+}
+inline Vec sub(Vec a, Vec b) {
+  return quarters([&](int i) { return vsubq_f32(a.v[i], b.v[i]); });
+}
+inline Vec mul(Vec a, Vec b) {
+  return quarters([&](int i) { return vmulq_f32(a.v[i], b.v[i]); });
+}
+inline Vec div(Vec a, Vec b) {
+  return quarters([&](int i) { return vdivq_f32(a.v[i], b.v[i]); });
+}
+inline Vec fma(Vec a, Vec b, Vec c) {
+  return quarters([&](int i) { return vfmaq_f32(c.v[i], a.v[i], b.v[i]); });
+}
+inline Vec sqrt(Vec a) {
+  return quarters([&](int i) { return vsqrtq_f32(a.v[i]); });
+}
+inline Vec neg(Vec a) {
+  return quarters([&](int i) { return vnegq_f32(a.v[i]); });
+}
+inline Vec abs(Vec a) {
+  return quarters([&](int i) { return vabsq_f32(a.v[i]); });
+}
 
-inline Mask less(Vec a, Vec b) { return {{vcltq_f32(a.v[0], b.v[0]), vcltq_f32(a.v[1], b.v[1]), vcltq_f32(a.v[2], b.v[2]), vcltq_f32(a.v[3], b.v[3])}}; }
-inline Vec select(Mask m, Vec yes, Vec no) { return quarters([&](int i) { return vbslq_f32(m.m[i], yes.v[i], no.v[i]); }); }
+inline Mask less(Vec a, Vec b) {
+  return {{vcltq_f32(a.v[0], b.v[0]), vcltq_f32(a.v[1], b.v[1]), vcltq_f32(a.v[2], b.v[2]), vcltq_f32(a.v[3], b.v[3])}};
+}
+inline Vec select(Mask m, Vec yes, Vec no) {
+  return quarters([&](int i) { return vbslq_f32(m.m[i], yes.v[i], no.v[i]); });
+}
 // b where either is NaN, as on x86 (vmaxq_f32 would hand NaN on).
 inline Vec max(Vec a, Vec b) { return select(less(b, a), a, b); }
 inline Vec min(Vec a, Vec b) { return select(less(a, b), a, b); }
@@ -95,7 +119,9 @@ inline float reduce_add(Vec a) {
 inline float reduce_max(Vec a) { return vmaxvq_f32(vmaxq_f32(vmaxq_f32(a.v[0], a.v[2]), vmaxq_f32(a.v[1], a.v[3]))); }
 
 // bf16: 16 consecutive values.
-inline Vec load_bf16(const uint16_t* p, Full = {}) { return quarters([&](int i) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p + 4 * i), 16)); }); }
+inline Vec load_bf16(const uint16_t* p, Full = {}) {
+  return quarters([&](int i) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p + 4 * i), 16)); });
+}
 inline Vec load_bf16(const uint16_t* p, Part n) {
   uint16_t part[16] = {};
   for (int64_t i = 0; i < n.n; ++i) part[i] = p[i];
@@ -103,11 +129,14 @@ inline Vec load_bf16(const uint16_t* p, Part n) {
 }
 // Round to nearest even, upper half of each lane; a NaN stays one.
 inline uint32x4_t round_quarter(float32x4_t v) {
-  const uint32x4_t bits = vreinterpretq_u32_f32(v), upper = vshrq_n_u32(bits, 16), odd = vandq_u32(upper, vdupq_n_u32(1));
+  const uint32x4_t bits = vreinterpretq_u32_f32(v), upper = vshrq_n_u32(bits, 16),
+                   odd = vandq_u32(upper, vdupq_n_u32(1));
   const uint32x4_t rounded = vshrq_n_u32(vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff))), 16);
   return vbslq_u32(vceqq_f32(v, v), rounded, vorrq_u32(upper, vdupq_n_u32(0x40)));
 }
-inline Vec round_bf16(Vec a) { return quarters([&](int i) { return vreinterpretq_f32_u32(vshlq_n_u32(round_quarter(a.v[i]), 16)); }); }
+inline Vec round_bf16(Vec a) {
+  return quarters([&](int i) { return vreinterpretq_f32_u32(vshlq_n_u32(round_quarter(a.v[i]), 16)); });
+}
 inline void store_bf16(uint16_t* p, Vec a, Full = {}) {
   for (int i = 0; i < 4; ++i) vst1_u16(p + 4 * i, vmovn_u32(round_quarter(a.v[i])));
 }
@@ -119,11 +148,15 @@ inline void store_bf16(uint16_t* p, Vec a, Part n) {
 
 // A bf16 panel line, 16 outputs x 2 inputs with the pair adjacent: the first and the second input.
 inline Vec line_even(const void* line) {
-  return quarters([&](int i) { return vreinterpretq_f32_u32(vshlq_n_u32(vld1q_u32(static_cast<const uint32_t*>(line) + 4 * i), 16)); });
+  return quarters([&](int i) {
+    return vreinterpretq_f32_u32(vshlq_n_u32(vld1q_u32(static_cast<const uint32_t*>(line) + 4 * i), 16));
+  });
 }
 inline Vec line_odd(const void* line) {
   const uint32x4_t upper = vdupq_n_u32(0xffff0000u);
-  return quarters([&](int i) { return vreinterpretq_f32_u32(vandq_u32(vld1q_u32(static_cast<const uint32_t*>(line) + 4 * i), upper)); });
+  return quarters([&](int i) {
+    return vreinterpretq_f32_u32(vandq_u32(vld1q_u32(static_cast<const uint32_t*>(line) + 4 * i), upper));
+  });
 }
 
 }  // namespace

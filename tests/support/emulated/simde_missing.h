@@ -1,5 +1,5 @@
-// AVX-512 and F16C intrinsics in plain loops: those that SIMDe 0.7.4 lacks or has wrong, masked loads that must not touch
-// more than they are asked for, and fused operations, which it computes in two roundings.
+// AVX-512 and F16C intrinsics in plain loops: those that SIMDe 0.7.4 lacks or has wrong, masked loads that must not
+// touch more than they are asked for, and fused operations, which it computes in two roundings.
 #pragma once
 #include <math.h>
 #include <stdint.h>
@@ -132,7 +132,8 @@ inline float from_half(uint16_t half) {
   const float sign = half & 0x8000 ? -1.0f : 1.0f;
   const int exponent = half >> 10 & 31, mantissa = half & 1023;
   if (exponent == 31) return mantissa ? NAN : sign * INFINITY;
-  return sign * (exponent ? ldexpf(static_cast<float>(mantissa + 1024), exponent - 25) : ldexpf(static_cast<float>(mantissa), -24));
+  return sign * (exponent ? ldexpf(static_cast<float>(mantissa + 1024), exponent - 25)
+                          : ldexpf(static_cast<float>(mantissa), -24));
 }
 inline simde__m256 cvtph256(simde__m128i values) {
   const Lanes<uint16_t, 8> v = as<Lanes<uint16_t, 8>>(values);
@@ -240,7 +241,8 @@ typedef simde__m512bh __m512bh;
 #define _mm256_fmadd_ps(a, b, c) emulated::fmadd256(a, b, c)
 #define _mm512_max_ps(a, b) emulated::max(a, b)
 #define _mm512_min_ps(a, b) emulated::min(a, b)
-#define _mm512_dpbf16_ps(sum, a, b) emulated::dpbf16(sum, emulated::as<simde__m512bh>(a), emulated::as<simde__m512bh>(b))
+#define _mm512_dpbf16_ps(sum, a, b) \
+  emulated::dpbf16(sum, emulated::as<simde__m512bh>(a), emulated::as<simde__m512bh>(b))
 #define _mm512_maskz_loadu_ps(mask, from) emulated::maskz_loadu_ps(mask, from)
 #define _mm512_mask_storeu_ps(to, mask, v) emulated::mask_storeu_ps(to, mask, v)
 #define _mm256_maskz_loadu_epi16(mask, from) emulated::maskz_loadu_epi16(mask, from)
