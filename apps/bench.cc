@@ -10,7 +10,7 @@
 #include "console.h"
 #include "core/arena.h"
 #include "core/context.h"
-#include "formats/file_kind.h"
+#include "core/file_kind.h"
 #include "g3n/error.h"
 #include "json_text.h"
 #include "kernels/table.h"

@@ -5,7 +5,7 @@
 #include "console.h"
 #include "g3n/error.h"
 #include "local_model.h"
-#include "model/convert.h"
+#include "checkpoint/convert.h"
 
 namespace g3n::cli {
 

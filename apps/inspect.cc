@@ -11,7 +11,7 @@
 #include "json_text.h"
 #include "kernels/ops.h"
 #include "local_model.h"
-#include "model/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 #include "text/text_model.h"
 #include "vision/vision_tower.h"
 #include "weights/shape_lister.h"

@@ -2,7 +2,7 @@
 #include "local_model.h"
 
 #include "console.h"
-#include "formats/hub_cache.h"
+#include "checkpoint/hub_cache.h"
 #include "load_engine.h"
 
 namespace g3n::cli {

@@ -8,7 +8,7 @@
 #include <span>
 
 #include "audio/audio_tower.h"
-#include "formats/file_kind.h"
+#include "core/file_kind.h"
 #include "formats/safetensors_writer.h"
 #include "g3n/error.h"
 #include "text/text_model.h"

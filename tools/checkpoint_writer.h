@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/thread_pool.h"
-#include "formats/json_config.h"
+#include "json/config.h"
 
 namespace g3n {
 

@@ -8,9 +8,9 @@
 #include <span>
 #include <vector>
 
-#include "formats/file_kind.h"
+#include "core/file_kind.h"
 #include "formats/gguf_writer.h"
-#include "formats/json_config.h"
+#include "json/config.h"
 #include "g3n/error.h"
 #include "text/text_model.h"
 #include "tools/block_encoders.h"

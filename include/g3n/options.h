@@ -1,9 +1,11 @@
 // Options of an Engine and of one answer. Behaviour and speed are apart; every default is here and nowhere else.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace g3n {
@@ -33,27 +35,51 @@ struct EngineOptions {
   // ---- how ----
   Compute compute = Compute::kF32;
   CacheType kv_cache = CacheType::kAuto;
-  bool release_encoders =
-      false;  // vision and audio weights are given back after each prompt with media, and loaded again for the next
-  int threads = 0;           // 0: one per usable core
-  std::int64_t chunk = 512;  // prompt positions per forward pass; bounds scratch memory, changes no result
+  bool preload_encoders = false;    // vision and audio weights are made ready while loading, not when media first come
+  bool release_encoders = false;    // they are given back after each prompt with media, and loaded again for the next
+  int threads = 0;                  // of the model; 0: one per usable core
+  int workers = 2;                  // threads that turn requests into tokens, pixels and samples
+  std::int64_t max_sequences = 16;  // answers made at the same time; more requests wait
+  std::int64_t chunk = 512;  // prompt positions per step of a sequence that is alone; bounds scratch, changes no result
+  double max_step_ms = 150;  // what the prompts of others may add to a step while somebody waits for the next token
   // ---- to whom ---- called from the loading thread only; may be empty
   std::function<void(const std::string&)> on_warning;
   std::function<void(std::int64_t needed_bytes, std::int64_t free_bytes)> on_memory;   // before anything big is read
   std::function<void(std::int64_t done_bytes, std::int64_t total_bytes)> on_progress;  // while weights are packed
 };
 
-// How the next token is chosen: repetition penalty, temperature, top-k, top-p, min-p, in this order (HF: generate).
+// How the next token is chosen: repetition, presence and frequency penalty, bias and bans, temperature, top-k, top-p,
+// min-p, in this order (HF: generate).
 struct Sampling {
   double temperature = 1.0;         // 0: the likeliest token
   int top_k = 64;                   // 0: all
   double top_p = 0.95;              // 1: all
   double min_p = 0.0;               // 0: all
-  double repetition_penalty = 1.0;  // 1: none
-  std::uint64_t seed = 0;           // the draw is a function of (seed, position): same seed, same answer
+  double repetition_penalty = 1.0;  // 1: none; over prompt and answer
+  double presence_penalty = 0.0;    // 0: none; over the answer
+  double frequency_penalty = 0.0;   // 0: none; over the answer, times the count
+  std::uint64_t seed = 0;           // the choice is a function of (seed, position): same seed, same answer
 };
 
 // Throws Error{kInvalidArgument} naming the value and its range.
 void check_sampling(const Sampling& sampling);
+
+// What is asked of an answer, besides its prompt.
+struct AnswerOptions {
+  Sampling sampling;
+  std::int64_t max_tokens = -1;                            // -1: until the context is full
+  std::int64_t min_tokens = 0;                             // no stop id is chosen before
+  std::vector<std::string> stop;                           // the answer ends before the first of these
+  std::vector<std::int32_t> stop_ids;                      // empty: the checkpoint's (generation_config.json)
+  std::vector<std::int32_t> extra_stop_ids;                // besides those
+  bool ignore_stop_ids = false;                            // only max_tokens, stop and the context end the answer
+  std::vector<std::pair<std::int32_t, float>> logit_bias;  // added to logits; ids of the vocabulary, each once
+  std::vector<std::int32_t> banned_ids;                    // never chosen
+  int logprobs = -1;                             // n in 0..20: of each chosen token, and the n likeliest; -1: none
+  const std::atomic<bool>* cancelled = nullptr;  // for callers that wait; of a submitted request Ticket::cancel
+};
+
+// Throws Error{kInvalidArgument} naming the value and its range.
+void check_answer_options(const AnswerOptions& options);
 
 }  // namespace g3n

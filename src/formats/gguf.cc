@@ -7,7 +7,7 @@
 #include <limits>
 #include <unordered_set>
 
-#include "formats/file_kind.h"
+#include "core/file_kind.h"
 #include "formats/safetensors.h"
 #include "g3n/error.h"
 

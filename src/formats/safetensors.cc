@@ -9,9 +9,9 @@
 #include <unordered_set>
 
 #include "core/mapped_file.h"
-#include "formats/file_kind.h"
-#include "formats/json_config.h"
-#include "formats/json_events.h"
+#include "core/file_kind.h"
+#include "json/config.h"
+#include "json/events.h"
 #include "g3n/error.h"
 
 namespace g3n {

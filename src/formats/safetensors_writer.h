@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/dtype.h"
-#include "formats/atomic_file.h"
+#include "core/atomic_file.h"
 
 namespace g3n {
 

@@ -2,7 +2,7 @@
 
 #include <chrono>
 
-#include "formats/hub_cache.h"
+#include "checkpoint/hub_cache.h"
 #include "kernels/table.h"
 #include "runtime/engine_impl.h"
 

@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "text/batch.h"
+#include "seam/language_model.h"
 
 namespace g3n {
 

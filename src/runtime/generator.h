@@ -4,7 +4,7 @@
 
 #include "g3n/engine.h"
 #include "runtime/machine.h"
-#include "text/batch.h"
+#include "seam/language_model.h"
 
 namespace g3n {
 

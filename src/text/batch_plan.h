@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "core/arena.h"
-#include "text/batch.h"
+#include "seam/language_model.h"
 #include "text/kv_cache.h"
 #include "text/text_config.h"
 

@@ -7,7 +7,7 @@
 #include "core/arena.h"
 #include "core/dtype.h"
 #include "kernels/ops.h"
-#include "text/batch.h"
+#include "seam/language_model.h"
 #include "text/text_config.h"
 
 namespace g3n {

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "formats/json_config.h"
+#include "json/config.h"
 
 namespace g3n {
 

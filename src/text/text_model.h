@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "text/batch.h"
+#include "seam/language_model.h"
 #include "text/decoder_layer.h"
 #include "text/per_layer_embedding.h"
 #include "text/text_config.h"

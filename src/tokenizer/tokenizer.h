@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "g3n/message.h"
-#include "formats/file_set.h"
+#include "core/file_set.h"
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/vocabulary.h"

@@ -4,7 +4,7 @@
 #pragma once
 #include <cstdint>
 
-#include "formats/json_config.h"
+#include "json/config.h"
 
 namespace g3n {
 

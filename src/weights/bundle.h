@@ -10,7 +10,7 @@
 
 #include "core/dtype.h"
 #include "core/weight.h"
-#include "formats/file_set.h"
+#include "core/file_set.h"
 #include "formats/tensor_source.h"
 #include "weights/binder.h"
 

@@ -4,7 +4,7 @@
 #include <sstream>
 #include <string_view>
 
-#include "formats/file_kind.h"
+#include "core/file_kind.h"
 #include "g3n/error.h"
 
 namespace g3n {

@@ -1,8 +1,8 @@
 // What is not a checkpoint folder is named for what it is; models are found in the hub cache.
-#include "formats/checkpoint_folder.h"
+#include "checkpoint/checkpoint_folder.h"
 
 #include "errors.h"
-#include "formats/hub_cache.h"
+#include "checkpoint/hub_cache.h"
 
 namespace g3n::testing {
 namespace {

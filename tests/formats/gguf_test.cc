@@ -8,7 +8,7 @@
 
 #include "errors.h"
 #include "formats/gguf_writer.h"
-#include "formats/json_config.h"
+#include "json/config.h"
 
 namespace g3n::testing {
 namespace {

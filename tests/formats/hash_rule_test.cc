@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "formats/json_config.h"
+#include "json/config.h"
 #include "support/hash_weights.h"
 #include "support/inputs.h"
 

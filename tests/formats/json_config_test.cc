@@ -1,5 +1,5 @@
 // Config: types, defaults, ranges, and the files that are not what they should be.
-#include "formats/json_config.h"
+#include "json/config.h"
 
 #include <cmath>
 

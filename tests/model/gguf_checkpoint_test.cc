@@ -1,6 +1,6 @@
 // GGUF text files as checkpoints: every dialect gives the config of the tiny model and its tokenizer, the tensors their
 // values, and the model its logits.
-#include "model/gguf_checkpoint.h"
+#include "checkpoint/gguf_checkpoint.h"
 
 #include <cstring>
 #include <filesystem>
@@ -12,7 +12,7 @@
 #include "formats/gguf_writer.h"
 #include "kernels/pack.h"
 #include "model/decoded_tensors.h"
-#include "model/gguf_source.h"
+#include "checkpoint/gguf_source.h"
 #include "support/golden.h"
 #include "support/media_files.h"
 #include "text/models.h"

@@ -7,7 +7,7 @@
 #include "core/thread_pool.h"
 #include "formats/errors.h"
 #include "kernels/pack.h"
-#include "model/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 #include "model/decoded_tensors.h"
 #include "support/golden.h"
 #include "support/hash_weights.h"

@@ -4,7 +4,7 @@
 
 #include "core/arena.h"
 #include "core/thread_pool.h"
-#include "formats/json_config.h"
+#include "json/config.h"
 
 namespace g3n::testing {
 namespace {

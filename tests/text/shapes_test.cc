@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "formats/json_config.h"
+#include "json/config.h"
 #include "text/models.h"
 #include "text/reference_model.h"
 

@@ -8,7 +8,7 @@
 #include <iterator>
 
 #include "core/mapped_file.h"
-#include "formats/json_config.h"
+#include "json/config.h"
 #include "media/image.h"
 #include "vision/preprocess.h"
 #include "vision/reference_tower.h"

@@ -1,6 +1,6 @@
 #include "vision/towers.h"
 
-#include "formats/json_config.h"
+#include "json/config.h"
 #include "support/inputs.h"
 #include "weights/shape_lister.h"
 

@@ -1,4 +1,4 @@
-#include "model/generation_config.h"
+#include "checkpoint/generation_config.h"
 
 #include <cmath>
 #include <string>

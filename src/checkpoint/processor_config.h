@@ -4,8 +4,8 @@
 #include <string>
 
 #include "audio/mel.h"
-#include "formats/file_set.h"
-#include "formats/json_config.h"
+#include "core/file_set.h"
+#include "json/config.h"
 
 namespace g3n {
 

@@ -1,4 +1,4 @@
-#include "formats/json_events.h"
+#include "json/events.h"
 
 #include <nlohmann/json.hpp>
 

@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "model/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 
 namespace g3n {
 

@@ -1,4 +1,4 @@
-#include "model/gguf_checkpoint.h"
+#include "checkpoint/gguf_checkpoint.h"
 
 #include <map>
 #include <memory>
@@ -7,9 +7,9 @@
 
 #include "formats/gguf.h"
 #include "g3n/error.h"
-#include "model/gguf_config.h"
-#include "model/gguf_source.h"
-#include "tokenizer/gguf_vocabulary.h"
+#include "checkpoint/gguf_config.h"
+#include "checkpoint/gguf_source.h"
+#include "checkpoint/gguf_vocabulary.h"
 
 namespace g3n {
 namespace {

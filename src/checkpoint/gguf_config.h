@@ -5,8 +5,8 @@
 #include <string>
 
 #include "formats/gguf.h"
-#include "formats/json_config.h"
-#include "model/generation_config.h"
+#include "json/config.h"
+#include "checkpoint/generation_config.h"
 
 namespace g3n {
 

@@ -1,4 +1,4 @@
-#include "model/convert.h"
+#include "checkpoint/convert.h"
 
 #include <filesystem>
 #include <map>
@@ -8,7 +8,7 @@
 #include "audio/audio_tower.h"
 #include "formats/safetensors_writer.h"
 #include "g3n/error.h"
-#include "model/gguf_checkpoint.h"
+#include "checkpoint/gguf_checkpoint.h"
 #include "text/text_model.h"
 #include "vision/vision_tower.h"
 #include "weights/bundle_checksum.h"

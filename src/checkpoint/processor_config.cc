@@ -1,4 +1,4 @@
-#include "model/processor_config.h"
+#include "checkpoint/processor_config.h"
 
 #include <cmath>
 

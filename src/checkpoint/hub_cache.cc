@@ -1,11 +1,11 @@
-#include "formats/hub_cache.h"
+#include "checkpoint/hub_cache.h"
 
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
 #include <set>
 
-#include "formats/file_kind.h"
+#include "core/file_kind.h"
 #include "formats/safetensors.h"
 #include "g3n/error.h"
 

@@ -1,4 +1,4 @@
-#include "tokenizer/gguf_vocabulary.h"
+#include "checkpoint/gguf_vocabulary.h"
 
 #include <algorithm>
 #include <string>

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "formats/file_set.h"
-#include "formats/json_config.h"
+#include "core/file_set.h"
+#include "json/config.h"
 #include "g3n/options.h"
 
 namespace g3n {

@@ -1,4 +1,4 @@
-#include "model/gguf_source.h"
+#include "checkpoint/gguf_source.h"
 
 #include <algorithm>
 #include <string_view>

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "core/thread_pool.h"
-#include "model/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 #include "weights/recipe.h"
 
 namespace g3n {

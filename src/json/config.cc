@@ -1,5 +1,5 @@
 // The tree behind Config, built from JSON events. A key that appears twice takes its last value, as in Python.
-#include "formats/json_config.h"
+#include "json/config.h"
 
 #include <cmath>
 #include <cstdio>
@@ -8,8 +8,8 @@
 #include <string_view>
 #include <variant>
 
-#include "formats/file_kind.h"
-#include "formats/json_events.h"
+#include "core/file_kind.h"
+#include "json/events.h"
 #include "g3n/error.h"
 
 namespace g3n {

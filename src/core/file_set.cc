@@ -1,8 +1,8 @@
-#include "formats/file_set.h"
+#include "core/file_set.h"
 
 #include <filesystem>
 
-#include "formats/file_kind.h"
+#include "core/file_kind.h"
 #include "g3n/error.h"
 
 namespace g3n {

@@ -1,4 +1,4 @@
-#include "formats/file_kind.h"
+#include "core/file_kind.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

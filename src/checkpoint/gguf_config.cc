@@ -1,4 +1,4 @@
-#include "model/gguf_config.h"
+#include "checkpoint/gguf_config.h"
 
 #include <algorithm>
 #include <cmath>

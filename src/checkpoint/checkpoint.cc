@@ -1,10 +1,10 @@
-#include "model/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 
 #include <filesystem>
 
-#include "formats/checkpoint_folder.h"
-#include "formats/file_kind.h"
-#include "model/gguf_checkpoint.h"
+#include "checkpoint/checkpoint_folder.h"
+#include "core/file_kind.h"
+#include "checkpoint/gguf_checkpoint.h"
 #include "tokenizer/chat_template.h"
 
 namespace g3n {

@@ -1,11 +1,11 @@
-#include "formats/checkpoint_folder.h"
+#include "checkpoint/checkpoint_folder.h"
 
 #include <algorithm>
 #include <filesystem>
 #include <vector>
 
-#include "formats/file_kind.h"
-#include "formats/json_config.h"
+#include "core/file_kind.h"
+#include "json/config.h"
 #include "g3n/error.h"
 
 namespace g3n {

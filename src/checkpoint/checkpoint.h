@@ -6,11 +6,11 @@
 #include <string>
 
 #include "core/log.h"
-#include "formats/file_set.h"
-#include "formats/json_config.h"
+#include "core/file_set.h"
+#include "json/config.h"
 #include "formats/tensor_source.h"
-#include "model/generation_config.h"
-#include "model/processor_config.h"
+#include "checkpoint/generation_config.h"
+#include "checkpoint/processor_config.h"
 #include "tokenizer/tokenizer.h"
 #include "weights/bundle.h"
 
