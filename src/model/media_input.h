@@ -1,0 +1,24 @@
+// MediaInput: one medium, decoded and brought to what its encoder is fed. Made on any thread, without the model's lock.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "g3n/message.h"
+#include "g3n/prompt.h"
+#include "model/media_kinds.h"
+#include "seam/language_model.h"
+
+namespace g3n {
+
+struct MediaInput {
+  MediaKind kind = MediaKind::kImage;
+  std::vector<float> values;                // pixels [height, width, 3] or frames [frames, mels]
+  std::vector<uint8_t> valid;               // [frames] of a clip
+  int64_t height = 0, width = 0;            // of pixels; frames and mels of a clip
+  std::shared_ptr<const SoftTokens> ready;  // came as soft tokens: nothing to encode
+  ContentHash content{};
+
+  EncoderInput view() const;  // valid as long as this
+};
+
+}  // namespace g3n
