@@ -84,6 +84,7 @@ class Ticket {
  private:
   friend class Engine;
   struct State;
+
   explicit Ticket(std::shared_ptr<State> state) : state_(std::move(state)) {}
   std::shared_ptr<State> state_;
 };
@@ -164,6 +165,7 @@ class Engine {
 
  private:
   friend class Session;
+  friend struct EngineAccess;
   struct Impl;
   explicit Engine(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
