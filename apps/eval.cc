@@ -70,7 +70,7 @@ void add_position(Divergence& d, std::span<const float> reference, std::span<con
 
 Divergence compare_texts(const Options& options, Engine& reference, Engine& candidate) {
   const std::vector<std::int32_t> ids = reference.encode(read_file(*options.file));
-  const std::int64_t bos = reference.tokenize(RawPrompt{"", {}, {}}).at(0),
+  const std::int64_t bos = reference.tokenize(RawPrompt{"", {}}).at(0),
                      limit = options.eval.tokens > 0 ? options.eval.tokens : static_cast<std::int64_t>(ids.size());
   const std::int64_t count = std::min<std::int64_t>(limit, static_cast<std::int64_t>(ids.size())),
                      window = options.eval.window;
@@ -148,9 +148,9 @@ void compare_media(const Options& options, Engine& reference, Engine& candidate)
       write_stdout(path + "   relative error of the soft tokens " + format_number(error, 5) + "\n");
   };
   for (const std::string& path : options.images)
-    compare(path, {"<image_soft_token>", {ImagePart{read_media(path)}}, {}});
+    compare(path, {"<image_soft_token>", {ImagePart{read_media(path)}}});
   for (const std::string& path : options.audios)
-    compare(path, {"<audio_soft_token>", {}, {AudioPart{read_media(path)}}});
+    compare(path, {"<audio_soft_token>", {AudioPart{read_media(path)}}});
   if (options.json) write_stdout(to_json({json}) + "\n");
 }
 

@@ -68,7 +68,7 @@ std::vector<Part> turn_parts(const std::vector<std::string>& images, const std::
 
 Prompt make_prompt(const Options& o, const std::string& text) {
   if (o.messages) return load_messages(*o.messages, o.images, o.audios);
-  if (o.raw) return RawPrompt{text, read_images(o.images), read_audios(o.audios)};
+  if (o.raw) return RawPrompt{text, read_media_parts(o.images, o.audios)};
   ChatPrompt prompt;
   if (o.system) prompt.messages.push_back(Message::text("system", *o.system));
   prompt.messages.push_back({"user", turn_parts(o.images, o.audios, text)});

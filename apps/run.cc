@@ -11,12 +11,12 @@ int run(const Options& options) {
   Request request;  // everything that can be wrong with it is found before the model is loaded
   request.prompt = make_prompt(options, options.messages ? "" : run_text(options));
   const std::shared_ptr<Engine> engine = open_engine(options);
-  request.sampling = options.sampling.over(engine->default_sampling());
-  request.max_tokens = options.max_tokens;
-  request.stop = options.stop;
+  request.options.sampling = options.sampling.over(engine->default_sampling());
+  request.options.max_tokens = options.max_tokens;
+  request.options.stop = options.stop;
 
   InterruptScope scope(InterruptMode::kCancelThenExit);
-  request.cancelled = scope.flag();
+  request.options.cancelled = scope.flag();
   AnswerPrinter printer(!options.json, scope);
   Answer answer;
   try {

@@ -330,7 +330,7 @@ std::vector<Tap> Engine::trace(const Prompt& prompt, std::span<const std::string
     const std::string name = kind == MediaKind::kImage ? "image." : "clip.";
     recorder.set_prefix(count > 1 ? name + std::to_string(index) + "." : "");
   };
-  setup.open_cache = [&](const PreparedPrompt&) {  // the media are done
+  setup.open_cache = [&](const PreparedPrompt&) -> std::unique_ptr<SequenceCache> {  // the media are done
     recorder.set_prefix("");
     return nullptr;
   };
