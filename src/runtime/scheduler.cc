@@ -43,6 +43,8 @@ Scheduler::~Scheduler() {
   wake_up_->notify();
   for (std::thread& worker : workers_) worker.join();
   thread_.join();
+  for (const auto& job : planned_) job->end(cancelled_error());
+  for (const auto& job : unplanned_) job->end(cancelled_error());
 }
 
 std::shared_ptr<Job> Scheduler::submit(JobSetup setup) {
@@ -129,14 +131,6 @@ void Scheduler::run() {
   }
   const Jobs running = running_;
   for (const auto& job : running) end(job, cancelled_error());
-  Jobs waiting;
-  {
-    std::lock_guard lock(mutex_);
-    waiting.swap(planned_);
-    waiting.insert(waiting.end(), unplanned_.begin(), unplanned_.end());
-    unplanned_.clear();
-  }
-  for (const auto& job : waiting) job->end(cancelled_error());
 }
 
 // From the queue into the places that are free, in the order of submit.
