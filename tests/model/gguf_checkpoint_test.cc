@@ -21,6 +21,7 @@ namespace g3n::testing {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 const std::string kFolder = G3N_SOURCE_DIR "/tests/golden/data/gguf/";
 
