@@ -12,6 +12,7 @@
 #include "kernels/ops.h"
 #include "local_model.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/components.h"
 #include "text/text_model.h"
 #include "vision/vision_tower.h"
 #include "weights/shape_lister.h"
@@ -103,8 +104,8 @@ class Contents {
         tensors(checkpoint.bundle ? pointers(bundled_) : canonical_tensors(*checkpoint.source)),
         lister_(tensors) {
     TextModel(text).bind(lister_);
-    has_vision = VisionTower::present(lister_);
-    has_audio = AudioTower::present(AudioConfig::from(top), lister_);
+    has_vision = has_component(checkpoint, Component::kVision);
+    has_audio = has_component(checkpoint, Component::kAudio);
     if (has_vision) VisionTower(VisionConfig::from(top)).bind(lister_);
     if (has_audio) AudioTower(AudioConfig::from(top)).bind(lister_);
     for (const ListedTensor& tensor : lister_.listed()) {

@@ -28,11 +28,6 @@ class MapBuffers {
 
 }  // namespace
 
-bool VisionTower::present(const Binder& binder) {
-  // The prefix is part of the names here: a const binder takes no scope.
-  return has_tower(binder, kTowerPrefix);
-}
-
 void VisionTower::bind(Binder& binder) {
   {
     Binder::Scope scope(binder, kTowerPrefix);
