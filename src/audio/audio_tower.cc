@@ -50,7 +50,7 @@ void AudioTower::conform(Context& ctx, View<float, 2> x) const {
   relative_sinusoids(sinusoids);
   const ConformerPass pass{.config = config_, .sinusoids = sinusoids};
   for (size_t i = 0; i < conformer_.size(); ++i) {
-    ctx.check_cancelled();
+    ctx.between_blocks();
     // Frames between the kept ones end in the last block, unless somebody wants to see them.
     const std::string name = "audio.block." + std::to_string(i) + ".";
     const bool whole = i + 1 < conformer_.size() || ctx.wants_tap(name + "lconv") || ctx.wants_tap(name + "ffw_end") ||

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <functional>
 #include <iterator>
 
 #include "core/mapped_file.h"
@@ -303,8 +304,8 @@ TEST(VisionTowerTest, PoolAndBilinearByHand) {
 TEST(VisionTowerTest, CancelledCallsEnd) {
   ThreadPool pool(1);
   Arena arena;
-  const std::atomic<bool> cancelled{true};
-  Context ctx{.pool = pool, .kernels = best_kernels(), .arena = arena, .cancelled = &cancelled};
+  const std::function<void()> cancel = [] { throw Error(ErrorCode::kCancelled, "cancelled"); };
+  Context ctx{.pool = pool, .kernels = best_kernels(), .arena = arena, .between = &cancel};
   const std::vector<float> pixels = picture(32, 32, 1);
   std::vector<float> out(256 * 96);
   EXPECT_THROW(tiny_tower().tower.forward(ctx, View<const float, 3>(pixels.data(), {32, 32, 3}),
