@@ -292,8 +292,11 @@ TEST(GgufCheckpoint, ValuesOfEveryTensor) {
   const Config files = Config::load(kFolder + "manifest.json").object("files");
   for (const std::string name : {"text-bf16.gguf", "text-mixed.gguf"}) {
     const GgufFile file(kFolder + name);
-    for (const Config& record : files.object(name).objects("tensors")) {
-      const GgufTensor& tensor = *file.find(record.text("name"));
+    const Config records = files.object(name).object("tensors");
+    ASSERT_EQ(records.keys().size(), file.tensors().size());
+    for (const std::string& key : records.keys()) {
+      const Config record = records.object(key);
+      const GgufTensor& tensor = *file.find(key);
       const int64_t count = std::accumulate(tensor.ne.begin(), tensor.ne.end(), int64_t{1}, std::multiplies<>());
       std::vector<float> values(static_cast<size_t>(count));
       decode_values(tensor.dtype_or_fail(), tensor.data, count, values.data());
