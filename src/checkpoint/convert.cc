@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "audio/audio_tower.h"
+#include "core/arena.h"
 #include "formats/safetensors_writer.h"
 #include "g3n/error.h"
 #include "checkpoint/gguf_checkpoint.h"
@@ -44,7 +45,7 @@ std::vector<Component> plan_components(const Checkpoint& c, const ConvertOptions
                                                                       .log = options.log,
                                                                       .components = std::move(components),
                                                                       .recipe = options.recipe,
-                                                                      .stream = true}),
+                                                                      .mode = LoadMode::kStream}),
                      0});
     return *parts.back().loader;
   };

@@ -53,9 +53,9 @@ std::unique_ptr<Gemma3n> Gemma3n::load(const std::string& path, ThreadPool& pool
   model->log_ = options.log;
   model->recipe_ = options.recipe;
   model->media_ids_ = MediaIds::from(model->config());
-  if (model->checkpoint_.bundle && !options.recipe.keeps_all())
+  if (model->checkpoint_.bundle && options.recipe.is_explicit())
     throw Error(ErrorCode::kInvalidArgument, path + ": this bundle was packed as " + model->recipe() +
-                                                 ": expected no other recipe, got " + options.recipe.name());
+                                                 ": expected no recipe, got " + options.recipe.name());
   if (model->checkpoint_.chat_template && !is_known_chat_template(*model->checkpoint_.chat_template))
     model->log_.warn(
         path +
@@ -74,12 +74,13 @@ std::unique_ptr<Gemma3n> Gemma3n::load(const std::string& path, ThreadPool& pool
 
 std::unique_ptr<WeightReader> Gemma3n::reader(const std::vector<std::string>& components, bool check_only) const {
   if (checkpoint_.bundle) return std::make_unique<BundleLoader>(checkpoint_.bundle);
-  return std::make_unique<Loader>(checkpoint_.source, LoaderOptions{.pool = *pool_,
-                                                                    .progress = on_progress_,
-                                                                    .log = check_only ? log_ : Log{},
-                                                                    .components = components,
-                                                                    .recipe = recipe_,
-                                                                    .check_only = check_only});
+  return std::make_unique<Loader>(checkpoint_.source,
+                                  LoaderOptions{.pool = *pool_,
+                                                .progress = on_progress_,
+                                                .log = check_only ? log_ : Log{},
+                                                .components = components,
+                                                .recipe = recipe_,
+                                                .mode = check_only ? LoadMode::kCheck : LoadMode::kLoad});
 }
 
 // Binds everything once without reading a weight, so that one error names all that is wrong.
