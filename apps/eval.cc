@@ -19,15 +19,20 @@ bool names_a_model(const std::string& side) {
   return std::filesystem::is_directory(side) || side.ends_with(".g3n") || side.ends_with(".gguf");
 }
 
-// A side is a model of its own, or a recipe for the model of -m.
+// The reference is the model of -m as it is unless another is given.
+std::string reference_name(const Options& options) {
+  return options.eval.reference.empty() ? "as it is" : options.eval.reference;
+}
+
+// A side is a model of its own, or a recipe for the model of -m; empty: that model as it is.
 std::shared_ptr<Engine> open_side(Options options, const std::string& side) {
   if (names_a_model(side))
     options.engine.model = side;
   else if (!options.engine.model.empty())
     options.engine.quantize = side;
   else
-    throw UsageError("eval: expected -m DIR for the recipe '" + side +
-                     "', or a folder, .g3n or .gguf file in its place");
+    throw UsageError("eval: expected -m DIR for " + (side.empty() ? "the reference" : "the recipe '" + side + "'") +
+                     ", or a folder, .g3n or .gguf file in its place");
   return open_engine(options);
 }
 
@@ -106,7 +111,7 @@ void report_texts(const Options& options, const Divergence& d) {
   const double mean = d.sum / n, agreement = static_cast<double>(d.agreements) / n;
   const double reference = std::exp(d.reference_nll / p), candidate = std::exp(d.candidate_nll / p);
   if (options.json) {
-    write_stdout(to_json({JsonObject{{"reference", {options.eval.reference}},
+    write_stdout(to_json({JsonObject{{"reference", {reference_name(options)}},
                                      {"candidate", {options.eval.candidate}},
                                      {"positions", {d.positions}},
                                      {"kl_mean", {mean}},
@@ -117,10 +122,10 @@ void report_texts(const Options& options, const Divergence& d) {
                  "\n");
     return;
   }
-  write_stdout(std::to_string(d.positions) + " positions\n" + "KL(" + options.eval.reference + " || " +
+  write_stdout(std::to_string(d.positions) + " positions\n" + "KL(" + reference_name(options) + " || " +
                options.eval.candidate + ")   mean " + format_number(mean, 6) + "   max " + format_number(d.most, 4) +
                " nats\n" + "same likeliest token   " + format_number(100 * agreement, 2) + " %\n" + "perplexity   " +
-               options.eval.reference + " " + format_number(reference, 4) + "   " + options.eval.candidate + " " +
+               reference_name(options) + " " + format_number(reference, 4) + "   " + options.eval.candidate + " " +
                format_number(candidate, 4) + "\n");
 }
 

@@ -239,13 +239,13 @@ void add_command_flags(FlagSet& flags, Options& o, Command command) {
       flags.flag("--json", o.json, "one JSON object: machine, model, results, peak memory");
       return;
     case Command::kConvert:
-      flags.text("--recipe", "q4|q8|bf16|FILE", o.recipe,
+      flags.text("--recipe", "q4|q8|keep|FILE", o.recipe,
                  "formats of the weights (default " + Options{}.recipe + "; docs/quantization.md)");
       flags.flag("--force", o.force, "replace OUT");
       return;
     case Command::kEval:
       flags.text("--reference", "SIDE", o.eval.reference,
-                 "a recipe for -m (bf16, q8, q4, FILE), or a model: folder, .g3n, .gguf (default bf16)");
+                 "a recipe for -m (keep, q8, q4, FILE), or a model: folder, .g3n, .gguf (default: -m as it is)");
       flags.text("--candidate", "SIDE", o.eval.candidate, "what is compared with it");
       flags.text("-f,--file", "FILE", o.file, "kld: the text");
       flags.number<std::int64_t>("--window", "N", o.eval.window, 2, 32768,

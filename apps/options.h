@@ -44,8 +44,8 @@ struct BenchFlags {
 
 // What eval compares.
 struct EvalFlags {
-  std::string what;  // "kld" or "media"
-  std::string reference = "bf16", candidate;
+  std::string what;                       // "kld" or "media"
+  std::string reference, candidate;       // no reference: the model of -m as it is
   std::int64_t window = 256, tokens = 0;  // positions with one context; 0: the whole text
 };
 

@@ -108,7 +108,7 @@ class HeaderEvents : public JsonEvents {
       if (values_.size() >= kMaxRank) fail("a list of more than " + std::to_string(kMaxRank) + " numbers");
       values_.push_back(value);
     } else {
-      unexpected(depth_ == 3 ? std::to_string(value) : "a number");
+      scalar(depth_ == 3 ? std::to_string(value) : "a number");
     }
   }
   void on_number(double value) override { scalar("the number " + std::to_string(value)); }

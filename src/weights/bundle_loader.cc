@@ -72,6 +72,7 @@ void BundleLoader::on_table(const std::string& name, TableView& member, const Sh
   member.data = entry->bytes->data;
   member.fd = entry->bytes->range.fd;
   member.file_offset = entry->bytes->range.offset;
+  member.file = entry->bytes->file.c_str();
 }
 
 void BundleLoader::check() const { throw_problems(problems_); }

@@ -106,6 +106,17 @@ TEST(Safetensors, TensorsThatDoNotFit) {
   EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(long_name, 1)), "a tensor name of 70000 bytes");
 }
 
+// Fields that nobody here knows, of whatever type.
+TEST(Safetensors, UnknownFieldsOfATensorAreSkipped) {
+  for (const char* field : {R"("more":5)", R"("more":-5)", R"("more":"x")", R"("more":true)", R"("more":1.5)",
+                            R"("more":null)", R"("more":[1,-2,"x"])", R"("more":{"shape":[-1]})"})
+    parse(safetensors(one(std::string(R"("dtype":"F32","shape":[1],)") + field + R"(,"data_offsets":[0,4])"), 4));
+  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":5,"shape":[1],"data_offsets":[0,4])"), 4)),
+               "t: expected {");
+  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":"F32","shape":1,"data_offsets":[0,4])"), 4)),
+               "t: expected {");
+}
+
 TEST(Safetensors, SeventeenHundredTensorsParseQuickly) {
   std::string header = "{";
   for (int i = 0; i < 1700; ++i) {
