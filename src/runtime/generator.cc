@@ -142,12 +142,14 @@ Answer generate_answer(Machine& machine, const LanguageModel& model, const Token
                        const GenerationRequest& request, EventSink* sink) {
   check_room(request.prompt, cache);
   AnswerText text(tokenizer, request.stop, sink);
-  Sampler sampler(request.sampling, model.choosable_ids());
+  AnswerOptions options;
+  options.sampling = request.sampling;
+  Sampler sampler(options, model.choosable_ids(), model.vocab_size(), request.stop_ids);
+  sampler.add_prompt(request.prompt.ids);
   std::vector<float> buffer(model.vocab_size());
   const View<float, 2> logits{buffer.data(), {1, model.vocab_size()}};
-  std::vector<int32_t> history = request.prompt.ids;
   Answer answer;
-  answer.prompt_tokens = static_cast<int64_t>(history.size());
+  answer.prompt_tokens = static_cast<int64_t>(request.prompt.ids.size());
   answer.timings.encode_seconds = request.prompt.encode_seconds;
   answer.timings.prefilled_tokens = answer.prompt_tokens - cache.length();
   answer.finish_reason = FinishReason::kLength;
@@ -158,9 +160,10 @@ Answer generate_answer(Machine& machine, const LanguageModel& model, const Token
   start = std::chrono::steady_clock::now();
   const int64_t most = request.max_tokens < 0 ? INT64_MAX : request.max_tokens;
   while (static_cast<int64_t>(answer.ids.size()) < most) {
-    const int32_t id = sampler.choose(buffer, history, static_cast<int64_t>(history.size()));
+    const int64_t position = answer.prompt_tokens + static_cast<int64_t>(answer.ids.size());
+    const int32_t id = sampler.choose(buffer, position).id;
+    sampler.accept(id);
     answer.ids.push_back(id);
-    history.push_back(id);
     if (sink) sink->on_token(id);
     if (std::find(request.stop_ids.begin(), request.stop_ids.end(), id) != request.stop_ids.end() || text.push(id)) {
       answer.finish_reason = FinishReason::kStop;
