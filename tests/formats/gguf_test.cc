@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <random>
 
-#include "errors.h"
+#include "support/errors.h"
 #include "formats/gguf_writer.h"
 #include "json/config.h"
 

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <set>
 
-#include "errors.h"
+#include "support/errors.h"
 #include "tools/block_encoders.h"
 #include "tools/gguf_maker.h"
 

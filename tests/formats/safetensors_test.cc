@@ -5,7 +5,7 @@
 #include <cstring>
 #include <random>
 
-#include "errors.h"
+#include "support/errors.h"
 
 namespace g3n::testing {
 namespace {

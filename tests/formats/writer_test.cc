@@ -4,7 +4,7 @@
 #include <cstring>
 #include <numeric>
 
-#include "errors.h"
+#include "support/errors.h"
 #include "formats/safetensors.h"
 #include "formats/tensor_source.h"
 

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "core/thread_pool.h"
-#include "formats/errors.h"
+#include "support/errors.h"
 #include "kernels/pack.h"
 #include "checkpoint/checkpoint.h"
 #include "model/decoded_tensors.h"

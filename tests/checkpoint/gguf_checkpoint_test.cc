@@ -7,7 +7,7 @@
 #include <limits>
 #include <numeric>
 
-#include "formats/errors.h"
+#include "support/errors.h"
 #include "formats/gguf.h"
 #include "formats/gguf_writer.h"
 #include "kernels/pack.h"

@@ -1,5 +1,5 @@
 // random_checkpoint: names and shapes from the config alone, values by the hash rule, in shards with an index.
-#include "errors.h"
+#include "support/errors.h"
 #include "formats/tensor_source.h"
 #include "support/hash_weights.h"
 #include "tools/checkpoint_writer.h"

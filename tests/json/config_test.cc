@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "errors.h"
+#include "support/errors.h"
 
 namespace g3n::testing {
 namespace {
