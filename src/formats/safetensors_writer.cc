@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "core/printable.h"
 #include "formats/safetensors.h"
 #include "g3n/error.h"
 

@@ -5,7 +5,8 @@
 #include <fstream>
 #include <sstream>
 
-#include "formats/safetensors.h"
+#include "core/printable.h"
+#include "formats/safetensors_source.h"
 #include "g3n/error.h"
 #include "weights/bundle_checksum.h"
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "errors.h"
+#include "formats/safetensors_source.h"
 #include "formats/safetensors_writer.h"
 #include "kernels/pack.h"
 #include "weights/bundle_loader.h"

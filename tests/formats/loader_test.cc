@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "errors.h"
+#include "formats/safetensors_source.h"
 #include "formats/safetensors_writer.h"
 #include "kernels/pack.h"
 #include "weights/shape_lister.h"

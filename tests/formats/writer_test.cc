@@ -6,7 +6,7 @@
 
 #include "support/errors.h"
 #include "formats/safetensors.h"
-#include "formats/tensor_source.h"
+#include "formats/safetensors_source.h"
 
 namespace g3n::testing {
 namespace {

@@ -8,6 +8,7 @@
 #include "support/errors.h"
 #include "kernels/pack.h"
 #include "checkpoint/checkpoint.h"
+#include "formats/safetensors_source.h"
 #include "model/decoded_tensors.h"
 #include "support/golden.h"
 #include "support/hash_weights.h"

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "checkpoint/safetensors_folder.h"
 #include "core/mapped_file.h"
 #include "json/config.h"
 #include "media/image.h"
