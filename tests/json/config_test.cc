@@ -69,6 +69,14 @@ TEST(JsonConfig, TakesWhatPythonWrites) {
   EXPECT_ERROR(ErrorCode::kBadFile, c.integer("b"), "expected an integer");
 }
 
+TEST(JsonConfig, NoTextIsTakenForPythonsWords) {
+  const Config c = parse(R"({"a": "\u0001g3n:NaN", "b": "N", "c": ["\\", NaN, "\"Infinity", -Infinity]})");
+  EXPECT_EQ(c.text("a"), "\x01g3n:NaN");
+  EXPECT_EQ(c.text("b"), "N");
+  EXPECT_TRUE(c.is_list("c"));
+  EXPECT_ERROR(ErrorCode::kBadFile, parse(R"({"a": [NaNa]})"), "not valid JSON");
+}
+
 TEST(JsonConfig, RefusesWhatIsNotAnObject) {
   EXPECT_ERROR(ErrorCode::kBadFile, parse("{\"a\": 1"), "config.json: not valid JSON, at byte");
   EXPECT_ERROR(ErrorCode::kBadFile, parse(""), "not valid JSON");
