@@ -41,7 +41,7 @@ class ConfigObject {
     members_.emplace_back(key, JsonNode{std::move(list)});
   }
   JsonNode node() const { return {members_}; }
-  std::string text() const { return to_json(node(), {.non_finite = JsonNonFinite::kPython}); }
+  std::string text() const { return to_json(node(), {.indent = 2, .non_finite = JsonNonFinite::kPython}); }
 
  private:
   JsonObject members_;
