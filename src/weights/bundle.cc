@@ -6,7 +6,8 @@
 #include <sstream>
 
 #include "core/arena.h"
-#include "formats/safetensors.h"
+#include "core/printable.h"
+#include "formats/safetensors_source.h"
 #include "g3n/error.h"
 #include "weights/bundle_checksum.h"
 

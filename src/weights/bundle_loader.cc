@@ -1,6 +1,6 @@
 #include "weights/bundle_loader.h"
 
-#include "formats/safetensors.h"
+#include "core/printable.h"
 #include "g3n/error.h"
 #include "weights/problems.h"
 

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <vector>
 
-#include "formats/safetensors.h"
+#include "core/printable.h"
 #include "g3n/error.h"
 #include "kernels/pack.h"
 #include "weights/problems.h"

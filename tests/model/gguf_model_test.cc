@@ -5,9 +5,10 @@
 #include <limits>
 
 #include "core/thread_pool.h"
-#include "formats/errors.h"
+#include "support/errors.h"
 #include "kernels/pack.h"
 #include "checkpoint/checkpoint.h"
+#include "formats/safetensors_source.h"
 #include "model/decoded_tensors.h"
 #include "model/gguf_files.h"
 #include "support/golden.h"

@@ -5,7 +5,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "formats/errors.h"
+#include "support/errors.h"
+#include "formats/safetensors_source.h"
 #include "formats/safetensors_writer.h"
 #include "kernels/pack.h"
 #include "weights/shape_lister.h"

@@ -7,9 +7,10 @@
 #include <limits>
 #include <numeric>
 
-#include "formats/errors.h"
+#include "support/errors.h"
 #include "formats/gguf.h"
 #include "formats/gguf_writer.h"
+#include "formats/safetensors_source.h"
 #include "kernels/pack.h"
 #include "model/decoded_tensors.h"
 #include "checkpoint/gguf_source.h"
@@ -303,6 +304,18 @@ TEST(GgufCheckpoint, ValuesOfEveryTensor) {
       EXPECT_EQ(crc32_hex(values.data(), values.size() * 4), record.text("values_crc32"))
           << name << ": " << tensor.name;
     }
+  }
+}
+
+TEST(GgufCheckpoint, IsOfGemma3n) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"arch_missing", "general.architecture: expected a string, found nothing"},
+      {"arch_other", "general.architecture: a model of architecture \"llama\", expected \"gemma3n\""},
+      {"arch_type", "general.architecture: expected a string, found"}};
+  for (const auto& [name, said] : cases) {
+    const std::string path = kFolder + "broken/" + name + ".gguf";
+    EXPECT_ERROR(std::string(name) == "arch_other" ? ErrorCode::kUnsupported : ErrorCode::kBadFile,
+                 open_gguf_checkpoint(path), path.c_str(), said);
   }
 }
 
