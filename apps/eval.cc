@@ -152,10 +152,8 @@ void compare_media(const Options& options, Engine& reference, Engine& candidate)
     else
       write_stdout(path + "   relative error of the soft tokens " + format_number(error, 5) + "\n");
   };
-  for (const std::string& path : options.images)
-    compare(path, {"<image_soft_token>", {ImagePart{read_media(path)}}});
-  for (const std::string& path : options.audios)
-    compare(path, {"<audio_soft_token>", {AudioPart{read_media(path)}}});
+  for (const std::string& path : options.images) compare(path, {"<image_soft_token>", {ImagePart{read_media(path)}}});
+  for (const std::string& path : options.audios) compare(path, {"<audio_soft_token>", {AudioPart{read_media(path)}}});
   if (options.json) write_stdout(to_json({json}) + "\n");
 }
 
