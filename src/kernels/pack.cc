@@ -6,6 +6,7 @@
 
 #include "g3n/error.h"
 #include "kernels/pack_quantized.h"
+#include "kernels/pack_super_blocks.h"
 #include "kernels/quant/gguf_blocks.h"
 
 namespace g3n {
@@ -119,6 +120,7 @@ bool write_value(DType dtype, float value, std::byte* out) {
 
 void pack_weight(ThreadPool& pool, const PackSource& source, const WeightView& view, std::byte* out) {
   if (is_quantized(view.dtype)) return pack_quantized(pool, source, view, out);
+  if (has_k_panels(view.dtype)) return pack_super_blocks(pool, source, view, out);
   const bool known_source = source.dtype == DType::kF32 || source.dtype == DType::kBF16 || source.dtype == DType::kF16;
   if (!known_source || (view.dtype != DType::kF32 && view.dtype != DType::kBF16))
     throw Error(ErrorCode::kInternal,
@@ -177,6 +179,7 @@ void expect_finite_scales(ThreadPool& pool, const PackSource& source, int64_t fi
 
 float weight_value(const WeightView& view, int64_t row, int64_t col) {
   if (is_quantized(view.dtype)) return quantized_value(view, row, col);
+  if (has_k_panels(view.dtype)) return super_block_value(view, row, col);
   const std::byte* at = view.data + packed_offset(view, row, col);
   return source_value({view.dtype, at}, 0);
 }

@@ -21,10 +21,7 @@ void concat_rows(Context& ctx, const Map& fine, const Map& coarse, RowRange rows
   });
 }
 
-// A weight in panels can be cut before this multiple of inputs.
-int64_t cut_of(const WeightView& weight) { return is_quantized(weight.dtype) ? kPairCols : kBlockCols; }
-
-// Inputs first .. first + count of a weight in panels; first is a multiple of cut_of.
+// Inputs first .. first + count of a weight in panels; first is a multiple of its group's (panel_group).
 WeightView inputs_of(const WeightView& weight, int64_t first, int64_t count) {
   WeightView part = weight;
   part.data += packed_step_bytes(weight.dtype, Layout::kPanels, kPanelRows, first);
@@ -116,7 +113,7 @@ void FusionAdapter::forward(Context& ctx, const Map& fine, const Map& coarse, Vi
   const Map mid = scratch_map(ctx, step, fine.w, shape_.mid);
   // pw_exp is linear: its product with the coarse map is taken before the upsampling, where it is four times smaller,
   // if the weight can be cut there. Which way is taken depends on the widths alone.
-  const bool split = shape_.fine % cut_of(pw_exp_) == 0;
+  const bool split = pw_exp_.layout == Layout::kPanels && shape_.fine % panel_group(pw_exp_.dtype).cols == 0;
   const Map joined = split ? Map{} : scratch_map(ctx, step, fine.w, shape_.fine + shape_.coarse);
   const Map coarse_mid = split ? scratch_map(ctx, coarse.h, coarse.w, shape_.mid) : Map{};
   if (split) matmul(ctx, coarse.x, inputs_of(pw_exp_, shape_.fine, shape_.coarse), coarse_mid.x);

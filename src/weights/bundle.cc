@@ -33,8 +33,9 @@ bool can_be_read(const PackedTensor& t) {
       is_block_type(t.dtype) && element_count(t.shape, 1) % dtype_facts(t.dtype).block_values == 0;
   switch (t.kind) {
     case PackedKind::kMatrix:
-      return t.layout == Layout::kBlocks ? whole_blocks
-                                         : t.dtype == DType::kF32 || t.dtype == DType::kBF16 || is_quantized(t.dtype);
+      if (t.layout == Layout::kBlocks) return whole_blocks;
+      if (has_k_panels(t.dtype)) return t.layout == Layout::kPanels && whole_blocks;
+      return t.dtype == DType::kF32 || t.dtype == DType::kBF16 || is_quantized(t.dtype);
     case PackedKind::kTable:
       return t.layout == Layout::kRows &&
              (whole_blocks || t.dtype == DType::kF32 || t.dtype == DType::kBF16 || t.dtype == DType::kF16);
