@@ -20,15 +20,19 @@ constexpr int64_t kMaxProducts = 8;
 constexpr int64_t kMostRows = 480;  // of one task
 constexpr int64_t kRunPanels = 16;  // panels whose chunk of inputs stays in L2 while a task goes over its rows
 
+// So many rows pass over all inputs of a panel at once: decode, bound by memory.
+int64_t most_streamed_rows(DType dtype) { return has_code_panels(dtype) ? 4 : 3; }
+
 struct Split {
   int64_t row_block, row_blocks, run, runs;  // run: panels of one task
 };
 
-Split split_product(const Context& ctx, int64_t rows, int64_t cols, int64_t outputs) {
-  const int64_t panels = (outputs + kPanelRows - 1) / kPanelRows;
+Split split_product(const Context& ctx, int64_t rows, const WeightView& w) {
+  const int64_t panels = (w.rows + kPanelRows - 1) / kPanelRows;
+  const bool streamed = rows <= most_streamed_rows(w.dtype);
   const int64_t tasks_wanted = ctx.pool.threads() == 1 ? 1 : ctx.pool.threads() * 4;
   Split s;
-  s.run = rows <= 3 ? panels : std::min(panels, kRunPanels);
+  s.run = streamed ? panels : std::min(panels, kRunPanels);
   s.runs = (panels + s.run - 1) / s.run;
   s.row_blocks =
       std::clamp<int64_t>((tasks_wanted + s.runs - 1) / s.runs, (rows + kMostRows - 1) / kMostRows, (rows + 23) / 24);
@@ -36,7 +40,7 @@ Split split_product(const Context& ctx, int64_t rows, int64_t cols, int64_t outp
   s.row_blocks = (rows + s.row_block - 1) / s.row_block;
   if (s.runs * s.row_blocks < tasks_wanted) {  // thinner runs, for decode in fours: four panels are read at once
     s.run = (panels * s.row_blocks + tasks_wanted - 1) / tasks_wanted;
-    s.run = std::min(panels, rows <= 3 ? round_up(s.run, 4) : s.run);
+    s.run = std::min(panels, streamed ? round_up(s.run, 4) : s.run);
     s.runs = (panels + s.run - 1) / s.run;
   }
   return s;
@@ -143,7 +147,7 @@ void multiply(Context& ctx, View<const float, 2> x, std::span<const Product> pro
            "matmul: the columns of the weight are not whole super-blocks");
     expect_shape(x, {rows, w.cols}, "matmul x");
     expect_shape(products[i].out, {rows, w.rows}, "matmul out");
-    splits[i] = blocks ? Split{} : split_product(ctx, rows, cols, w.rows);  // those come after the others
+    splits[i] = blocks ? Split{} : split_product(ctx, rows, w);  // those come after the others
     tasks += splits[i].row_blocks * splits[i].runs;
     work += rows * w.rows * cols / 8;
   }
