@@ -1,7 +1,8 @@
 // bench_kernels [--threads N] [--only WORD,...] [--repeat N] [--json]: single kernels at the shapes of E2B, called as
 // the layers call them (kernels/ops.h), beside what the machine can do at most. One row: bytes of weights over time,
 // against read bandwidth; many: operations over time, against the peak.
-// --only ceilings measures the machine alone; --only rows (never by itself) what n rows cost beside one, n = 1..16. Weights are random bits that make small finite numbers in every format.
+// --only ceilings measures the machine alone; --only rows (never by itself) what n rows cost beside one, n = 1..16.
+// Weights are random bits that make small finite numbers in every format.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -207,6 +208,8 @@ class KernelBench {
       case DType::kQ4_K: return "q4k";
       case DType::kQ5_K: return "q5k";
       case DType::kQ6_K: return "q6k";
+      case DType::kIQ4_NL: return "iq4nl";
+      case DType::kIQ4_XS: return "iq4xs";
       case DType::kBF16: return "bf16";
       default: return "f32";
     }
@@ -258,10 +261,11 @@ int run(int threads, int repeat, const std::string& only, bool json) {
   KernelBench bench(threads, repeat);
   bench.measure_ceilings();
   const bool rows = ("," + only + ",").find(",rows,") != std::string::npos;
-  for (const DType dtype : {DType::kQ4_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kQ8_0, DType::kBF16}) {
+  for (const DType dtype : {DType::kQ4_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS,
+                            DType::kQ8_0, DType::kBF16}) {
     if (wanted("matmul")) bench.matmuls(dtype);
     if (rows) bench.few_rows(dtype);
-    if (has_k_panels(dtype)) continue;
+    if (has_only_panels(dtype)) continue;
     if (wanted("sparse")) bench.sparse(dtype);
     if (wanted("attention") && dtype != DType::kQ4_0) bench.attention_at(dtype);
   }

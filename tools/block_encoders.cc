@@ -53,7 +53,8 @@ void encode_q6_k(const float* x, uint8_t* out) {
 }
 
 // 256 values: codes of four (Q4_K) or five bits (Q5_K), a scale and a minimum of six bits for 32 of them, two f16 over
-// all: value = d * scale * code - dmin * minimum. Bytes: d, dmin, 12 of scales, in Q5_K 32 of fifth bits, 128 of nibbles.
+// all: value = d * scale * code - dmin * minimum. Bytes: d, dmin, 12 of scales, in Q5_K 32 of fifth bits, 128 of
+// nibbles.
 void encode_minimum_k(DType dtype, const float* x, uint8_t* out) {
   const bool fifth = dtype == DType::kQ5_K;
   const float most_code = fifth ? 31.0f : 15.0f;

@@ -27,11 +27,13 @@ enum class Layout : uint8_t {
 //   q4k, q5k, q6k (Q4_K, Q5_K, Q6_K of GGUF, the file's values to the bit): per super-block of 256 inputs, b a block of
 //   it and u a code, unsigned:
 //     q4k, q5k: a line d f16[16] | dmin f16[16]; 4 lines, of each block sc u8[16] and mn u8[16]; then block by block
-//       4 code lines as in q4, in q5k followed by a line of fifth bits: bit k of byte 4 * row + i = bit 4 of the code of
-//       input 4k + i. Value = (d * sc) * u - dmin * mn.
+//       4 code lines as in q4, in q5k followed by a line of fifth bits: bit k of byte 4 * row + i = bit 4 of the code
+//       of input 4k + i. Value = (d * sc) * u - dmin * mn.
 //     q6k: a line d f32[16]; 4 lines, of each half of a block (16 inputs) sc s8[16]; then block by block 4 code lines
 //       as in q4 and two lines of high bits: bits 2k and 2k + 1 of byte 4 * row + i of line t = bits 4 and 5 of the
 //       code of input 16t + 4k + i. Value = (d * sc) * (u - 32).
+//   iq4nl (IQ4_NL): as q4; value = d * T[u], T the 16 numbers of kIq4Values. iq4xs (IQ4_XS): per super-block a line d
+//   f32[16], two lines, of each block ls s8[16], then 4 code lines a block as in q4; value = (d * ls) * T[u].
 // kRows: q8: int8 codes of a row, then its scales f16[blocks]. q4: byte k of each group of 32 bytes: code (unsigned,
 // value - 8) of input 64p + k in the low
 //   nibble, of input 64p + 32 + k in the high nibble; then the scales f16[blocks].
@@ -44,8 +46,8 @@ struct WeightView {
   int64_t rows = 0;  // outputs, logical
   int64_t cols = 0;  // inputs, logical
   // Bytes from one panel (kPanels), row (kRows, kBlocks), neuron (kNeurons), or group of 32 neurons (kNeurons of q8 and
-  // q4) to the next; a multiple of 64 but in kBlocks. Padding is zero: outputs to 16 in panels, inputs to 32 (q8 and
-  // q4: 64; q4k, q5k and q6k have whole super-blocks); in kNeurons outputs to 32 (128).
+  // q4) to the next; a multiple of 64 but in kBlocks. Padding is zero: outputs to 16 in panels, inputs to 32 (q8, q4
+  // and iq4nl: 64; the others have whole super-blocks); in kNeurons outputs to 32 (128).
   int64_t step_bytes = 0;
   const std::byte* data = nullptr;
 
@@ -56,12 +58,19 @@ struct WeightView {
 constexpr int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 // q8 and q4: codes in every layout.
 constexpr bool is_quantized(DType dtype) { return dtype == DType::kQ8_0 || dtype == DType::kQ4_0; }
-// q4k, q5k and q6k: codes in panels only.
-constexpr bool has_k_panels(DType dtype) {
-  return dtype == DType::kQ4_K || dtype == DType::kQ5_K || dtype == DType::kQ6_K;
+// Types of GGUF that are packed from the blocks of a file only, and in panels only.
+constexpr bool has_only_panels(DType dtype) {
+  switch (dtype) {
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+    case DType::kQ6_K:
+    case DType::kIQ4_NL:
+    case DType::kIQ4_XS: return true;
+    default: return false;
+  }
 }
 // Types whose panels are multiplied with activations in int8.
-constexpr bool has_code_panels(DType dtype) { return is_quantized(dtype) || has_k_panels(dtype); }
+constexpr bool has_code_panels(DType dtype) { return is_quantized(dtype) || has_only_panels(dtype); }
 // Half bytes of a code.
 constexpr int64_t code_bytes(DType dtype, int64_t codes) { return dtype == DType::kQ4_0 ? codes / 2 : codes; }
 inline constexpr int64_t kPairCols = 64;        // inputs that share a line of scales
@@ -74,10 +83,12 @@ struct PanelGroup {
 constexpr PanelGroup panel_group(DType dtype) {
   switch (dtype) {
     case DType::kQ8_0: return {kPairCols, 17 * 64};
-    case DType::kQ4_0: return {kPairCols, 9 * 64};
+    case DType::kQ4_0:
+    case DType::kIQ4_NL: return {kPairCols, 9 * 64};
     case DType::kQ4_K: return {256, 37 * 64};
     case DType::kQ5_K: return {256, 45 * 64};
     case DType::kQ6_K: return {256, 53 * 64};
+    case DType::kIQ4_XS: return {256, 35 * 64};
     default: return {kBlockCols, kPanelRows * kBlockCols * dtype_bytes(dtype)};
   }
 }

@@ -46,13 +46,18 @@ Split split_product(const Context& ctx, int64_t rows, const WeightView& w) {
   return s;
 }
 
+// half_starts and minima of the activations.
+bool wants_sums(DType dtype) { return dtype == DType::kQ4_K || dtype == DType::kQ5_K || dtype == DType::kQ6_K; }
+
 void run_kernel(const KernelTable& kernels, DType dtype, const QuantMatmul& m) {
   switch (dtype) {
     case DType::kQ8_0: return kernels.matmul_q8(m);
     case DType::kQ4_0: return kernels.matmul_q4(m);
     case DType::kQ4_K: return kernels.matmul_q4k(m);
     case DType::kQ5_K: return kernels.matmul_q5k(m);
-    default: return kernels.matmul_q6k(m);
+    case DType::kQ6_K: return kernels.matmul_q6k(m);
+    case DType::kIQ4_NL: return kernels.matmul_iq4nl(m);
+    default: return kernels.matmul_iq4xs(m);
   }
 }
 
@@ -109,11 +114,11 @@ Inputs prepare_inputs(Context& ctx, View<const float, 2> x, std::span<const Prod
   CodeSums sums = CodeSums::kOfBlocks;
   for (const Product& p : products) {
     const bool blocks = p.weight.layout == Layout::kBlocks;
-    (blocks                             ? f32_weights
-     : has_code_panels(p.weight.dtype)  ? quantized_weights
-     : p.weight.dtype == DType::kBF16   ? bf16_weights
-                                        : f32_weights) = true;
-    if (!blocks && has_k_panels(p.weight.dtype)) sums = CodeSums::kForSuperBlocks;
+    (blocks                            ? f32_weights
+     : has_code_panels(p.weight.dtype) ? quantized_weights
+     : p.weight.dtype == DType::kBF16  ? bf16_weights
+                                       : f32_weights) = true;
+    if (!blocks && wants_sums(p.weight.dtype)) sums = CodeSums::kForSuperBlocks;
   }
   if (quantized_weights) inputs.coded = quantize_rows(ctx, x, sums);
   if (compute == ComputeType::kF32) return inputs;
@@ -143,8 +148,8 @@ void multiply(Context& ctx, View<const float, 2> x, std::span<const Product> pro
     const WeightView& w = products[i].weight;
     const bool blocks = w.layout == Layout::kBlocks;
     expect_weight(w, blocks ? Layout::kBlocks : Layout::kPanels, "matmul");
-    expect(blocks || !has_k_panels(w.dtype) || w.cols % panel_group(w.dtype).cols == 0,
-           "matmul: the columns of the weight are not whole super-blocks");
+    expect(blocks || !has_only_panels(w.dtype) || w.cols % dtype_facts(w.dtype).block_values == 0,
+           "matmul: the columns of the weight are not whole blocks");
     expect_shape(x, {rows, w.cols}, "matmul x");
     expect_shape(products[i].out, {rows, w.rows}, "matmul out");
     splits[i] = blocks ? Split{} : split_product(ctx, rows, w);  // those come after the others
@@ -176,10 +181,9 @@ void expect_weight(const WeightView& weight, Layout layout, const char* op) {
   if (weight.layout != layout) throw Error(ErrorCode::kInternal, std::string(op) + ": the weight has the wrong layout");
   if (layout == Layout::kBlocks || weight.dtype == DType::kF32 || weight.dtype == DType::kBF16) return;
   if (layout == Layout::kPanels ? !has_code_panels(weight.dtype) : !is_quantized(weight.dtype))
-    throw Error(ErrorCode::kInternal,
-                std::string(op) + ": weights in this layout are F32, BF16, Q8_0, Q4_0" +
-                    (layout == Layout::kPanels ? ", Q4_K, Q5_K or Q6_K" : "") + ", this one is " +
-                    dtype_name(weight.dtype));
+    throw Error(ErrorCode::kInternal, std::string(op) + ": weights in this layout are F32, BF16, Q8_0, Q4_0" +
+                                          (layout == Layout::kPanels ? ", Q4_K, Q5_K, Q6_K, IQ4_NL or IQ4_XS" : "") +
+                                          ", this one is " + dtype_name(weight.dtype));
 }
 
 void for_rows(Context& ctx, int64_t rows, int64_t cost, RangeFunction f) {

@@ -6,23 +6,24 @@
 #include <string>
 
 #include "g3n/error.h"
-#include "kernels/quant/gguf_blocks.h"
+#include "kernels/iq4_values.h"
 
 namespace g3n {
 namespace {
 
-constexpr int64_t kHead = 5 * 64;  // bytes of scales before the codes of a super-block
+// Bytes of scales before the codes of a super-block.
+int64_t head_bytes(DType dtype) { return (dtype == DType::kIQ4_XS ? 3 : 5) * 64; }
 
 // One super-block of one output, in the order of its inputs.
 struct SuperBlock {
   uint16_t d = 0, dmin = 0;
-  uint8_t scales[16] = {};  // q4k, q5k: 8; q6k: 16, signed
+  uint8_t scales[16] = {};  // q4k, q5k: 8; iq4xs: 8, signed; q6k: 16, signed
   uint8_t minima[8] = {};   // q4k, q5k
   uint8_t codes[256] = {};
 };
 
 // High bits of a code beyond its nibble.
-int high_bits(DType dtype) { return dtype == DType::kQ4_K ? 0 : dtype == DType::kQ5_K ? 1 : 2; }
+int high_bits(DType dtype) { return dtype == DType::kQ6_K ? 2 : dtype == DType::kQ5_K ? 1 : 0; }
 
 // Six bits each: s[0..3] hold scales 0-3, s[4..7] minima 0-3, s[8..11] the low nibbles of 4-7, whose upper bits lie on
 // top of the others.
@@ -49,6 +50,15 @@ void read_super_block(DType dtype, const std::byte* block, SuperBlock& out) {
     return;
   }
   std::memcpy(&out.d, b, 2);
+  if (dtype == DType::kIQ4_XS) {
+    const int high = b[2] | b[3] << 8;
+    for (int j = 0; j < 8; ++j) {
+      out.scales[j] = static_cast<uint8_t>(((b[4 + j / 2] >> (j % 2 * 4) & 15) | (high >> (2 * j) & 3) << 4) - 32);
+      for (int l = 0; l < 32; ++l)
+        out.codes[32 * j + l] = static_cast<uint8_t>(b[8 + 16 * j + l % 16] >> (l / 16 * 4) & 15);
+    }
+    return;
+  }
   std::memcpy(&out.dmin, b + 2, 2);
   read_scales(b + 4, out);
   const bool fifth = dtype == DType::kQ5_K;
@@ -64,10 +74,10 @@ void read_super_block(DType dtype, const std::byte* block, SuperBlock& out) {
 void put_scales(DType dtype, const SuperBlock (&rows)[16], std::byte* out) {
   for (int64_t lane = 0; lane < 16; ++lane) {
     const SuperBlock& row = rows[lane];
-    if (dtype == DType::kQ6_K) {
+    if (dtype == DType::kQ6_K || dtype == DType::kIQ4_XS) {
       const float d = f16_to_f32(row.d);
       std::memcpy(out + lane * 4, &d, 4);
-      for (int64_t s = 0; s < 16; ++s) out[64 + s * 16 + lane] = std::byte{row.scales[s]};
+      for (int64_t s = 0; s < (head_bytes(dtype) - 64) / 16; ++s) out[64 + s * 16 + lane] = std::byte{row.scales[s]};
     } else {
       std::memcpy(out + lane * 2, &row.d, 2);
       std::memcpy(out + 32 + lane * 2, &row.dmin, 2);
@@ -128,7 +138,8 @@ void pack_super_blocks(ThreadPool& pool, const PackSource& source, const WeightV
             rows[lane] = {};
         }
         put_scales(view.dtype, rows, to);
-        for (int64_t block = 0; block < 8; ++block) put_codes(view.dtype, rows, block, to + kHead + block * block_bytes);
+        for (int64_t block = 0; block < 8; ++block)
+          put_codes(view.dtype, rows, block, to + head_bytes(view.dtype) + block * block_bytes);
       }
   });
 }
@@ -138,15 +149,17 @@ float super_block_value(const WeightView& view, int64_t row, int64_t col) {
   const int64_t lane = row % kPanelRows, high = high_bits(view.dtype), block = col % group.cols / 32,
                 line = col % 32 / 4, byte = lane * 4 + col % 4;
   const std::byte* at = view.data + row / kPanelRows * view.step_bytes + col / group.cols * group.bytes;
-  const std::byte* codes = at + kHead + block * (4 + high) * 64;
+  const std::byte* codes = at + head_bytes(view.dtype) + block * (4 + high) * 64;
   int code = static_cast<int>(codes[line / 2 * 64 + byte]) >> line % 2 * 4 & 15;
   if (high > 0)
     code |= (static_cast<int>(codes[256 + line * high / 8 * 64 + byte]) >> line * high % 8 & ((1 << high) - 1)) << 4;
-  if (view.dtype == DType::kQ6_K) {
+  if (view.dtype == DType::kQ6_K || view.dtype == DType::kIQ4_XS) {
+    const bool q6k = view.dtype == DType::kQ6_K;
     float d;
     std::memcpy(&d, at + lane * 4, 4);
-    return d * static_cast<float>(static_cast<int8_t>(at[64 + col % group.cols / 16 * 16 + lane])) *
-           static_cast<float>(code - 32);
+    const int64_t scale = q6k ? col % group.cols / 16 : block;
+    return d * static_cast<float>(static_cast<int8_t>(at[64 + scale * 16 + lane])) *
+           static_cast<float>(q6k ? code - 32 : kIq4Values[code]);
   }
   uint16_t d, dmin;
   std::memcpy(&d, at + lane * 2, 2);

@@ -37,11 +37,11 @@ struct QuantizedRows {
   const int32_t*
       starts;  // [rows, code_step / 32]: -8 * sum of a block's codes: where the integer sums of unsigned q4 codes start
   const int32_t* half_starts = nullptr;  // for q6k: [rows, code_step / 16]: -32 * sum of the codes of half a block
-  const float* minima = nullptr;  // for q4k and q5k: [rows, code_step / 32]: -(scale * sum of a block's codes)
+  const float* minima = nullptr;         // for q4k and q5k: [rows, code_step / 32]: -(scale * sum of a block's codes)
 };
-// Rows of x against consecutive panels of one weight in codes. Block by block (q6k: half by half), w = scale of w, of a
-// K format the product of its two: total = fma(scale of x * w, float(sum of code products), total); with a minimum of w
-// (dmin * mn) then total = fma(minimum of x, minimum of w, total).
+// Rows of x against consecutive panels of one weight in codes. Block by block (q6k: half by half), w = scale of w, of
+// super-blocks the product of its two: total = fma(scale of x * w, float(sum of code products), total); with a minimum
+// of w (dmin * mn) then total = fma(minimum of x, minimum of w, total).
 struct QuantMatmul {
   QuantizedRows x;
   int64_t rows;
@@ -162,6 +162,8 @@ struct KernelTable {
   void (*matmul_q4k)(const QuantMatmul&);
   void (*matmul_q5k)(const QuantMatmul&);
   void (*matmul_q6k)(const QuantMatmul&);
+  void (*matmul_iq4nl)(const QuantMatmul&);
+  void (*matmul_iq4xs)(const QuantMatmul&);
 
   // Sparse products.
   int64_t (*live_masks)(

@@ -34,7 +34,7 @@ bool can_be_read(const PackedTensor& t) {
   switch (t.kind) {
     case PackedKind::kMatrix:
       if (t.layout == Layout::kBlocks) return whole_blocks;
-      if (has_k_panels(t.dtype)) return t.layout == Layout::kPanels && whole_blocks;
+      if (has_only_panels(t.dtype)) return t.layout == Layout::kPanels && whole_blocks;
       return t.dtype == DType::kF32 || t.dtype == DType::kBF16 || is_quantized(t.dtype);
     case PackedKind::kTable:
       return t.layout == Layout::kRows &&

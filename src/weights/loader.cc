@@ -108,7 +108,7 @@ DType Loader::packed_dtype(const std::string& name, const TensorInfo& tensor, in
         element_count(tensor.shape, std::min<size_t>(2, tensor.shape.size())) > 1;  // its inputs are reordered
     if (is_exact(name) || convolution) return DType::kF32;
     if (is_quantized(tensor.dtype)) return tensor.dtype;
-    if (layout == Layout::kPanels && has_k_panels(tensor.dtype)) return tensor.dtype;
+    if (layout == Layout::kPanels && has_only_panels(tensor.dtype)) return tensor.dtype;
     // The head is read for every token: decoding its blocks each time takes a second at full size, its f32 panels a
     // twentieth of that.
     if (layout != Layout::kPanels || name == kHead || name == kOwnHead) return DType::kF32;

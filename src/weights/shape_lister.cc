@@ -71,7 +71,7 @@ BytesNeeded total_bytes_needed(const std::vector<ListedTensor>& listed,
     } else if (tensor.kind == TensorKind::kMatrix) {
       const bool other_blocks =  // multiplied where they lie, or decoded
           is_block_type(stored) && !is_quantized(stored) &&
-          !(has_k_panels(stored) && tensor.layout == Layout::kPanels);
+          !(has_only_panels(stored) && tensor.layout == Layout::kPanels);
       const DType packed = stored == DType::kF16 || other_blocks ? DType::kF32 : stored;  // an upper bound for f16
       const bool small = count < INT64_MAX / 4096;
       if (other_blocks && tensor.layout == Layout::kPanels)

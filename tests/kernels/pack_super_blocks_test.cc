@@ -1,5 +1,5 @@
-// Packing of Q4_K, Q5_K and Q6_K: every bit in the place that core/weight.h says, back to the bytes of the file, values
-// bit for bit, padding zero, scales that are not finite.
+// Packing of Q4_K, Q5_K, Q6_K, IQ4_NL and IQ4_XS: every bit in the place that core/weight.h says, back to the bytes of
+// the file, values bit for bit, padding zero, scales that are not finite.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -11,25 +11,28 @@
 namespace g3n::test {
 namespace {
 
-// The panels of super-block `col / 256` of a row, as numbers.
+// A super-block of a row (of IQ4_NL: a block), as numbers.
 struct Unpacked {
   uint16_t d = 0, dmin = 0;
   float d32 = 0;
   int scales[16], minima[8], codes[256];
 };
 Unpacked unpack(const WeightView& w, const std::byte* data, int64_t row, int64_t super_block) {
-  const int high = w.dtype == DType::kQ4_K ? 0 : w.dtype == DType::kQ5_K ? 1 : 2;
-  const int64_t block_bytes = 64 * (4 + high), lane = row % 16;
-  const std::byte* at = data + row / 16 * w.step_bytes + super_block * (5 * 64 + 8 * block_bytes);
+  const int high = w.dtype == DType::kQ5_K ? 1 : w.dtype == DType::kQ6_K ? 2 : 0;
+  const bool nl = w.dtype == DType::kIQ4_NL;
+  const int64_t block_bytes = 64 * (4 + high), lane = row % 16, head = w.dtype == DType::kIQ4_XS ? 192 : 320;
+  const std::byte* at =
+      data + row / 16 * w.step_bytes + (nl ? super_block / 2 * (64 + 2 * 256) : super_block * (head + 8 * block_bytes));
   const auto byte = [&](int64_t i) { return static_cast<int>(at[i]); };
-  Unpacked u;
-  std::memcpy(&u.d, at + 2 * lane, 2);
+  Unpacked u{};
+  std::memcpy(&u.d, at + 2 * lane + (nl ? super_block % 2 * 32 : 0), 2);
   std::memcpy(&u.dmin, at + 32 + 2 * lane, 2);
   std::memcpy(&u.d32, at + 4 * lane, 4);
-  for (int j = 0; j < 16; ++j) u.scales[j] = high == 2 ? byte(64 + 16 * j + lane) : j < 8 ? byte(64 + 32 * j + lane) : 0;
-  for (int j = 0; j < 8; ++j) u.minima[j] = byte(64 + 32 * j + 16 + lane);
-  for (int i = 0; i < 256; ++i) {
-    const int64_t codes = 320 + i / 32 * block_bytes;
+  const bool narrow = w.dtype == DType::kQ4_K || w.dtype == DType::kQ5_K;
+  for (int j = 0; j < (high == 2 ? 16 : 8) && !nl; ++j) u.scales[j] = byte(64 + (narrow ? 32 : 16) * j + lane);
+  for (int j = 0; j < 8 && narrow; ++j) u.minima[j] = byte(64 + 32 * j + 16 + lane);
+  for (int i = 0; i < (nl ? 32 : 256); ++i) {
+    const int64_t codes = nl ? 64 + super_block % 2 * 256 : head + i / 32 * block_bytes;
     const int half_line = i % 32 / 4;
     const int64_t place = 4 * lane + i % 4;
     int code = byte(codes + half_line / 2 * 64 + place) >> (half_line % 2 * 4) & 15;
@@ -52,6 +55,19 @@ std::vector<std::byte> to_file(DType dtype, const Unpacked& u) {
       b[64 * n + 32 * (k % 2) + l] |= static_cast<uint8_t>((u.codes[i] & 15) << (k / 2 * 4));
       b[128 + 32 * n + l] |= static_cast<uint8_t>(u.codes[i] >> 4 << (2 * k));
     }
+  } else if (dtype == DType::kIQ4_NL) {
+    std::memcpy(&b[0], &u.d, 2);
+    for (size_t i = 0; i < 32; ++i) b[2 + i % 16] |= static_cast<uint8_t>(u.codes[i] << (i / 16 * 4));
+  } else if (dtype == DType::kIQ4_XS) {
+    const uint16_t d = f32_to_f16(u.d32);
+    std::memcpy(&b[0], &d, 2);
+    for (size_t j = 0; j < 8; ++j) {
+      const int scale = static_cast<int8_t>(u.scales[j]) + 32;
+      b[4 + j / 2] |= static_cast<uint8_t>((scale & 15) << (j % 2 * 4));
+      b[2 + j / 4] |= static_cast<uint8_t>((scale >> 4 & 3) << (j % 4 * 2));
+    }
+    for (size_t i = 0; i < 256; ++i)
+      b[8 + i / 32 * 16 + i % 16] |= static_cast<uint8_t>(u.codes[i] << (i % 32 / 16 * 4));
   } else {
     std::memcpy(&b[0], &u.d, 2);
     std::memcpy(&b[2], &u.dmin, 2);
@@ -73,29 +89,27 @@ std::vector<std::byte> to_file(DType dtype, const Unpacked& u) {
 }
 
 TEST(PackSuperBlocks, PanelsTurnBackIntoTheFile) {
-  for (const DType dtype : kKTypes)
+  for (const DType dtype : kFileTypes)
     for (const int64_t rows : {1, 15, 16, 33})
-      for (const int64_t cols : {256, 1280}) {
-        const KWeight w(dtype, rows, cols, 5);
+      for (const int64_t cols : {96, 256, 1280}) {
+        if (cols % dtype_facts(dtype).block_values != 0) continue;
+        const FileWeight w(dtype, rows, cols, 5);
         std::vector<std::byte> file;
         for (int64_t r = 0; r < rows; ++r)
-          for (int64_t g = 0; g < cols / 256; ++g) {
+          for (int64_t g = 0; g < cols / dtype_facts(dtype).block_values; ++g) {
             const std::vector<std::byte> block = to_file(dtype, unpack(w.view, w.memory.data(), r, g));
             file.insert(file.end(), block.begin(), block.end());
           }
         EXPECT_EQ(file, w.blocks) << dtype_name(dtype) << ", " << rows << " x " << cols;
         for (int64_t r = rows; r < round_up(rows, 16); ++r)
-          for (int64_t g = 0; g < cols / 256; ++g)
-            EXPECT_EQ(to_file(dtype, unpack(w.view, w.memory.data(), r, g)),
-                      std::vector<std::byte>(static_cast<size_t>(dtype_bytes(dtype))))
-                << "padding";
+          for (int64_t c = 0; c < cols; ++c) ASSERT_EQ(weight_value(w.view, r, c), 0.0f) << "padding";
       }
 }
 
 TEST(PackSuperBlocks, ValuesAreThoseOfTheFileBitForBit) {
   const int64_t rows = 20, cols = 768;
-  for (const DType dtype : kKTypes) {
-    const KWeight w(dtype, rows, cols, 6);
+  for (const DType dtype : kFileTypes) {
+    const FileWeight w(dtype, rows, cols, 6);
     std::vector<float> want(static_cast<size_t>(rows * cols)), got;
     quant::decode_row(dtype, w.blocks.data(), rows * cols, want.data());
     for (int64_t r = 0; r < rows; ++r)
@@ -105,8 +119,8 @@ TEST(PackSuperBlocks, ValuesAreThoseOfTheFileBitForBit) {
 }
 
 TEST(PackSuperBlocks, ThreadsGiveTheSameBytes) {
-  for (const DType dtype : kKTypes) {
-    const KWeight w(dtype, 70, 512, 7);
+  for (const DType dtype : kFileTypes) {
+    const FileWeight w(dtype, 70, 512, 7);
     for (const int threads : {2, 3}) {
       std::vector<std::byte> out(w.memory.size(), std::byte{1});
       ThreadPool pool(threads);
@@ -117,18 +131,20 @@ TEST(PackSuperBlocks, ThreadsGiveTheSameBytes) {
 }
 
 TEST(PackSuperBlocks, WhatCannotBePackedIsNamed) {
-  for (const DType dtype : kKTypes) {
-    std::vector<std::byte> blocks = random_super_blocks(dtype, 20 * 2, 8);
-    blocks[static_cast<size_t>(37 * dtype_bytes(dtype) + (dtype == DType::kQ6_K ? 209 : 1))] = std::byte{0x7c};
+  for (const DType dtype : kFileTypes) {
+    const int64_t per_row = 512 / dtype_facts(dtype).block_values;
+    std::vector<std::byte> blocks = random_blocks(dtype, 20 * per_row, 8);
+    blocks[static_cast<size_t>((18 * per_row + 1) * dtype_bytes(dtype) + (dtype == DType::kQ6_K ? 209 : 1))] =
+        std::byte{0x7c};
     try {
-      KWeight(dtype, blocks, 20, 512);
+      FileWeight(dtype, blocks, 20, 512);
       ADD_FAILURE();
     } catch (const Error& e) {
       EXPECT_EQ(e.code(), ErrorCode::kBadFile);
       EXPECT_NE(std::string(e.what()).find("row 18, block 1"), std::string::npos) << e.what();
     }
-    const KWeight w(dtype, 16, 256, 9);
-    std::vector<std::byte> out(w.memory.size());
+    const FileWeight w(dtype, 16, 256, 9);
+    std::vector<std::byte> out(w.memory.size() * 2);
     const std::vector<float> values(16 * 256);
     ThreadPool pool(1);
     const PackSource floats{DType::kF32, reinterpret_cast<const std::byte*>(values.data())};

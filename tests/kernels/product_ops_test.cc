@@ -54,12 +54,12 @@ TEST(Matmul, QuantizedIsTheSameOnAnyNumberOfThreadsAndCloseToTheValues) {
       }
 }
 
-TEST(Matmul, KPanelsAreTheSameOnAnyNumberOfThreadsAndCloseToTheValues) {
+TEST(Matmul, PanelsOfFilesAreTheSameOnAnyNumberOfThreadsAndCloseToTheValues) {
   const int64_t cols = 512;
-  for (DType dtype : kKTypes)
+  for (DType dtype : kFileTypes)
     for (int64_t rows : {1, 2, 3, 4, 5, 40, 300})
       for (int64_t outputs : {4, 64, 333}) {
-        const KWeight w(dtype, outputs, cols, 1);
+        const FileWeight w(dtype, outputs, cols, 1);
         const std::vector<float> x = normal(static_cast<size_t>(rows * cols), 2);
         const std::vector<float> out = same_on_all_threads(
             static_cast<size_t>(rows * outputs),
@@ -70,8 +70,8 @@ TEST(Matmul, KPanelsAreTheSameOnAnyNumberOfThreadsAndCloseToTheValues) {
         for (int64_t i = 0; i < rows * outputs; i += 17) {
           double want = 0, size = 0;
           for (int64_t k = 0; k < cols; ++k) {
-            const double product = double{x[static_cast<size_t>(i / outputs * cols + k)]} *
-                                   weight_value(w.view, i % outputs, k);
+            const double product =
+                double{x[static_cast<size_t>(i / outputs * cols + k)]} * weight_value(w.view, i % outputs, k);
             want += product, size += std::fabs(product);
           }
           ASSERT_NEAR(out[static_cast<size_t>(i)], want, size * 0.005)  // codes of x err by 0.2 % of a block's largest
@@ -101,10 +101,10 @@ TEST(Matmul, SumsOfCodes) {
   }
 }
 
-// K panels beside others in one call: each as if alone.
-TEST(Matmul, KPanelsGoTogetherWithOthers) {
+// Panels of blocks beside others in one call: each as if alone.
+TEST(Matmul, PanelsOfFilesGoTogetherWithOthers) {
   const int64_t rows = 5, cols = 256;
-  const KWeight a(DType::kQ6_K, 24, cols, 1), b(DType::kQ4_K, 40, cols, 2);
+  const FileWeight a(DType::kQ6_K, 24, cols, 1), b(DType::kQ4_K, 40, cols, 2);
   const PackedWeight c(DType::kQ8_0, Layout::kPanels, 17, cols, 3), d(DType::kBF16, Layout::kPanels, 30, cols, 4);
   const WeightView* weights[] = {&a.view, &b.view, &c.view, &d.view};
   const std::vector<float> x = normal(rows * cols, 5);

@@ -38,11 +38,13 @@ struct CodedInput {
 struct Quantized : TableTest {
   static std::vector<float> run(const KernelTable& table, const CodedInput& x, const WeightView& w) {
     Guarded<float> out(std::vector<float>(static_cast<size_t>(x.rows * w.rows), NAN));
-    const auto kernel = w.dtype == DType::kQ8_0   ? table.matmul_q8
-                        : w.dtype == DType::kQ4_0 ? table.matmul_q4
-                        : w.dtype == DType::kQ4_K ? table.matmul_q4k
-                        : w.dtype == DType::kQ5_K ? table.matmul_q5k
-                                                  : table.matmul_q6k;
+    const auto kernel = w.dtype == DType::kQ8_0     ? table.matmul_q8
+                        : w.dtype == DType::kQ4_0   ? table.matmul_q4
+                        : w.dtype == DType::kQ4_K   ? table.matmul_q4k
+                        : w.dtype == DType::kQ5_K   ? table.matmul_q5k
+                        : w.dtype == DType::kQ6_K   ? table.matmul_q6k
+                        : w.dtype == DType::kIQ4_NL ? table.matmul_iq4nl
+                                                    : table.matmul_iq4xs;
     kernel({x.view(), x.rows, w.data, w.step_bytes, x.step, out.data(), w.rows, w.rows});
     return out.values();
   }
@@ -149,12 +151,13 @@ TEST_P(Quantized, TotalsAreThoseOfTheDecodedValues) {
 
 // Rows around every tile, outputs around every panel; chunks of two super-blocks. The reference takes row by row, so
 // one row alone gives the bits of one among many.
-TEST_P(Quantized, KPanelsMatchTheReference) {
-  for (DType dtype : kKTypes)
-    for (int64_t cols : {256, 512, 768, 1280})
+TEST_P(Quantized, PanelsOfFilesMatchTheReference) {
+  for (DType dtype : kFileTypes)
+    for (int64_t cols : {32, 96, 256, 512, 768, 1280})
       for (int64_t outputs : {1, 7, 15, 16, 17, 31, 32, 33, 40, 70}) {
-        if (cols > 256 && outputs != 17 && outputs != 70) continue;
-        const KWeight w(dtype, outputs, cols, static_cast<uint64_t>(cols + outputs));
+        if (cols != 256 && outputs != 17 && outputs != 70) continue;
+        if (cols % dtype_facts(dtype).block_values != 0) continue;
+        const FileWeight w(dtype, outputs, cols, static_cast<uint64_t>(cols + outputs));
         for (int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 17}) {
           if (outputs > 33 && rows > 3 && rows < 8) continue;
           const CodedInput in(reference, normal(static_cast<size_t>(rows * cols), 3), rows, cols);
@@ -164,14 +167,16 @@ TEST_P(Quantized, KPanelsMatchTheReference) {
       }
 }
 
-// Codes all 15, 31 or 63, against 127 and -127 at once and in turn: sums of 16 bits hold so many lines and no more.
-TEST_P(Quantized, ExtremeKCodesDoNotOverflow) {
-  for (DType dtype : kKTypes)
+// Codes all 15, 31, 63 or -127, against 127 and -127 at once and in turn: sums of 16 bits hold so many lines and no
+// more.
+TEST_P(Quantized, ExtremeCodesOfFilesDoNotOverflow) {
+  for (DType dtype : kFileTypes)
     for (int byte : {0x00, 0xff, 0x0f, 0xf0}) {
-      KWeight w(dtype, 16, 512, 1);
+      FileWeight w(dtype, 16, 512, 1);
       const PanelGroup group = panel_group(dtype);
       for (int64_t i = 0; i < w.view.step_bytes; ++i)
-        if (i % group.bytes >= 5 * 64) w.memory[static_cast<size_t>(i)] = std::byte{static_cast<uint8_t>(byte)};
+        if (i % group.bytes >= (dtype == DType::kIQ4_NL ? 64 : dtype == DType::kIQ4_XS ? 3 * 64 : 5 * 64))
+          w.memory[static_cast<size_t>(i)] = std::byte{static_cast<uint8_t>(byte)};
       for (int pattern = 0; pattern < 6; ++pattern) {
         const int64_t rows = 9;
         std::vector<float> x(static_cast<size_t>(rows * 512));
@@ -188,9 +193,9 @@ TEST_P(Quantized, ExtremeKCodesDoNotOverflow) {
 }
 
 // One input alone, each in turn: the values of its column.
-TEST_P(Quantized, EveryInputOfASuperBlockMeetsItsCode) {
-  for (DType dtype : kKTypes) {
-    const KWeight w(dtype, 17, 256, 8);
+TEST_P(Quantized, EveryInputMeetsItsCode) {
+  for (DType dtype : kFileTypes) {
+    const FileWeight w(dtype, 17, 256, 8);
     const int64_t rows = 256;
     std::vector<float> x(static_cast<size_t>(rows * 256), 0.0f);
     for (int64_t i = 0; i < 256; ++i) x[static_cast<size_t>(i * 256 + i)] = 127.0f;  // code 127, scale 1
@@ -204,12 +209,12 @@ TEST_P(Quantized, EveryInputOfASuperBlockMeetsItsCode) {
   }
 }
 
-TEST_P(Quantized, KTotalsAreThoseOfTheDecodedValues) {
+TEST_P(Quantized, TotalsOfFilesAreThoseOfTheDecodedValues) {
   const int64_t cols = 2048, outputs = 20;
   std::vector<float> x = normal(cols, 6);
   for (int64_t i = 7; i < cols; i += 40) x[static_cast<size_t>(i)] *= 1000.0f;
-  for (DType dtype : kKTypes) {
-    const KWeight w(dtype, outputs, cols, 9);
+  for (DType dtype : kFileTypes) {
+    const FileWeight w(dtype, outputs, cols, 9);
     const CodedInput in(table, x, 1, cols);
     const std::vector<float> got = run(table, in, w.view);
     for (int64_t o = 0; o < outputs; ++o) {
@@ -226,9 +231,9 @@ TEST_P(Quantized, KTotalsAreThoseOfTheDecodedValues) {
 
 // A block with a value that is not finite makes every output of its row NaN, and of no other row.
 TEST_P(Quantized, BrokenActivationsStayInTheirRow) {
-  for (DType dtype : kKTypes)
+  for (DType dtype : kFileTypes)
     for (float broken : {NAN, INFINITY, -INFINITY}) {
-      const KWeight w(dtype, 40, 512, 10);
+      const FileWeight w(dtype, 40, 512, 10);
       std::vector<float> x = normal(9 * 512, 11);
       const std::vector<float> before = run(table, CodedInput(table, x, 9, 512), w.view);
       x[4 * 512 + 300] = broken;

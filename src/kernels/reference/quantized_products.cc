@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/weight.h"
+#include "kernels/iq4_values.h"
 #include "kernels/reference/reference.h"
 
 namespace g3n::reference {
@@ -21,6 +22,11 @@ struct Q4Panel {
     const int both = static_cast<int>(block[i / 8 * 64 + lane * 4 + i % 4]);
     return (i % 8 < 4 ? both & 15 : both >> 4) - 8;
   }
+};
+
+struct Iq4NlPanel {
+  static constexpr int64_t kBlockBytes = 256;
+  static int code(const std::byte* block, int i, int lane) { return kIq4Values[Q4Panel::code(block, i, lane) + 8]; }
 };
 
 template <typename Panel>
@@ -46,8 +52,8 @@ void quantized_matmul(const QuantMatmul& m) {
   }
 }
 
-// A super-block of 256 inputs: code (unsigned) of input i of a block, whose code lines begin at `block`. kHigh: bits of a
-// code beyond its nibble.
+// A super-block of 256 inputs: code (unsigned) of input i of a block, whose code lines begin at `block`. kHigh: bits of
+// a code beyond its nibble.
 template <int kHigh>
 struct SuperBlock {
   static constexpr int64_t kHead = 5 * 64, kBlockBytes = (4 + kHigh) * 64, kBytes = kHead + 8 * kBlockBytes;
@@ -112,6 +118,28 @@ void matmul_q8(const QuantMatmul& m) { quantized_matmul<Q8Panel>(m); }
 void matmul_q4(const QuantMatmul& m) { quantized_matmul<Q4Panel>(m); }
 void matmul_q4k(const QuantMatmul& m) { minimum_matmul<0>(m); }
 void matmul_q5k(const QuantMatmul& m) { minimum_matmul<1>(m); }
+
+void matmul_iq4nl(const QuantMatmul& m) { quantized_matmul<Iq4NlPanel>(m); }
+void matmul_iq4xs(const QuantMatmul& m) {
+  for (int64_t row = 0; row < m.rows; ++row) {
+    const int8_t* x = m.x.codes + row * m.x.code_step;
+    const float* scales = m.x.scales + row * (m.x.code_step / 32);
+    for (int64_t o = 0; o < m.outputs; ++o) {
+      const std::byte* panel = static_cast<const std::byte*>(m.weight) + o / 16 * m.panel_step;
+      const int lane = static_cast<int>(o % 16);
+      float total = 0.0f;
+      for (int64_t b = 0; b < m.cols / 32; ++b) {
+        const std::byte* group = panel + b / 8 * (35 * 64);
+        const float scale = reinterpret_cast<const float*>(group)[lane] *
+                            static_cast<float>(static_cast<int8_t>(group[64 + b % 8 * 16 + lane]));
+        int sum = 0;
+        for (int i = 0; i < 32; ++i) sum += x[b * 32 + i] * Iq4NlPanel::code(group + 3 * 64 + b % 8 * 256, i, lane);
+        total = std::fma(scales[b] * scale, static_cast<float>(sum), total);
+      }
+      m.out[row * m.out_step + o] = total;
+    }
+  }
+}
 
 void matmul_q6k(const QuantMatmul& m) {
   using Panel = SuperBlock<2>;

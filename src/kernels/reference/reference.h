@@ -31,6 +31,8 @@ void matmul_q4(const QuantMatmul& m);
 void matmul_q4k(const QuantMatmul& m);
 void matmul_q5k(const QuantMatmul& m);
 void matmul_q6k(const QuantMatmul& m);
+void matmul_iq4nl(const QuantMatmul& m);
+void matmul_iq4xs(const QuantMatmul& m);
 void neuron_dot_f32(const NeuronDot& d);
 void neuron_dot_bf16(const NeuronDot& d);
 void neuron_sum_f32(const NeuronSum& s);

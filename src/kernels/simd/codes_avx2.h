@@ -1,8 +1,9 @@
-// Integer codes of weights on AVX2 without VNNI. The same interface as codes_avxvnni.h, codes_avx512.h, codes_vnni.h and
-// codes_neon.h: Line: 16 outputs x 4 inputs, as the products take it; Sums: of 16 outputs within a block (q6k: half a
-// block); Four: four activations, repeated. Lines are joined one by one, kStep = 2: in pairs; behind line kTurn of a
+// Integer codes of weights on AVX2 without VNNI. The same interface as codes_avxvnni.h, codes_avx512.h, codes_vnni.h
+// and codes_neon.h: Line: 16 outputs x 4 inputs, as the products take it; Sums: of 16 outputs within a block (q6k: half
+// a block); Four: four activations, repeated. Lines are joined one by one, kStep = 2: in pairs; behind line kTurn of a
 // block (0: none) turn() makes room in the sums. C-only (design.md 3.12).
 #pragma once
+#include "kernels/iq4_values.h"
 #include "kernels/simd/codes_avx2_common.h"
 
 namespace g3n {
@@ -106,6 +107,15 @@ struct Q6KCodes {
             _mm256_add_epi32(s.high, _mm256_madd_epi16(high, ones))};
   }
   static inline Vec end(Sums s, const int32_t*) { return {_mm256_cvtepi32_ps(s.low), _mm256_cvtepi32_ps(s.high)}; }
+};
+
+// Nibbles are numbers of a table of values (of IQ4_NL and IQ4_XS); then as q8.
+struct Iq4Codes : Q8Codes {
+  static constexpr int kBlockBytes = 256;
+  static inline void unpack(const char* block, int m, Line& a, Line& b) {
+    unpack_nibbles(block, m, a, b);
+    a = look_up(a, kIq4Values), b = look_up(b, kIq4Values);
+  }
 };
 
 }  // namespace

@@ -58,6 +58,11 @@ inline void unpack_nibbles(const char* block, int m, YmmLine& a, YmmLine& b) {
   b = {_mm256_and_si256(_mm256_srli_epi16(low, 4), nibble), _mm256_and_si256(_mm256_srli_epi16(high, 4), nibble)};
 }
 
+// Each code (0..15) replaced by its entry of a table.
+inline YmmLine look_up(YmmLine w, const int8_t* table) {
+  const __m256i entries = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+  return {_mm256_shuffle_epi8(entries, w.low), _mm256_shuffle_epi8(entries, w.high)};
+}
 template <int kLeft>
 inline __m256i moved_bits(__m256i v) {
   if constexpr (kLeft >= 0)

@@ -1,5 +1,6 @@
 // Integer codes of weights on AVX-512 without VNNI: codes_avx2.h at twice the width. C-only (design.md 3.12).
 #pragma once
+#include "kernels/iq4_values.h"
 #include "kernels/simd/codes_avx512_common.h"
 
 namespace g3n {
@@ -61,9 +62,7 @@ struct Q5KCodes {
   static inline Sums join(Four x, Line w, Sums s) {
     return {_mm512_add_epi16(s.v, _mm512_maddubs_epi16(w.v, x)), s.wide};
   }
-  static inline Sums turn(Sums s) {
-    return {_mm512_setzero_si512(), _mm512_madd_epi16(s.v, _mm512_set1_epi16(1))};
-  }
+  static inline Sums turn(Sums s) { return {_mm512_setzero_si512(), _mm512_madd_epi16(s.v, _mm512_set1_epi16(1))}; }
   static inline Vec end(Sums s, const int32_t*) {
     return {_mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_madd_epi16(s.v, _mm512_set1_epi16(1)), s.wide))};
   }
@@ -82,6 +81,15 @@ struct Q6KCodes {
     return {_mm512_add_epi32(s.v, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
   }
   static inline Vec end(Sums s, const int32_t*) { return {_mm512_cvtepi32_ps(s.v)}; }
+};
+
+// Nibbles are numbers of a table of values (of IQ4_NL and IQ4_XS); then as q8.
+struct Iq4Codes : Q8Codes {
+  static constexpr int kBlockBytes = 256;
+  static inline void unpack(const char* block, int m, Line& a, Line& b) {
+    unpack_nibbles(block, m, a, b);
+    a = look_up(a, kIq4Values), b = look_up(b, kIq4Values);
+  }
 };
 
 }  // namespace

@@ -37,6 +37,11 @@ inline void unpack_nibbles(const char* block, int m, ZmmLine& a, ZmmLine& b) {
   b = {_mm512_and_si512(_mm512_srli_epi16(both, 4), nibble)};
 }
 
+// Each code (0..15) replaced by its entry of a table.
+inline ZmmLine look_up(ZmmLine w, const int8_t* table) {
+  const __m512i entries = _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+  return {_mm512_shuffle_epi8(entries, w.v)};
+}
 template <int kLeft, int kMask>
 inline ZmmLine join_bits(ZmmLine w, const char* line) {
   __m512i v = load_codes(line);

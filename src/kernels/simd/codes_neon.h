@@ -1,6 +1,7 @@
 // Integer codes of weights on NEON, signed. With the dot product extension where the unit is compiled for it
 // (__ARM_FEATURE_DOTPROD), else with widening products. C-only (design.md 3.12).
 #pragma once
+#include "kernels/iq4_values.h"
 #include "kernels/simd/high_bits.h"
 #include "kernels/simd/vec_neon.h"
 
@@ -67,6 +68,12 @@ inline SignedLine join_bits(SignedLine w, const char* line) {
   }
   return w;
 }
+// Each code (0..15) replaced by its entry of a table.
+inline SignedLine look_up(SignedLine w, const int8_t* table) {
+  const int8x16_t entries = vld1q_s8(table);
+  for (int i = 0; i < 4; ++i) w.v[i] = vqtbl1q_s8(entries, vreinterpretq_u8_s8(w.v[i]));
+  return w;
+}
 inline SignedLine less(SignedLine w, int8_t offset) {
   for (int i = 0; i < 4; ++i) w.v[i] = vsubq_s8(w.v[i], vdupq_n_s8(offset));
   return w;
@@ -127,6 +134,15 @@ struct Q8Codes : SignedCodes {
       a.v[i] = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(p + i * 16), flip));
       b.v[i] = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(p + 64 + i * 16), flip));
     }
+  }
+};
+
+// Nibbles are numbers of a table of values (of IQ4_NL and IQ4_XS); then as q8.
+struct Iq4Codes : Q8Codes {
+  static constexpr int kBlockBytes = 256;
+  static inline void unpack(const char* block, int m, Line& a, Line& b) {
+    unpack_nibbles(block, m, a, b);
+    a = look_up(a, kIq4Values), b = look_up(b, kIq4Values);
   }
 };
 

@@ -1,6 +1,7 @@
 // Integer codes of weights on AVX-512 with VNNI: unsigned codes, sums start at -offset * sum(x). C-only
 // (design.md 3.12).
 #pragma once
+#include "kernels/iq4_values.h"
 #include "kernels/simd/codes_avx512_common.h"
 
 namespace g3n {
@@ -44,6 +45,15 @@ struct Q8Codes : UnsignedCodes {
     b = {load_codes(block + m * 128 + 64)};
   }
   static inline Sums begin(const int32_t* start) { return {_mm512_set1_epi32(*start * 16)}; }
+};
+
+// Nibbles are numbers of a table of values (of IQ4_NL and IQ4_XS); then as q8.
+struct Iq4Codes : Q8Codes {
+  static constexpr int kBlockBytes = 256;
+  static inline void unpack(const char* block, int m, Line& a, Line& b) {
+    unpack_nibbles(block, m, a, b);
+    a = look_up(a, kIq4Unsigned), b = look_up(b, kIq4Unsigned);
+  }
 };
 
 }  // namespace
