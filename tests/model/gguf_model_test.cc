@@ -11,11 +11,13 @@
 #include "formats/errors.h"
 #include "kernels/pack.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/convert.h"
 #include "model/decoded_tensors.h"
 #include "support/golden.h"
 #include "support/hash_weights.h"
 #include "text/models.h"
 #include "tools/gguf_maker.h"
+#include "weights/bundle_loader.h"
 #include "weights/loader.h"
 
 namespace g3n::testing {
@@ -178,6 +180,16 @@ TEST(GgufModel, SuperBlocksInPanels) {
     TextRun run;
     run.threads = 1, run.chunk = 2;
     EXPECT_EQ(logits_of(checkpoint.source, checkpoint.config, ids, run), got);
+    convert_to_bundle(checkpoint, folder / "packed.g3n", {.pool = pool});
+    const Checkpoint packed = open_checkpoint(folder / "packed.g3n");
+    TextModel model(TextConfig::from(packed.config));
+    BundleLoader bundle(packed.bundle);
+    model.bind(bundle);
+    const WeightStore store = bundle.finish();
+    std::vector<float> again;
+    for (const std::vector<float>& row : TextRunner(model, {}).feed(ids))
+      again.insert(again.end(), row.begin(), row.end());
+    EXPECT_EQ(again, got) << "in a bundle";
   }
 }
 
