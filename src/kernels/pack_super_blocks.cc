@@ -123,7 +123,7 @@ void pack_super_blocks(ThreadPool& pool, const PackSource& source, const WeightV
     throw Error(ErrorCode::kInternal, std::string("pack_weight: ") + dtype_name(view.dtype) +
                                           " is packed in panels, from whole super-blocks of the same type, not from " +
                                           dtype_name(source.dtype));
-  expect_finite_scales(pool, source, 0, view.rows, view.cols);
+  expect_finite_scales(pool, source, view.rows, view.cols);
   const int64_t row_bytes = dtype_bytes(view.dtype, view.cols), block_bytes = (4 + high_bits(view.dtype)) * 64;
   pool.parallel_for((view.rows + kPanelRows - 1) / kPanelRows, 1, [&](int64_t begin, int64_t end) {
     SuperBlock rows[kPanelRows];

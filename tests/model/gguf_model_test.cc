@@ -142,7 +142,7 @@ TEST(GgufModel, MixedFileInItsOwnTypes) {
 }
 
 // The tiny config, its widths whole super-blocks.
-std::string wide_config(const TemporaryFolder& folder) {
+std::string super_block_config(const TemporaryFolder& folder) {
   nlohmann::json config = nlohmann::json::parse(read_text_file(kTinyConfig));
   nlohmann::json& text = config["text_config"];
   text["hidden_size"] = text["hidden_size_per_layer_input"] = 256;
@@ -160,7 +160,7 @@ TEST(GgufModel, SuperBlocksInPanels) {
   const std::vector<int32_t> ids = {2, 105, 300, 7, 440, 106, 12};
   for (const DType type : {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K}) {
     const TemporaryFolder folder;
-    write_random_gguf(pool, wide_config(folder), folder / "random.gguf", type);
+    write_random_gguf(pool, super_block_config(folder), folder / "random.gguf", type);
     const Checkpoint checkpoint = open_checkpoint(folder / "random.gguf");
     std::map<DType, int> count;
     for (const auto& [name, tensor] : checkpoint.source->tensors()) ++count[tensor.dtype];
