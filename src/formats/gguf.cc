@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "core/file_kind.h"
+#include "core/printable.h"
 #include "formats/safetensors.h"
 #include "g3n/error.h"
 
@@ -38,12 +39,7 @@ constexpr uint64_t kMaxAlignment = uint64_t{1} << 20;
 constexpr size_t kMaxArrayDepth = 8;
 constexpr uint64_t kSmallestKey = 8 + 1 + 4 + 1, kSmallestTensor = 8 + 1 + 4 + 8 + 4 + 8;
 
-// Names come from files: one line and bounded in messages.
-std::string printable(std::string_view name) {
-  std::string out;
-  for (const char c : name.substr(0, 120)) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  return name.size() > 120 ? out + "..." : out;
-}
+std::string printable_name(std::string_view name) { return printable_start(name, 120); }
 
 template <typename T>
 T load(const std::byte* at) {
@@ -104,9 +100,9 @@ std::optional<DType> gguf_dtype(uint32_t type) {
 DType GgufTensor::dtype_or_fail() const {
   if (dtype) return *dtype;
   const bool is_removed = type == 4 || type == 5 || (type >= 31 && type <= 33) || (type >= 36 && type <= 38);
-  throw Error(ErrorCode::kUnsupported, file + ": " + printable(name) + ": " + (is_removed ? "removed" : "unknown") +
-                                           " tensor type " + std::to_string(type) +
-                                           ", expected one of those in docs/formats.md");
+  throw Error(ErrorCode::kUnsupported, file + ": " + printable_name(name) + ": " +
+                                           (is_removed ? "removed" : "unknown") + " tensor type " +
+                                           std::to_string(type) + ", expected one of those in docs/formats.md");
 }
 
 // Walks the bytes in front of the data.
@@ -185,7 +181,7 @@ class GgufReader {
     if (view.empty() || view.size() > 65535)
       bad("expected keys of 1 to 65535 bytes, found " + (view.empty() ? "an empty key" : std::to_string(view.size())));
     const std::string key(view);
-    if (metadata.values_.contains(key)) bad(printable(key) + ": the key stands there twice");
+    if (metadata.values_.contains(key)) bad(printable_name(key) + ": the key stands there twice");
     key_ = &key;
     GgufMetadata::Value value;
     value.type = number<uint32_t>("a value type");
@@ -233,7 +229,7 @@ class GgufReader {
     const std::string what = in_key() + "its text";
     for (uint64_t i = 0; i < count; ++i) text(what.c_str());
   }
-  std::string in_key() const { return printable(*key_) + ": "; }
+  std::string in_key() const { return printable_name(*key_) + ": "; }
 
   void read_alignment(const GgufMetadata& metadata) {
     const std::string key = "general.alignment";
@@ -251,7 +247,7 @@ class GgufReader {
     tensor.file = path_;
     if (tensor.name.empty() || tensor.name.size() > 255)
       bad("expected tensor names of 1 to 255 bytes, found one of " + std::to_string(tensor.name.size()));
-    const std::string in = printable(tensor.name) + ": ";
+    const std::string in = printable_name(tensor.name) + ": ";
     if (!names_.insert(tensor.name).second) bad(in + "the tensor name stands there twice");
     const auto rank = number<uint32_t>("a tensor's dimensions");
     if (rank < 1 || rank > 4) bad(in + "expected 1 to 4 dimensions, found " + std::to_string(rank));
@@ -291,7 +287,7 @@ class GgufReader {
     uint64_t end = 0;
     for (const Place& place : places_) {
       GgufTensor& tensor = tensors[place.tensor];
-      const std::string in = printable(tensor.name) + ": offset " + std::to_string(place.offset);
+      const std::string in = printable_name(tensor.name) + ": offset " + std::to_string(place.offset);
       if (place.offset % alignment_ != 0) bad(in + " is no multiple of the alignment " + std::to_string(alignment_));
       if (place.offset > data.size() || static_cast<uint64_t>(tensor.bytes) > data.size() - place.offset)
         bad("truncated: " + in + " and " + std::to_string(tensor.bytes) +

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "core/printable.h"
 #include "formats/gguf.h"
 #include "g3n/error.h"
 
@@ -85,7 +86,8 @@ std::string GgufFile::architecture() const {
   const std::string key = "general.architecture";
   const std::string name = metadata_.text(key);
   if (name != "gemma3n" && name != "clip")
-    throw Error(ErrorCode::kUnsupported, path_ + ": " + key + ": a model of architecture \"" + name.substr(0, 60) +
+    throw Error(ErrorCode::kUnsupported, path_ + ": " + key + ": a model of architecture \"" +
+                                             printable_start(name, 60) +
                                              "\", expected \"gemma3n\" (or \"clip\": its towers)");
   return name;
 }

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "core/printable.h"
 #include "formats/gguf.h"
 #include "g3n/error.h"
 
@@ -68,10 +69,7 @@ std::string GgufMetadata::found(const std::string& key) const {
   if (value.is_list) return "a list of " + std::to_string(value.count) + " (" + kNames[value.type] + ")";
   if (value.type == kText) {
     size_t at = 0;
-    std::string text(next_text(value.bytes, at).substr(0, 60));
-    for (char& c : text)
-      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-    return "the string \"" + text + "\"";
+    return "the string \"" + printable_start(next_text(value.bytes, at), 60) + "\"";
   }
   if (value.type == kBool) return element(value, 0) != 0 ? "true" : "false";
   return number_text(element(value, 0)) + " (" + kNames[value.type] + ")";

@@ -10,6 +10,7 @@
 
 #include "core/mapped_file.h"
 #include "core/file_kind.h"
+#include "core/printable.h"
 #include "json/config.h"
 #include "json/events.h"
 #include "g3n/error.h"
@@ -22,12 +23,7 @@ constexpr size_t kMaxRank = 32;
 constexpr DType kReadable[] = {DType::kF32, DType::kBF16, DType::kF16, DType::kI8,  DType::kU8,
                                DType::kI32, DType::kI64,  DType::kF64, DType::kBool};
 
-// Names come from files: one line and bounded in messages.
-std::string printable_name(const std::string& name) {
-  std::string out;
-  for (const char c : name.substr(0, 120)) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  return name.size() > 120 ? out + "..." : out;
-}
+std::string printable_name(std::string_view name) { return printable_start(name, 120); }
 
 std::optional<DType> dtype_from_name(const std::string& name) {
   for (const DType type : kReadable)

@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "core/file_kind.h"
+#include "core/printable.h"
 #include "json/events.h"
 #include "g3n/error.h"
 
@@ -85,9 +86,7 @@ std::string Config::Node::describe() const {
     std::string operator()(bool b) const { return b ? "true" : "false"; }
     std::string operator()(int64_t i) const { return std::to_string(i); }
     std::string operator()(double d) const { return number_text(d); }
-    std::string operator()(const std::string& s) const {
-      return "\"" + (s.size() > 60 ? s.substr(0, 60) + "..." : s) + "\"";
-    }
+    std::string operator()(const std::string& s) const { return "\"" + printable_start(s, 60) + "\""; }
     std::string operator()(const List& l) const { return "a list of " + std::to_string(l.size()); }
     std::string operator()(const Object&) const { return "an object"; }
   };

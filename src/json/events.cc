@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/printable.h"
 #include "g3n/error.h"
 
 namespace g3n {
@@ -41,7 +42,7 @@ class Adapter {
     std::string text = reason.what();  // "[json.exception.parse_error.101] parse error at line 1, column 2: ..."
     if (const size_t bracket = text.find("] "); bracket != std::string::npos) text.erase(0, bracket + 2);
     throw Error(ErrorCode::kBadFile,
-                where_ + ": not valid JSON, at byte " + std::to_string(position) + ": " + printable(text));
+                where_ + ": not valid JSON, at byte " + std::to_string(position) + ": " + printable_start(text, 200));
   }
 
  private:
@@ -50,14 +51,6 @@ class Adapter {
       throw Error(ErrorCode::kBadFile,
                   where_ + ": JSON nested deeper than " + std::to_string(kMaxJsonDepth) + " levels");
   }
-  // One line, bounded: the library quotes what it read last.
-  static std::string printable(const std::string& text) {
-    std::string out;
-    for (const char c : text.substr(0, 200))
-      out += static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f ? '?' : c;
-    return out;
-  }
-
   const std::string& where_;
   JsonEvents& events_;
   int depth_ = 0;
