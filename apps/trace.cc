@@ -3,6 +3,7 @@
 #include <charconv>
 #include <functional>
 
+#include "checkpoint/find_model.h"
 #include "commands.h"
 #include "console.h"
 #include "files.h"
@@ -237,7 +238,7 @@ int trace(const Options& options) {
   std::vector<int32_t> ids = given_ids(options);
   const std::vector<ImagePart> images = read_images(options.images);
   const std::vector<AudioPart> audios = read_audios(options.audios);
-  TapFile file(options.out, options.taps);
+  TapFile file(options.out, options.taps, {.sources = model_files(find_model_folder(options))});
   Tracer tracer(options, file);
   tracer.trace(std::move(ids), images, audios);
   for (const std::string& glob : file.unmatched_globs()) warn("--taps: no tap matches '" + glob + "'");
