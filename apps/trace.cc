@@ -5,6 +5,7 @@
 
 #include "checkpoint/find_model.h"
 #include "commands.h"
+#include "core/mapped_file.h"
 #include "console.h"
 #include "files.h"
 #include "g3n/error.h"
@@ -244,6 +245,7 @@ int trace(const Options& options) {
   for (const std::string& glob : file.unmatched_globs()) warn("--taps: no tap matches '" + glob + "'");
   if (file.written() == 0)
     throw Error(ErrorCode::kInvalidArgument, options.out + " is not written: --taps matches nothing");
+  throw_if_damaged();
   file.finish();
   return kExitDone;
 }

@@ -173,6 +173,21 @@ TEST(Models, OneThatIsCutWhileItIsConverted) {
   EXPECT_THAT(folder.names(), ElementsAre("model"));
 }
 
+// A bundle's weights are read where they are mapped.
+TEST(Models, OneThatIsCutBetweenTwoAnswers) {
+  const TemporaryFolder folder;
+  const std::string bundle = folder.path("demo.g3n");
+  ASSERT_EQ(run_g3n({"convert", demo(), bundle, "--recipe", "q8"}).status, 0);
+  Running chat({"chat", "-m", bundle, "--max-tokens", "4", "--temperature", "0"});
+  chat.write("Hello!\n");
+  ASSERT_TRUE(chat.read_until("\n"));
+  fs::resize_file(bundle, fs::file_size(bundle) / 8);
+  chat.write("Where is the key?\n");
+  const Outcome outcome = chat.finish();
+  EXPECT_LT(outcome.status, 128) << "ended by a signal";
+  EXPECT_THAT(outcome.err, HasSubstr("demo.g3n: the file was cut or became unreadable while it was in use"));
+}
+
 TEST(Terminal, NothingFromAFileIsObeyed) {
   const std::string evil = "\x1b]0;owned\x07\x1b[31m\xff";
   const Outcome outcome = run_g3n({"run", "-m", "/" + evil, "hello"});
