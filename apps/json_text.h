@@ -1,5 +1,5 @@
-// All JSON of the command line, read and written in one unit. Strings that are not UTF-8 (pieces of byte tokens) are
-// written with U+FFFD.
+// All JSON of the command line: conversations (messages_json.cc), answers and reports (json_text.cc). Strings that are
+// not UTF-8 (pieces of byte tokens) are written with U+FFFD.
 #pragma once
 #include <cstdint>
 #include <string>
