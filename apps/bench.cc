@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "commands.h"
+#include "core/mapped_file.h"
 #include "console.h"
 #include "core/arena.h"
 #include "core/context.h"
@@ -315,6 +316,7 @@ class Bench {
 int bench(const Options& options) {
   Bench bench(options);
   bench.measure();
+  throw_if_damaged();
   write_stdout(options.json ? bench.json() + "\n" : bench.table());
   return kExitDone;
 }

@@ -4,7 +4,9 @@
 #include <filesystem>
 
 #include "answer_printer.h"
+#include "checkpoint/find_model.h"
 #include "commands.h"
+#include "core/atomic_file.h"
 #include "files.h"
 #include "g3n/session.h"
 #include "json_text.h"
@@ -203,9 +205,7 @@ class Chat {
     std::vector<WrittenMessage> messages;
     if (!session_.system().empty()) messages.push_back({"system", {{WrittenPart::Kind::kText, session_.system(), ""}}});
     messages.insert(messages.end(), written_.begin(), written_.end());
-    AtomicFile file(path);
-    file.write(messages_json(messages) + "\n");
-    file.commit();
+    write_file_atomically(path, messages_json(messages) + "\n", {.sources = model_files(engine_->info().path)});
     hint("saved " + path + "\n");
   }
 

@@ -10,17 +10,21 @@
 namespace g3n::cli {
 
 int convert(const Options& options) {
-  const std::string& out = options.out;
-  if (std::filesystem::exists(out) && !options.force)
+  const std::string &out = options.out, model = find_model_folder(options);
+  std::error_code ignored;
+  if (!options.force && std::filesystem::is_regular_file(out, ignored))
     throw Error(ErrorCode::kInvalidArgument, out + ": already there: --force replaces it");
-  if (std::filesystem::is_directory(out))
-    throw Error(ErrorCode::kInvalidArgument, out + ": expected a file to write, found a folder");
+  check_bundle_target(out, model, options.force);
   ThreadPool pool(options.engine.threads);
-  const Checkpoint checkpoint = open_checkpoint(find_model_folder(options));
+  if (pool.threads() < pool.wanted_threads())
+    warn("the system starts only " + std::to_string(pool.threads()) + " of " + std::to_string(pool.wanted_threads()) +
+         " threads");
+  const Checkpoint checkpoint = open_checkpoint(model);
   convert_to_bundle(checkpoint, out,
                     {.pool = pool,
                      .recipe = Recipe::named(options.recipe),
                      .log = Log([](const std::string& message) { warn(message); }),
+                     .replace = options.force,
                      .progress = [shown = std::int64_t{-1}](std::int64_t done, std::int64_t total) mutable {
                        const std::int64_t percent = total > 0 ? 100 * done / total : 100;
                        if (percent == shown) return;

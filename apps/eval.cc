@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "commands.h"
+#include "core/mapped_file.h"
 #include "console.h"
 #include "files.h"
 #include "g3n/engine.h"
@@ -152,10 +153,8 @@ void compare_media(const Options& options, Engine& reference, Engine& candidate)
     else
       write_stdout(path + "   relative error of the soft tokens " + format_number(error, 5) + "\n");
   };
-  for (const std::string& path : options.images)
-    compare(path, {"<image_soft_token>", {ImagePart{read_media(path)}}});
-  for (const std::string& path : options.audios)
-    compare(path, {"<audio_soft_token>", {AudioPart{read_media(path)}}});
+  for (const std::string& path : options.images) compare(path, {"<image_soft_token>", {ImagePart{read_media(path)}}});
+  for (const std::string& path : options.audios) compare(path, {"<audio_soft_token>", {AudioPart{read_media(path)}}});
   if (options.json) write_stdout(to_json({json}) + "\n");
 }
 
@@ -164,10 +163,14 @@ void compare_media(const Options& options, Engine& reference, Engine& candidate)
 int eval(const Options& options) {
   const std::shared_ptr<Engine> reference = open_side(options, options.eval.reference),
                                 candidate = open_side(options, options.eval.candidate);
-  if (options.eval.what == "kld")
-    report_texts(options, compare_texts(options, *reference, *candidate));
-  else
+  if (options.eval.what == "kld") {
+    const auto compared = compare_texts(options, *reference, *candidate);
+    throw_if_damaged();
+    report_texts(options, compared);
+  } else {
     compare_media(options, *reference, *candidate);
+    throw_if_damaged();
+  }
   return kExitDone;
 }
 

@@ -1,4 +1,5 @@
-// The JSON of the command line: messages read, answers and tokens written. Reports are trees of json/tree.h.
+// The JSON of the command line: conversations (messages_json.cc), answers and tokens (json_text.cc). Reports are trees
+// of json/tree.h.
 #pragma once
 #include <cstdint>
 #include <string>

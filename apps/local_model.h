@@ -1,4 +1,4 @@
-// The model folder that the flags name, for the commands that look inside (inspect, trace).
+// The model that the flags name, for the commands that look inside (inspect, trace).
 #pragma once
 #include <string>
 
@@ -6,7 +6,7 @@
 
 namespace g3n::cli {
 
-// An existing path, or the snapshot of "org/name" in the hub cache.
+// As checkpoint/find_model.h has it, with the hub caches of the environment.
 std::string find_model_folder(const Options& options);
 
 }  // namespace g3n::cli

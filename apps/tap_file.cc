@@ -3,28 +3,13 @@
 
 #include <algorithm>
 #include <fnmatch.h>
-#include <unistd.h>
-
-#include "console.h"
-#include "files.h"
 
 namespace g3n::cli {
-namespace {
 
-const std::string& replaceable(const std::string& path) {
-  expect_replaceable(path);
-  return path;
-}
-
-}  // namespace
-
-TapFile::TapFile(const std::string& path, std::vector<std::string> globs)
-    : globs_(std::move(globs)), writer_(replaceable(path)) {
-  set_unfinished_file(path + ".tmp-" + std::to_string(::getpid()));  // SafetensorsWriter's name for it
+TapFile::TapFile(const std::string& path, std::vector<std::string> globs, const WriteRules& rules)
+    : globs_(std::move(globs)), writer_(path, {}, rules) {
   for (const std::string& glob : globs_) matched_[glob] = false;
 }
-
-TapFile::~TapFile() { set_unfinished_file(""); }
 
 bool TapFile::wants(const std::string& name) {
   if (globs_.empty()) return true;
@@ -95,9 +80,6 @@ std::vector<std::string> TapFile::unmatched_globs() const {
   return globs;
 }
 
-void TapFile::finish() {
-  writer_.finish();
-  set_unfinished_file("");
-}
+void TapFile::finish() { writer_.finish(); }
 
 }  // namespace g3n::cli

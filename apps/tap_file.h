@@ -13,10 +13,8 @@ namespace g3n::cli {
 
 class TapFile : public TapSink {
  public:
-  // Throws Error before any work when the folder is missing or the place is taken by something else than a file. No
-  // globs: all taps.
-  TapFile(const std::string& path, std::vector<std::string> globs);
-  ~TapFile() override;
+  // Throws as AtomicFile, before any work. No globs: all taps.
+  TapFile(const std::string& path, std::vector<std::string> globs, const WriteRules& rules);
 
   // Put before the names that come: "image.1.", "clip.0.".
   void set_prefix(const std::string& prefix) { prefix_ = prefix; }

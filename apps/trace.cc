@@ -3,7 +3,9 @@
 #include <charconv>
 #include <functional>
 
+#include "checkpoint/find_model.h"
 #include "commands.h"
+#include "core/mapped_file.h"
 #include "console.h"
 #include "files.h"
 #include "g3n/error.h"
@@ -237,12 +239,13 @@ int trace(const Options& options) {
   std::vector<int32_t> ids = given_ids(options);
   const std::vector<ImagePart> images = read_images(options.images);
   const std::vector<AudioPart> audios = read_audios(options.audios);
-  TapFile file(options.out, options.taps);
+  TapFile file(options.out, options.taps, {.sources = model_files(find_model_folder(options))});
   Tracer tracer(options, file);
   tracer.trace(std::move(ids), images, audios);
   for (const std::string& glob : file.unmatched_globs()) warn("--taps: no tap matches '" + glob + "'");
   if (file.written() == 0)
     throw Error(ErrorCode::kInvalidArgument, options.out + " is not written: --taps matches nothing");
+  throw_if_damaged();
   file.finish();
   return kExitDone;
 }

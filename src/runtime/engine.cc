@@ -54,9 +54,9 @@ std::string find_model(const EngineOptions& options) {
 // ---- opening --------------------------------------------------------------------------------------------------------
 
 void Engine::Impl::open(const EngineOptions& options) {
-  checkpoint = Gemma3n::open(find_model(options), {.recipe = Recipe::named(options.quantize),
-                                                   .encoder_threads = options.threads,
-                                                   .log = Log(options.on_warning)});
+  checkpoint = Gemma3n::open(
+      find_model(options),
+      {.recipe = Recipe::named(options.quantize), .encoder_threads = options.threads, .log = Log(options.on_warning)});
   const int64_t most = checkpoint->text().config().max_position_embeddings;
   if (options.context > most)
     throw Error(ErrorCode::kInvalidArgument, "context: expected at most " + std::to_string(most) +

@@ -7,7 +7,7 @@
 #include "audio/mel.h"
 #include "checkpoint/generation_config.h"
 #include "checkpoint/processor_config.h"
-#include "formats/errors.h"
+#include "support/errors.h"
 #include "vision/vision_config.h"
 
 namespace g3n::testing {
