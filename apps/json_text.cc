@@ -124,9 +124,10 @@ std::string messages_json(const std::vector<WrittenMessage>& messages) {
   return list.dump(1, ' ', false, Json::error_handler_t::replace);
 }
 
-std::string answer_json(const Answer& answer, double load_seconds) {
+std::string answer_json(const Answer& answer, const Engine& engine) {
   const Timings& t = answer.timings;
-  return dump({{"text", answer.text},
+  const double load_seconds = engine.info().load_seconds;
+  Json json = {{"text", answer.text},
                {"ids", answer.ids},
                {"finish_reason", finish_reason_name(answer.finish_reason)},
                {"prompt_tokens", answer.prompt_tokens},
@@ -136,7 +137,20 @@ std::string answer_json(const Answer& answer, double load_seconds) {
                  {"encode_seconds", t.encode_seconds},
                  {"prefill_seconds", t.prefill_seconds},
                  {"decode_seconds", t.decode_seconds},
-                 {"prefilled_tokens", t.prefilled_tokens}}}});
+                 {"prefilled_tokens", t.prefilled_tokens}}}};
+  const auto token = [&engine](std::int32_t id, float logprob) {
+    Json one = {{"id", id}};
+    if (engine.info().has_tokenizer) one["piece"] = engine.piece(id);
+    one["logprob"] = logprob;
+    return one;
+  };
+  for (const TokenLogprob& chosen : answer.logprobs) {
+    Json one = token(chosen.id, chosen.logprob);
+    one["top"] = Json::array();
+    for (const auto& [id, logprob] : chosen.top) one["top"].push_back(token(id, logprob));
+    json["logprobs"].push_back(std::move(one));
+  }
+  return dump(json);
 }
 
 std::string tokens_json(const std::vector<std::int32_t>& ids, const std::vector<std::string>& pieces) {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <string>
 
-#include "checkpoint/hub_cache.h"
+#include "checkpoint/find_model.h"
 #include "kernels/table.h"
 #include "runtime/engine_impl.h"
 #include "runtime/tap_recorder.h"
@@ -43,12 +43,6 @@ void check_options(const EngineOptions& o) {
     fail("max step: expected a positive number of milliseconds, got " + std::to_string(o.max_step_ms));
 }
 
-// An existing path is taken as it is; an id is looked up in the hub caches.
-std::string find_model(const EngineOptions& options) {
-  if (!looks_like_hub_id(options.model)) return options.model;
-  return resolve_hub_model(options.model, options.hub_caches, Log(options.on_warning));
-}
-
 ComputeType compute_type(Compute compute) { return compute == Compute::kBF16 ? ComputeType::kBF16 : ComputeType::kF32; }
 
 DType cache_type(CacheType type, Compute compute) {
@@ -65,10 +59,11 @@ DType cache_type(CacheType type, Compute compute) {
 // ---- opening --------------------------------------------------------------------------------------------------------
 
 void Engine::Impl::open(const EngineOptions& options) {
-  checkpoint = Gemma3n::open(find_model(options), {.recipe = Recipe::named(options.quantize),
-                                                   .log = Log(options.on_warning),
-                                                   .on_memory = options.on_memory,
-                                                   .on_progress = options.on_progress});
+  checkpoint = Gemma3n::open(find_model(options.model, options.hub_caches, Log(options.on_warning)),
+                             {.recipe = Recipe::named(options.quantize),
+                              .log = Log(options.on_warning),
+                              .on_memory = options.on_memory,
+                              .on_progress = options.on_progress});
   const int64_t most = checkpoint->text().config().max_position_embeddings;
   if (options.context > most)
     throw Error(ErrorCode::kInvalidArgument, "context: expected at most " + std::to_string(most) +
@@ -326,12 +321,9 @@ std::vector<Tap> Engine::trace(const Prompt& prompt, std::span<const std::string
   setup.wants_answer = false;
   setup.logits = WantedLogits{.first = 0, .on_rows = {}};
   setup.taps = &recorder;
-  setup.on_medium = [&](MediaKind kind, int64_t index, int64_t count) {
-    const std::string name = kind == MediaKind::kImage ? "image." : "clip.";
-    recorder.set_prefix(count > 1 ? name + std::to_string(index) + "." : "");
-  };
+  setup.on_medium = [&](MediaKind kind, int64_t index, int64_t count) { recorder.begin_medium(kind, index, count); };
   setup.open_cache = [&](const PreparedPrompt&) -> std::unique_ptr<SequenceCache> {  // the media are done
-    recorder.set_prefix("");
+    recorder.end_media();
     return nullptr;
   };
   const std::shared_ptr<Job> job = scheduler.submit(std::move(setup));
