@@ -21,10 +21,9 @@ ALLOWED = {
     "audio": {"core", "kernels", "json", "weights", "embedder", "g3n/error.h", "g3n/message.h"},
     "checkpoint": {"core", "kernels", "formats", "json", "tokenizer", "weights", "text", "embedder", "vision", "audio", "g3n"},
     "model": {"core", "kernels", "formats", "json", "media", "tokenizer", "weights", "text", "embedder", "vision", "audio", "checkpoint", "seam", "g3n"},
-    "runtime": {"core", "kernels", "json", "media", "tokenizer", "seam", "checkpoint", "model", "g3n"},
+    "runtime": {"core", "kernels", "json", "media", "tokenizer", "seam", "formats", "checkpoint", "model", "g3n"},
+    "apps": {"core", "json", "g3n"},
 }
-# Programs see the public headers; these files also walk the model (all of src but runtime).
-APPS_THAT_WALK = re.compile(r"(inspect|trace|bench|convert)")
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 
 
@@ -55,8 +54,7 @@ def main() -> None:
                 bad += check(path, folder.name, ALLOWED[folder.name])
     for path in sources(ROOT / "apps"):
         seen += 1
-        allowed = set(ALLOWED) - {"runtime"} | {"g3n"} if APPS_THAT_WALK.search(path.name) else {"g3n", "formats", "core", "checkpoint"}
-        bad += check(path, "apps", allowed)
+        bad += check(path, "apps", ALLOWED["apps"])
     for path in sources(ROOT / "include"):
         seen += 1
         bad += check(path, "g3n", set())
