@@ -7,6 +7,7 @@
 
 #include "audio/audio_tower.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/components.h"
 #include "g3n/error.h"
 #include "text/kv_pages.h"
 #include "text/text_model.h"
@@ -102,8 +103,8 @@ class Contents {
         tensors_(checkpoint.bundle ? pointers(bundled_) : canonical_tensors(*checkpoint.source)),
         lister_(tensors_) {
     TextModel(text_).bind(lister_);
-    has_vision_ = VisionTower::present(lister_);
-    has_audio_ = AudioTower::present(AudioConfig::from(checkpoint.config), lister_);
+    has_vision_ = has_component(checkpoint, Component::kVision);
+    has_audio_ = has_component(checkpoint, Component::kAudio);
     if (has_vision_) VisionTower(VisionConfig::from(checkpoint.config)).bind(lister_);
     if (has_audio_) AudioTower(AudioConfig::from(checkpoint.config)).bind(lister_);
     for (const ListedTensor& tensor : lister_.listed()) {

@@ -8,6 +8,7 @@
 #include "audio/audio_tower.h"
 #include "formats/safetensors_writer.h"
 #include "g3n/error.h"
+#include "checkpoint/components.h"
 #include "checkpoint/gguf_checkpoint.h"
 #include "text/text_model.h"
 #include "vision/vision_tower.h"
@@ -31,14 +32,14 @@ constexpr const char* kFiles[] = {"config.json",
 constexpr int64_t kAlign = static_cast<int64_t>(kAlignment);
 
 // One component's weights, planned and packed.
-struct Component {
+struct Part {
   std::unique_ptr<Loader> loader;
   size_t first;  // of its tensors in the file
 };
 
 // Binds text and, where they are there, the towers to a streaming loader each.
-std::vector<Component> plan_components(const Checkpoint& c, const ConvertOptions& options) {
-  std::vector<Component> parts;
+std::vector<Part> plan_components(const Checkpoint& c, const ConvertOptions& options) {
+  std::vector<Part> parts;
   const auto add = [&](std::vector<std::string> components) -> Loader& {
     parts.push_back({std::make_unique<Loader>(c.source, LoaderOptions{.pool = options.pool,
                                                                       .log = options.log,
@@ -48,13 +49,12 @@ std::vector<Component> plan_components(const Checkpoint& c, const ConvertOptions
                      0});
     return *parts.back().loader;
   };
-  Loader& text = add({"model.language_model."});
-  TextModel(TextConfig::from(c.config)).bind(text);
-  if (VisionTower::present(text))
-    VisionTower(VisionConfig::from(c.config)).bind(add({"model.vision_tower.", "model.embed_vision."}));
-  if (AudioTower::present(AudioConfig::from(c.config), *parts.front().loader))
-    AudioTower(AudioConfig::from(c.config)).bind(add({"model.audio_tower.", "model.embed_audio."}));
-  for (const Component& part : parts) part.loader->check();
+  TextModel(TextConfig::from(c.config)).bind(add(component_prefixes(Component::kText)));
+  if (has_component(c, Component::kVision))
+    VisionTower(VisionConfig::from(c.config)).bind(add(component_prefixes(Component::kVision)));
+  if (has_component(c, Component::kAudio))
+    AudioTower(AudioConfig::from(c.config)).bind(add(component_prefixes(Component::kAudio)));
+  for (const Part& part : parts) part.loader->check();
   return parts;
 }
 
@@ -74,7 +74,7 @@ void convert_to_bundle(const Checkpoint& c, const std::string& out, const Conver
     throw Error(
         ErrorCode::kUnsupported,
         c.path + ": expected a checkpoint folder or a GGUF file, found a bundle: its weights are packed already");
-  std::vector<Component> parts = plan_components(c, options);
+  std::vector<Part> parts = plan_components(c, options);
   Metadata metadata = {{"bundle.checksum", BundleChecksum::nothing()},
                        {"bundle.recipe", options.recipe.name()},
                        {"bundle.version", std::to_string(kBundleVersion)}};
@@ -92,7 +92,7 @@ void convert_to_bundle(const Checkpoint& c, const std::string& out, const Conver
     metadata[kFileBeginning + std::string(name)] = std::to_string(text.size());
     declare(kFileBeginning + std::string(name), static_cast<int64_t>(text.size()));
   }
-  for (Component& part : parts) {
+  for (Part& part : parts) {
     part.first = declared.size();
     for (const PackedTensor& tensor : part.loader->plan()) {
       metadata[tensor.name] = describe(tensor);
@@ -115,7 +115,7 @@ void convert_to_bundle(const Checkpoint& c, const std::string& out, const Conver
   for (size_t i = 0; i < files.size(); ++i)
     write(i, 0, std::as_bytes(std::span(files[i])), static_cast<int64_t>(files[i].size()));
   int64_t done = 0;
-  for (Component& part : parts) {
+  for (Part& part : parts) {
     const std::vector<PackedTensor> plan = part.loader->plan();
     part.loader->pack_each(
         [&](size_t i, int64_t offset, std::span<const std::byte> bytes) {

@@ -256,15 +256,13 @@ std::string text_config(const TextKeys& text, const GgufMetadata& keys, int64_t 
 
 GenerationConfig generation_config(const GgufMetadata& keys, const std::vector<int64_t>& stops) {
   GenerationConfig g;
-  g.sampling.temperature = keys.number("general.sampling.temp", g.sampling.temperature);
-  g.sampling.top_k = static_cast<int>(keys.integer("general.sampling.top_k", g.sampling.top_k, 0, INT32_MAX));
-  g.sampling.top_p = keys.number("general.sampling.top_p", g.sampling.top_p);
-  g.sampling.min_p = keys.number("general.sampling.min_p", g.sampling.min_p);
-  try {
-    check_sampling(g.sampling);
-  } catch (const Error& e) {
-    throw Error(ErrorCode::kBadFile, keys.where() + ": general.sampling: " + e.what());
-  }
+  const auto value = [&](const char* name) {
+    const std::string key = std::string("general.sampling.") + name;
+    return keys.has(key) ? std::optional<double>(keys.number(key)) : std::nullopt;
+  };
+  set_sampling(
+      {.temperature = value("temp"), .top_k = value("top_k"), .top_p = value("top_p"), .min_p = value("min_p")},
+      keys.where() + ": general.sampling", g);
   g.stop_ids.assign(stops.begin(), stops.end());
   return g;
 }

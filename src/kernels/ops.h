@@ -117,10 +117,8 @@ inline constexpr int64_t kKeySegment = 1024;  // keys of one online softmax
 struct KeyValues {
   DType dtype = DType::kF32;           // f32, bf16 or q8 (kQ8_0)
   int64_t kv_heads = 0, head_dim = 0;  // head_dim even; q8 pads it to a multiple of 32
-  std::span<std::byte* const> pages;
-  int64_t page_positions = 0;  // a multiple of 32
-  int64_t ring_positions =
-      0;  // 0: position p is at slot p; else at slot p % ring_positions (a multiple of 32, one page)
+  std::span<std::byte* const> pages;   // by position; null where no row sees any of a page
+  int64_t page_positions = 0;          // a multiple of 32
 };
 // K or V of 32 positions of one KV head; in q8 a byte per dim and an f16 scale per 32.
 constexpr int64_t kv_block_bytes(DType dtype, int64_t head_dim) {

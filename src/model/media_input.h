@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "checkpoint/processor_config.h"
 #include "g3n/message.h"
 #include "g3n/prompt.h"
 #include "model/media_kinds.h"
@@ -18,7 +19,14 @@ struct MediaInput {
   std::shared_ptr<const SoftTokens> ready;  // came as soft tokens: nothing to encode
   ContentHash content{};
 
-  EncoderInput view() const;  // valid as long as this
+  EncoderInput view() const;  // valid as long as this; empty if it came as soft tokens
 };
+
+// hidden: the width of soft tokens that come ready. engine_image_size: pixels a side of pictures whose part names none;
+// 0: the processor's. Any thread; no model, no pool. Throws kUnsupported for a kind without encoder (soft tokens are
+// taken all the same), kInvalidArgument for sizes, clips and soft tokens that do not fit, and as decode_image and
+// decode_audio.
+MediaInput read_medium(const ProcessorConfig& processor, const MediaKinds& kinds, int64_t hidden, const MediaPart& part,
+                       int engine_image_size);
 
 }  // namespace g3n

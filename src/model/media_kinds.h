@@ -23,13 +23,15 @@ struct MediaKindFacts {
 
 class MediaKinds {
  public:
-  // Ids and counts from config.json; keys that are missing: Gemma 3n's. Throws kBadFile for numbers out of range.
+  // Ids and counts from config.json; keys that are missing: Gemma 3n's. Throws kBadFile for numbers out of range, and
+  // for side vocabularies that overlap the ids of text or each other. has_encoder stays false: the tensors tell.
   static MediaKinds from(const Config& top);
 
   const MediaKindFacts& of(MediaKind kind) const { return facts_[static_cast<size_t>(kind)]; }
   MediaKindFacts& of(MediaKind kind) { return facts_[static_cast<size_t>(kind)]; }
   const std::array<MediaKindFacts, kMediaKindCount>& all() const { return facts_; }
-  // The kind whose soft token (whose side vocabulary) an id is; null: none.
+  // The kind whose soft token (whose side vocabulary) an id is; null: none. Ids between two side vocabularies are of
+  // neither.
   const MediaKindFacts* of_soft_id(int32_t id) const;
   const MediaKindFacts* of_side_id(int32_t id) const;
 

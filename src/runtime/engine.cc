@@ -43,27 +43,15 @@ void check_options(const EngineOptions& o) {
     fail("max step: expected a positive number of milliseconds, got " + std::to_string(o.max_step_ms));
 }
 
-ComputeType compute_type(Compute compute) { return compute == Compute::kBF16 ? ComputeType::kBF16 : ComputeType::kF32; }
-
-DType cache_type(CacheType type, Compute compute) {
-  switch (type) {
-    case CacheType::kF32: return DType::kF32;
-    case CacheType::kBF16: return DType::kBF16;
-    case CacheType::kQ8: return DType::kQ8_0;
-    default: return compute == Compute::kF32 ? DType::kF32 : DType::kBF16;
-  }
-}
-
 }  // namespace
 
 // ---- opening --------------------------------------------------------------------------------------------------------
 
 void Engine::Impl::open(const EngineOptions& options) {
-  checkpoint = Gemma3n::open(find_model(options.model, options.hub_caches, Log(options.on_warning)),
-                             {.recipe = Recipe::named(options.quantize),
-                              .log = Log(options.on_warning),
-                              .on_memory = options.on_memory,
-                              .on_progress = options.on_progress});
+  const Log log(options.on_warning);
+  checkpoint =
+      Gemma3n::open(find_model(options.model, options.hub_caches, log),
+                    {.recipe = Recipe::named(options.quantize), .encoder_threads = options.threads, .log = log});
   const int64_t most = checkpoint->text().config().max_position_embeddings;
   if (options.context > most)
     throw Error(ErrorCode::kInvalidArgument, "context: expected at most " + std::to_string(most) +
@@ -80,8 +68,8 @@ void Engine::Impl::start(const EngineOptions& options, bool has_encoders) {
       });
   info.path = checkpoint->path();
   info.has_tokenizer = checkpoint->has_tokenizer();
-  info.has_vision = checkpoint->media_kinds().of(MediaKind::kImage).has_encoder;
-  info.has_audio = checkpoint->media_kinds().of(MediaKind::kAudio).has_encoder;
+  info.has_vision = checkpoint->kinds().of(MediaKind::kImage).has_encoder;
+  info.has_audio = checkpoint->kinds().of(MediaKind::kAudio).has_encoder;
   info.context = context;
   info.vocab_size = config.vocab_size;
   info.hidden_size = config.hidden_size;
@@ -105,12 +93,11 @@ Engine::Impl::Impl(const EngineOptions& options) : chunk(options.chunk) {
   const auto begin = std::chrono::steady_clock::now();
   open(options);
   if (options.load_weights) {
-    auto cpu = std::make_unique<CpuModel>(*checkpoint, CpuOptions{.threads = options.threads,
-                                                                  .compute = compute_type(options.compute),
-                                                                  .kv = cache_type(options.kv_cache, options.compute)});
-    checkpoint->load_weights(cpu->pool());
+    auto cpu = std::make_unique<CpuModel>(
+        checkpoint, CpuOptions{.threads = options.threads, .compute = options.compute, .kv = options.kv_cache});
+    checkpoint->load_weights(cpu->pool(), {.on_memory = options.on_memory, .on_progress = options.on_progress});
     if (options.preload_encoders)
-      for (const MediaKindFacts& kind : checkpoint->media_kinds().all())
+      for (const MediaKindFacts& kind : checkpoint->kinds().all())
         if (kind.has_encoder) checkpoint->load_encoder(kind.kind);
     info.kernels = cpu->kernels().name;
     info.threads = cpu->pool().threads();

@@ -30,7 +30,7 @@ struct Engine::Impl {
   // Without events.
   void wait(Job& job, const std::atomic<bool>* cancelled) const;
 
-  std::unique_ptr<Gemma3n> checkpoint;
+  std::shared_ptr<Gemma3n> checkpoint;
   int64_t chunk, context = 0;
   ModelInfo info;
   std::unique_ptr<LanguageModel> model;  // null without weights

@@ -49,14 +49,14 @@ std::vector<int32_t> PromptBuilder::encode(const std::vector<Segment>& segments,
   const MediaCounts counts = count_media(segments);
   const auto expect = [&](MediaKind kind, int64_t placeholders) {
     const int64_t came = count_kind(media, kind);
-    const std::string name = model_.media_kinds().of(kind).name;
+    const std::string name = model_.kinds().of(kind).name;
     if (placeholders != came)
       throw Error(ErrorCode::kInvalidArgument, "the prompt has " + count_of(placeholders, name + " placeholder") +
                                                    ", but " + count_of(came, name) + " came with it");
   };
   expect(MediaKind::kImage, counts.images);
   expect(MediaKind::kAudio, counts.audios);
-  const auto soft_tokens = [&](MediaKind kind) { return static_cast<int>(model_.media_kinds().of(kind).soft_tokens); };
+  const auto soft_tokens = [&](MediaKind kind) { return static_cast<int>(model_.kinds().of(kind).soft_tokens); };
   return model_.tokenizer().encode(
       expand_media(segments, {soft_tokens(MediaKind::kImage), soft_tokens(MediaKind::kAudio)}));
 }
@@ -105,7 +105,7 @@ void PromptBuilder::expect_room(int64_t tokens) const {
 // 5). Counts and room first, then every file, then the encoders.
 PromptPlan PromptBuilder::place(PreparedPrompt before, std::vector<int32_t> ids,
                                 std::span<const MediaPart> media) const {
-  const MediaKinds& kinds = model_.media_kinds();
+  const MediaKinds& kinds = model_.kinds();
   const int64_t begin = static_cast<int64_t>(before.ids.size());
   expect_room(begin + static_cast<int64_t>(ids.size()));
   std::vector<int64_t> positions[kMediaKindCount];

@@ -1,7 +1,6 @@
 #include "text/per_layer_embedding.h"
 
 #include <cmath>
-#include <vector>
 
 #include "kernels/ops.h"
 
@@ -30,10 +29,10 @@ void PerLayerEmbedding::forward(Context& ctx, std::span<const int32_t> ids, View
   projected = {projected.data + (first - start), {tokens, width}, {projected.step[0], 1}};
   scale(ctx, projected, static_cast<float>(1.0 / std::sqrt(static_cast<double>(hidden))), projected);
   rms_norm(ctx, projected, per_layer_projection_norm, eps_, projected, ple_);
-  std::vector<int32_t> rows(ids.begin(), ids.end());
-  for (int32_t& id : rows)
-    if (id < 0 || id >= vocab_) id = 0;
-  gather_rows(ctx, embed_tokens_per_layer, rows, first, static_cast<float>(std::sqrt(static_cast<double>(ple_))), out);
+  int32_t* rows = ctx.arena.take<int32_t>(tokens);
+  for (int64_t i = 0; i < tokens; ++i) rows[i] = ids[i] < 0 || ids[i] >= vocab_ ? 0 : ids[i];
+  gather_rows(ctx, embed_tokens_per_layer, {rows, ids.size()}, first,
+              static_cast<float>(std::sqrt(static_cast<double>(ple_))), out);
   add(ctx, projected, out, out);
   scale(ctx, out, static_cast<float>(std::sqrt(0.5)), out);
 }

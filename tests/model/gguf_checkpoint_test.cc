@@ -21,6 +21,7 @@ namespace g3n::testing {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 const std::string kFolder = G3N_SOURCE_DIR "/tests/golden/data/gguf/";
 
@@ -164,6 +165,22 @@ TEST(GgufCheckpoint, DefaultsOfAFileWithFewKeys) {
   EXPECT_THAT(c.intermediate_size, ElementsAre(96, 96));
   EXPECT_THAT(checkpoint.generation.stop_ids, ElementsAre(1, 106));
   EXPECT_EQ(checkpoint.tokenizer, nullptr);
+}
+
+// As of generation_config.json: they only say how to sample.
+TEST(GgufCheckpoint, SamplingKeysThatMeanNothingAreReplacedAndTold) {
+  const TemporaryFolder folder;
+  SmallFile file(folder);
+  file.writer.set("general.sampling.top_p", 0.0f);
+  file.writer.set("general.sampling.top_k", -1.0f);
+  file.writer.set("general.sampling.temp", 0.5f);
+  file.writer.set("general.sampling.min_p", 2.0f);
+  const GenerationConfig g = file.open().generation;
+  EXPECT_EQ(g.sampling.temperature, 0.5);
+  EXPECT_EQ(g.sampling.top_k, 0);
+  EXPECT_EQ(g.sampling.top_p, 1);
+  EXPECT_EQ(g.sampling.min_p, 0);
+  EXPECT_THAT(g.warnings, ElementsAre(HasSubstr("general.sampling: top_p"), HasSubstr("general.sampling: min_p")));
 }
 
 TEST(GgufCheckpoint, TensorsAreCutAndNamed) {

@@ -189,7 +189,7 @@ TEST(Engine, BadOptionsAndFolders) {
 
 TEST(Engine, ABrokenConfigNamesFileAndKey) {
   const PartialFolder folder({});
-  folder.write("generation_config.json", R"({"temperature": -3})");
+  folder.write("generation_config.json", R"({"temperature": "warm"})");
   EXPECT_THAT(error_of([&] { open(folder.path()); }),
               AllOf(HasSubstr("generation_config.json"), HasSubstr("temperature")));
   folder.write("generation_config.json", "{");

@@ -11,7 +11,7 @@ inline IdsPrompt ids_of_media(const Engine::Impl& core, std::vector<MediaPart> m
   IdsPrompt prompt;
   for (const MediaPart& part : media) {
     const bool is_image = std::holds_alternative<ImagePart>(part);
-    const MediaKindFacts& kind = core.checkpoint->media_kinds().of(is_image ? MediaKind::kImage : MediaKind::kAudio);
+    const MediaKindFacts& kind = core.checkpoint->kinds().of(is_image ? MediaKind::kImage : MediaKind::kAudio);
     prompt.ids.insert(prompt.ids.end(), static_cast<size_t>(kind.soft_tokens), kind.soft_id);
   }
   prompt.media = std::move(media);
