@@ -79,7 +79,7 @@ void for_each_pair(Engine* const (&engines)[2], const PreparedPrompt& prompt, co
   Jobs jobs;
   const auto shared = std::make_shared<const PreparedPrompt>(prompt);
   for (const Side side : {kReference, kCandidate}) {
-    Engine::Impl& core = EngineAccess::of(*engines[side]);
+    EngineAccess::Impl& core = EngineAccess::of(*engines[side]);
     JobSetup setup;
     setup.plan = [&core, shared] { return core.builder->plan(shared); };
     setup.wants_answer = false;

@@ -7,7 +7,7 @@
 
 namespace g3n {
 
-inline IdsPrompt ids_of_media(const Engine::Impl& core, std::vector<MediaPart> media) {
+inline IdsPrompt ids_of_media(const EngineAccess::Impl& core, std::vector<MediaPart> media) {
   IdsPrompt prompt;
   for (const MediaPart& part : media) {
     const bool is_image = std::holds_alternative<ImagePart>(part);

@@ -87,7 +87,7 @@ class TraceFile : public TapSink, public EventSink {
   int64_t tensors_ = 0;
 };
 
-TraceReport run(Engine::Impl& core, const std::shared_ptr<TraceFile>& file, JobSetup setup,
+TraceReport run(EngineAccess::Impl& core, const std::shared_ptr<TraceFile>& file, JobSetup setup,
                 const std::atomic<bool>* cancelled) {
   setup.taps = file.get();
   setup.sink = file;
@@ -126,7 +126,7 @@ void expect_room(int64_t tokens, int64_t steps, int64_t context) {
 }  // namespace
 
 TraceReport write_trace(Engine& engine, const Prompt& prompt, const std::string& path, const TraceOptions& options) {
-  Engine::Impl& core = EngineAccess::of(engine);
+  EngineAccess::Impl& core = EngineAccess::of(engine);
   const int64_t tokens = static_cast<int64_t>(engine.tokenize(prompt).size()),
                 at_once = options.cut ? tokens : std::min(tokens, core.chunk);
   const bool in_pieces = at_once < tokens || share_rows(std::span(&tokens, 1), core.chunk)[0] < tokens;
@@ -145,7 +145,7 @@ TraceReport write_trace(Engine& engine, const Prompt& prompt, const std::string&
 
 TraceReport write_trace(Engine& engine, const std::vector<MediaPart>& media, const std::string& path,
                         const TraceOptions& options) {
-  Engine::Impl& core = EngineAccess::of(engine);
+  EngineAccess::Impl& core = EngineAccess::of(engine);
   JobSetup setup;
   setup.plan = [&] { return core.builder->plan(ids_of_media(core, media)); };
   setup.wants_prompt_only = true;
