@@ -163,10 +163,10 @@ class Engine {
 
   Stats stats() const;
 
+  struct Impl;  // the library's own
+
  private:
-  friend class Session;
   friend struct EngineAccess;
-  struct Impl;
   explicit Engine(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -32,14 +32,14 @@ constexpr const char* kFiles[] = {"config.json",
 constexpr int64_t kAlign = static_cast<int64_t>(kAlignment);
 
 // One component's weights, planned and packed.
-struct Part {
+struct PackedPart {
   std::unique_ptr<Loader> loader;
   size_t first;  // of its tensors in the file
 };
 
 // Binds text and, where they are there, the towers to a streaming loader each.
-std::vector<Part> plan_components(const Checkpoint& c, const ConvertOptions& options) {
-  std::vector<Part> parts;
+std::vector<PackedPart> plan_components(const Checkpoint& c, const ConvertOptions& options) {
+  std::vector<PackedPart> parts;
   const auto add = [&](std::vector<std::string> components) -> Loader& {
     parts.push_back({std::make_unique<Loader>(c.source, LoaderOptions{.pool = options.pool,
                                                                       .log = options.log,
@@ -54,7 +54,7 @@ std::vector<Part> plan_components(const Checkpoint& c, const ConvertOptions& opt
     VisionTower(VisionConfig::from(c.config)).bind(add(component_prefixes(Component::kVision)));
   if (has_component(c, Component::kAudio))
     AudioTower(AudioConfig::from(c.config)).bind(add(component_prefixes(Component::kAudio)));
-  for (const Part& part : parts) part.loader->check();
+  for (const PackedPart& part : parts) part.loader->check();
   return parts;
 }
 
@@ -74,7 +74,7 @@ void convert_to_bundle(const Checkpoint& c, const std::string& out, const Conver
     throw Error(
         ErrorCode::kUnsupported,
         c.path + ": expected a checkpoint folder or a GGUF file, found a bundle: its weights are packed already");
-  std::vector<Part> parts = plan_components(c, options);
+  std::vector<PackedPart> parts = plan_components(c, options);
   Metadata metadata = {{"bundle.checksum", BundleChecksum::nothing()},
                        {"bundle.recipe", options.recipe.name()},
                        {"bundle.version", std::to_string(kBundleVersion)}};
@@ -92,7 +92,7 @@ void convert_to_bundle(const Checkpoint& c, const std::string& out, const Conver
     metadata[kFileBeginning + std::string(name)] = std::to_string(text.size());
     declare(kFileBeginning + std::string(name), static_cast<int64_t>(text.size()));
   }
-  for (Part& part : parts) {
+  for (PackedPart& part : parts) {
     part.first = declared.size();
     for (const PackedTensor& tensor : part.loader->plan()) {
       metadata[tensor.name] = describe(tensor);
@@ -115,7 +115,7 @@ void convert_to_bundle(const Checkpoint& c, const std::string& out, const Conver
   for (size_t i = 0; i < files.size(); ++i)
     write(i, 0, std::as_bytes(std::span(files[i])), static_cast<int64_t>(files[i].size()));
   int64_t done = 0;
-  for (Part& part : parts) {
+  for (PackedPart& part : parts) {
     const std::vector<PackedTensor> plan = part.loader->plan();
     part.loader->pack_each(
         [&](size_t i, int64_t offset, std::span<const std::byte> bytes) {

@@ -9,11 +9,6 @@
 namespace g3n {
 namespace {
 
-void check(bool good, const char* name, double value, const char* wanted) {
-  if (!good)
-    throw Error(ErrorCode::kInvalidArgument,
-                std::string(name) + ": expected " + wanted + ", got " + std::to_string(value));
-}
 
 std::string short_number(double value) {
   char text[40];
@@ -22,15 +17,6 @@ std::string short_number(double value) {
 }
 
 }  // namespace
-
-void check_sampling(const Sampling& s) {
-  check(std::isfinite(s.temperature) && s.temperature >= 0, "temperature", s.temperature, "a number of at least 0");
-  check(s.top_k >= 0, "top-k", s.top_k, "an integer of at least 0 (0: all)");
-  check(s.top_p > 0 && s.top_p <= 1, "top-p", s.top_p, "a number in (0, 1]");
-  check(s.min_p >= 0 && s.min_p <= 1, "min-p", s.min_p, "a number in [0, 1]");
-  check(std::isfinite(s.repetition_penalty) && s.repetition_penalty > 0, "repetition-penalty", s.repetition_penalty,
-        "a positive number");
-}
 
 void set_sampling(const SamplingKeys& keys, const std::string& where, GenerationConfig& out) {
   Sampling& s = out.sampling;

@@ -286,9 +286,9 @@ TEST(Scheduler, SixtyFourRequestsAThirdOfThemCancelled) {
   options.scripts = scripts;
   House house(options, {.context = 2000, .chunk = 64, .max_sequences = 16, .max_step_seconds = 0.005});
   const auto ask = [](std::int32_t id) {
-    Ask ask{.prompt_tokens = 3 + 37 * (id % 9), .first_id = id, .options = greedy(20 + id), .stop_ids = {}};
-    ask.options.sampling = {.temperature = 3.0, .top_k = 0, .top_p = 1, .seed = static_cast<std::uint64_t>(id)};
-    return ask;
+    Ask one{.prompt_tokens = 3 + 37 * (id % 9), .first_id = id, .options = greedy(20 + id), .stop_ids = {}};
+    one.options.sampling = {.temperature = 3.0, .top_k = 0, .top_p = 1, .seed = static_cast<std::uint64_t>(id)};
+    return one;
   };
   std::vector<Ids> alone;
   for (std::int32_t id = 0; id < 64; ++id) alone.push_back(house.answer(ask(id)).ids);
