@@ -9,7 +9,6 @@
 namespace g3n {
 namespace {
 
-
 std::string short_number(double value) {
   char text[40];
   std::snprintf(text, sizeof text, "%.9g", value);

@@ -243,11 +243,11 @@ TEST(Trace, CountsMustFit) {
   const Conversation& c = conversation("caption");
   const Outcome missing = run_g3n({"trace", "-m", demo(), "--ids", comma_list(c.ids), "--out", folder.path("t")});
   EXPECT_EQ(missing.status, 1);
-  EXPECT_THAT(missing.err, HasSubstr("found 256"));
+  EXPECT_THAT(missing.err, HasSubstr("256 image soft tokens, 0 images"));
   const Outcome surplus =
       run_g3n({"trace", "-m", demo(), "--ids", "2", "--image", c.images.at(0), "--out", folder.path("t")});
   EXPECT_EQ(surplus.status, 1);
-  EXPECT_THAT(surplus.err, HasSubstr("found 0"));
+  EXPECT_THAT(surplus.err, HasSubstr("0 image soft tokens, 1 image"));
   EXPECT_THAT(folder.names(), ::testing::IsEmpty());
 }
 
