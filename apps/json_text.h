@@ -1,14 +1,12 @@
-// All JSON of the command line, read and written in one unit. Strings that are not UTF-8 (pieces of byte tokens) are
-// written with U+FFFD.
+// The JSON of the command line: messages read, answers and tokens written. Reports are trees of json/tree.h.
 #pragma once
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <variant>
 #include <vector>
 
 #include "g3n/engine.h"
+#include "json/writer.h"
 
 namespace g3n::cli {
 
@@ -32,14 +30,5 @@ std::string messages_json(const std::vector<WrittenMessage>& messages);
 // engine: gives the time of loading, and the tokens' text for log probabilities.
 std::string answer_json(const Answer& answer, const Engine& engine);
 std::string tokens_json(const std::vector<std::int32_t>& ids, const std::vector<std::string>& pieces);
-
-// A tree of objects for reports (inspect): values are numbers, texts, lists or objects.
-struct JsonNode;
-using JsonObject = std::vector<std::pair<std::string, JsonNode>>;
-using JsonList = std::vector<JsonNode>;
-struct JsonNode {
-  std::variant<bool, std::int64_t, double, std::string, JsonObject, JsonList> value;
-};
-std::string to_json(const JsonNode& node);
 
 }  // namespace g3n::cli

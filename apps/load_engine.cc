@@ -36,7 +36,7 @@ namespace {
 
 // Bundles are mapped: what packing took is what one saves.
 std::string packing_hint(const EngineOptions& options, double seconds) {
-  const std::string recipe = options.quantize.empty() ? "bf16" : options.quantize;
+  const std::string recipe = options.quantize.empty() ? "keep" : options.quantize;
   return "packed in " + std::to_string(std::lround(seconds)) + " s, which a bundle saves each time: g3n convert " +
          options.model + " model.g3n --recipe " + recipe + "\n";
 }

@@ -330,7 +330,7 @@ void add_command_flags(FlagSet& flags, Options& o, Command command) {
       flags.text("-m,--model", "IN", o.engine.model,
                  "what is packed: a Hugging Face folder or GGUF file (also the first argument)");
       add_threads_flag(flags, o);
-      flags.text("--recipe", "q4|q8|bf16|FILE", o.recipe,
+      flags.text("--recipe", "q4|q8|keep|FILE", o.recipe,
                  "formats of the weights (default " + Options{}.recipe + "; docs/quantization.md)");
       flags.flag("--force", o.force, "replace OUT");
       return;
@@ -338,7 +338,7 @@ void add_command_flags(FlagSet& flags, Options& o, Command command) {
       add_run_flags(flags, o);
       add_image_size_flag(flags, o);
       flags.text("--reference", "SIDE", o.eval.reference,
-                 "a recipe for -m (bf16, q8, q4, FILE), or a model: folder, .g3n, .gguf (default: -m as it is)");
+                 "a recipe for -m (keep, q8, q4, FILE), or a model: folder, .g3n, .gguf (default: -m as it is)");
       flags.text("--candidate", "SIDE", o.eval.candidate, "what is compared with it");
       flags.text("-f,--file", "FILE", o.file, "kld: the text");
       flags.number<std::int64_t>("--window", "N", o.eval.window, 2, kMost<std::int32_t>,

@@ -18,7 +18,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / "tests/golden/data/full"
 SLOW = 10.0  # seconds: a peer's first turn warms up and does not count, unless it takes so long that this is nothing
-PEER_TYPE = {"q4": "q4_0", "q8": "q8_0", "bf16": "bf16"}  # same bits per weight
+PEER_TYPE = {"q4": "q4_0", "q8": "q8_0", "keep": "bf16"}  # same bits per weight; the checkpoints are bf16
 
 
 def say(text: str) -> None:

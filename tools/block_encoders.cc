@@ -52,11 +52,60 @@ void encode_q6_k(const float* x, uint8_t* out) {
   }
 }
 
+// 32 values: value = d * code + m, codes of five bits, their fifth bits in a word of their own.
+void encode_q5_1(const float* x, uint8_t* out) {
+  const auto [least, most] = std::minmax_element(x, x + 32);
+  const uint16_t d = f32_to_f16((*most - *least) / 31.0f), m = f32_to_f16(*least);
+  const float scale = f16_to_f32(d), minimum = f16_to_f32(m);
+  uint32_t fifth = 0;
+  std::memset(out, 0, 24);
+  for (int i = 0; i < 32; ++i) {
+    const float code = scale != 0 ? std::nearbyint((x[i] - minimum) / scale) : 0.0f;
+    const uint32_t bits = static_cast<uint32_t>(std::clamp(code, 0.0f, 31.0f));
+    out[8 + i % 16] |= static_cast<uint8_t>((bits & 15) << (i < 16 ? 0 : 4));
+    fifth |= bits >> 4 << i;
+  }
+  std::memcpy(out, &d, 2), std::memcpy(out + 2, &m, 2), std::memcpy(out + 4, &fifth, 4);
+}
+
+// 256 values in 8 groups: value = d * scale * code - dmin * minimum; scale and minimum of six bits, codes of four.
+void encode_q4_k(const float* x, uint8_t* out) {
+  float scales[8], minima[8], most_scale = 0, most_minimum = 0;
+  for (int g = 0; g < 8; ++g) {
+    const auto [least, most] = std::minmax_element(x + 32 * g, x + 32 * g + 32);
+    minima[g] = std::max(-*least, 0.0f), scales[g] = (std::max(*most, 0.0f) + minima[g]) / 15.0f;
+    most_scale = std::max(most_scale, scales[g]), most_minimum = std::max(most_minimum, minima[g]);
+  }
+  const uint16_t d = f32_to_f16(most_scale / 63.0f), dmin = f32_to_f16(most_minimum / 63.0f);
+  const float unit = f16_to_f32(d), minimum_unit = f16_to_f32(dmin);
+  const auto six_bits = [](float value, float by) {
+    return static_cast<int>(std::clamp(by != 0 ? std::nearbyint(value / by) : 0.0f, 0.0f, 63.0f));
+  };
+  std::memset(out, 0, 144);
+  std::memcpy(out, &d, 2), std::memcpy(out + 2, &dmin, 2);
+  for (int g = 0; g < 8; ++g) {
+    const int s = six_bits(scales[g], unit), m = six_bits(minima[g], minimum_unit);
+    uint8_t* const packed = out + 4;  // of groups 4..7 the upper two bits lie above the scales of groups 0..3
+    if (g < 4) {
+      packed[g] |= static_cast<uint8_t>(s), packed[g + 4] |= static_cast<uint8_t>(m);
+    } else {
+      packed[g + 4] |= static_cast<uint8_t>((s & 15) | (m & 15) << 4);
+      packed[g - 4] |= static_cast<uint8_t>(s >> 4 << 6), packed[g] |= static_cast<uint8_t>(m >> 4 << 6);
+    }
+    const float scale = unit * static_cast<float>(s), minimum = minimum_unit * static_cast<float>(m);
+    for (int i = 0; i < 32; ++i) {
+      const float code = scale != 0 ? std::nearbyint((x[32 * g + i] + minimum) / scale) : 0.0f;
+      const int bits = static_cast<int>(std::clamp(code, 0.0f, 15.0f));
+      out[16 + 32 * (g / 2) + i] |= static_cast<uint8_t>(bits << 4 * (g % 2));
+    }
+  }
+}
+
 }  // namespace
 
 bool can_encode(DType dtype) {
   return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kQ4_0 ||
-         dtype == DType::kQ8_0 || dtype == DType::kQ6_K;
+         dtype == DType::kQ8_0 || dtype == DType::kQ5_1 || dtype == DType::kQ4_K || dtype == DType::kQ6_K;
 }
 
 void encode_values(DType dtype, const float* values, int64_t n, std::byte* out) {
@@ -70,6 +119,8 @@ void encode_values(DType dtype, const float* values, int64_t n, std::byte* out) 
       case DType::kBF16: store(f32_to_bf16(*values)); break;
       case DType::kQ4_0:
       case DType::kQ8_0: encode_block32(dtype, values, at); break;
+      case DType::kQ5_1: encode_q5_1(values, at); break;
+      case DType::kQ4_K: encode_q4_k(values, at); break;
       case DType::kQ6_K: encode_q6_k(values, at); break;
       default: throw Error(ErrorCode::kInternal, std::string("no encoder of ") + dtype_name(dtype));
     }

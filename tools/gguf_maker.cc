@@ -213,14 +213,16 @@ struct Source {  // a tensor of the checkpoint and where it goes
 };
 
 // Declares every tensor: stacks once, tables of per-layer embeddings with zero rows up to the vocabulary.
-std::vector<Source> declare_tensors(GgufWriter& file, const TextConfig& config, DType type) {
+std::vector<Source> declare_tensors(GgufWriter& file, const TextConfig& config, DType type,
+                                    const std::map<std::string, DType>& others) {
   ShapeLister lister;
   TextModel(config).bind(lister);
   std::vector<Source> sources;
   std::map<std::string, size_t> stacks;
   for (const auto& [canonical, shape] : lister.names_and_shapes()) {
     const FileName name = file_name(canonical);
-    const DType stored = type_in_file(name.name, shape, type);
+    const auto other = others.find(name.name);
+    const DType stored = other != others.end() ? other->second : type_in_file(name.name, shape, type);
     std::vector<int64_t> file_shape = shape;
     if (name.part >= 0) file_shape.insert(file_shape.begin(), config.altup_num_inputs - 1);
     if (name.name == "per_layer_token_embd.weight") file_shape[0] = config.vocab_size;
@@ -248,7 +250,8 @@ void write_piece(const GgufWriter& file, const Source& source, const HashTensor&
 }  // namespace
 
 void write_random_gguf(ThreadPool& pool, const std::string& config_path, const std::string& out_path, DType type,
-                       const std::function<void(int64_t done_bytes, int64_t total_bytes)>& progress) {
+                       const std::function<void(int64_t done_bytes, int64_t total_bytes)>& progress,
+                       const std::map<std::string, DType>& others) {
   if (type != DType::kQ4_0 && type != DType::kQ8_0 && type != DType::kBF16 && type != DType::kF16)
     throw Error(ErrorCode::kInvalidArgument,
                 std::string("expected a type of Q4_0, Q8_0, BF16 or F16, got ") + dtype_name(type));
@@ -256,7 +259,7 @@ void write_random_gguf(ThreadPool& pool, const std::string& config_path, const s
   GgufWriter file(out_path);
   set_model_keys(file, config, type);
   set_tokenizer_keys(file, config);
-  const std::vector<Source> sources = declare_tensors(file, config, type);
+  const std::vector<Source> sources = declare_tensors(file, config, type, others);
   file.begin_data();
 
   struct Part {

@@ -12,7 +12,7 @@ struct Conversion {
   std::string model;                    // as EngineOptions::model
   std::vector<std::string> hub_caches;  // as EngineOptions::hub_caches
   std::string out;                      // the file to write
-  std::string recipe = "q4";            // "q4", "q8", "bf16" or a recipe file (docs/quantization.md)
+  std::string recipe = "q4";            // "q4", "q8", "keep" (as in the file) or a recipe file (docs/quantization.md)
   bool replaces = false;                // an existing file; false: that is an error
   int threads = 0;                      // 0: one per usable core
   std::function<void(const std::string&)> on_warning;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "audio/audio_tower.h"
+#include "core/arena.h"
 #include "formats/safetensors_writer.h"
 #include "g3n/error.h"
 #include "checkpoint/components.h"
@@ -45,7 +46,7 @@ std::vector<PackedPart> plan_components(const Checkpoint& c, const ConvertOption
                                                                       .log = options.log,
                                                                       .components = std::move(components),
                                                                       .recipe = options.recipe,
-                                                                      .stream = true}),
+                                                                      .mode = LoadMode::kStream}),
                      0});
     return *parts.back().loader;
   };

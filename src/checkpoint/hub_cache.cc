@@ -6,7 +6,7 @@
 #include <set>
 
 #include "core/file_kind.h"
-#include "formats/safetensors.h"
+#include "formats/shard_index.h"
 #include "g3n/error.h"
 
 namespace g3n {

@@ -1,5 +1,6 @@
-// WeightView: one weight in memory, type-erased because files decide the format. A null view is a weight that is not
-// there. Layouts: design.md 3.4; docs/architecture.md has the glossary (line, block, panel).
+// WeightView, TableView: one weight in memory, type-erased because files decide the format; views of parts of it. A
+// null view is a weight that is not there. Layouts: design.md 3.4; docs/architecture.md has the glossary (line, block,
+// panel).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -44,10 +45,35 @@ struct WeightView {
   explicit operator bool() const { return data != nullptr; }
 };
 
+// A table of embeddings, row-major as in its file: rows are looked up.
+struct TableView {
+  DType dtype = DType::kBF16;  // f32, bf16, f16 or a block type (rows of whole blocks)
+  int64_t rows = 0, cols = 0;
+  const std::byte* data = nullptr;
+  // Values as this type would keep them: what a bundle packed from this table gives. f32: as they are; bf16; q8 (cols a
+  // multiple of 32). Tables of plain types alone are rounded.
+  DType rounded_to = DType::kF32;
+  // A file to read rows from, `data` not needed then: a mapped row would draw the pages around it into memory. The
+  // descriptor is the source's, which outlives the view.
+  int fd = -1;
+  int64_t file_offset = 0;     // of row 0
+  const char* file = nullptr;  // its name for messages, the source's; may be null
+};
+
 // Bytes that a weight takes when packed.
 constexpr int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 // q8 and q4: half bytes of a code.
 constexpr bool is_quantized(DType dtype) { return dtype == DType::kQ8_0 || dtype == DType::kQ4_0; }
+// Are there kernels for weights of this type in this layout? What has none is decoded: kBlocks takes any block type.
+constexpr bool has_kernels(DType dtype, Layout layout) {
+  switch (dtype) {
+    case DType::kF32: return layout != Layout::kBlocks;
+    case DType::kBF16: return layout != Layout::kBlocks;
+    case DType::kQ8_0: return layout != Layout::kBlocks;
+    case DType::kQ4_0: return layout != Layout::kBlocks;
+    default: return false;
+  }
+}
 constexpr int64_t code_bytes(DType dtype, int64_t codes) { return dtype == DType::kQ4_0 ? codes / 2 : codes; }
 inline constexpr int64_t kPairCols = 64;        // inputs that share a line of scales
 inline constexpr int64_t kNeuronOutputs = 128;  // outputs of quantised neuron layouts are padded to this
@@ -75,5 +101,33 @@ constexpr int64_t packed_bytes(DType dtype, Layout layout, int64_t rows, int64_t
                                                      : cols;
   return steps * packed_step_bytes(dtype, layout, rows, cols);
 }
+
+// ---- parts of a weight, in the same bytes
+// The first output of rows_of is a multiple of this: a panel, or a row where rows lie one by one. 0: quantised neurons
+// cannot be cut by outputs, since where their codes lie follows from the number of outputs.
+constexpr int64_t row_cut(const WeightView& weight) {
+  switch (weight.layout) {
+    case Layout::kPanels: return kPanelRows;
+    case Layout::kNeurons: return is_quantized(weight.dtype) ? 0 : kBlockCols;
+    default: return 1;
+  }
+}
+// First and last input of inputs_of lie at multiples of this: where sums are taken block by block the part's sums are
+// those of the whole. 0: quantised rows cannot be cut by inputs, since where their scales lie follows from their
+// number.
+constexpr int64_t input_cut(const WeightView& weight) {
+  if (is_quantized(weight.dtype) && weight.layout != Layout::kBlocks)
+    return weight.layout == Layout::kPanels ? kPairCols : weight.layout == Layout::kNeurons ? kBlockCols : 0;
+  const int64_t block = dtype_facts(weight.dtype).block_values;
+  return block > kBlockCols ? block : kBlockCols;
+}
+// Outputs first .. first + count. A product with the part has the bits of the whole product's columns. What pads the
+// part to a panel is not zero but the next outputs of the whole. Throws kInternal unless first is a multiple of row_cut
+// and count at least 1 (or the part is the whole).
+WeightView rows_of(const WeightView& weight, int64_t first, int64_t count);
+// Inputs first .. first + count: a product with the part is that of the whole with all other inputs zero. Throws
+// kInternal unless first and first + count are multiples of input_cut; the last input of the whole may end the part,
+// too.
+WeightView inputs_of(const WeightView& weight, int64_t first, int64_t count);
 
 }  // namespace g3n

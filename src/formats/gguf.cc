@@ -1,49 +1,23 @@
 #include "formats/gguf.h"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <unordered_set>
 
 #include "core/file_kind.h"
-#include "formats/safetensors.h"
+#include "core/printable.h"
+#include "formats/gguf_types.h"
 #include "g3n/error.h"
 
 namespace g3n {
 namespace {
 
-enum ValueType : uint32_t {
-  kU8,
-  kI8,
-  kU16,
-  kI16,
-  kU32,
-  kI32,
-  kF32Value,
-  kBoolValue,
-  kText,
-  kArray,
-  kU64,
-  kI64Value,
-  kF64Value,
-  kValueTypes
-};
-constexpr std::array<uint8_t, kValueTypes> kValueBytes = {1, 1, 2, 2, 4, 4, 4,
-                                                          1, 0, 0, 8, 8, 8};  // 0: has a length of its own
-constexpr std::array<const char*, kValueTypes> kValueNames = {"u8",   "i8",     "u16",   "i16", "u32", "i32", "f32",
-                                                              "bool", "string", "array", "u64", "i64", "f64"};
+using namespace gguf;
+
 constexpr uint64_t kMaxAlignment = uint64_t{1} << 20;
 constexpr size_t kMaxArrayDepth = 8;
 constexpr uint64_t kSmallestKey = 8 + 1 + 4 + 1, kSmallestTensor = 8 + 1 + 4 + 8 + 4 + 8;
-
-// Names come from files: one line and bounded in messages.
-std::string printable(std::string_view name) {
-  std::string out;
-  for (const char c : name.substr(0, 120)) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  return name.size() > 120 ? out + "..." : out;
-}
 
 template <typename T>
 T load(const std::byte* at) {
@@ -61,45 +35,6 @@ std::optional<int64_t> product(const std::vector<int64_t>& ne, int64_t unit) {
 }
 
 }  // namespace
-
-std::optional<DType> gguf_dtype(uint32_t type) {
-  switch (type) {
-    case 0: return DType::kF32;
-    case 1: return DType::kF16;
-    case 2: return DType::kQ4_0;
-    case 3: return DType::kQ4_1;
-    case 6: return DType::kQ5_0;
-    case 7: return DType::kQ5_1;
-    case 8: return DType::kQ8_0;
-    case 10: return DType::kQ2_K;
-    case 11: return DType::kQ3_K;
-    case 12: return DType::kQ4_K;
-    case 13: return DType::kQ5_K;
-    case 14: return DType::kQ6_K;
-    case 15: return DType::kQ8_K;
-    case 16: return DType::kIQ2_XXS;
-    case 17: return DType::kIQ2_XS;
-    case 18: return DType::kIQ3_XXS;
-    case 19: return DType::kIQ1_S;
-    case 20: return DType::kIQ4_NL;
-    case 21: return DType::kIQ3_S;
-    case 22: return DType::kIQ2_S;
-    case 23: return DType::kIQ4_XS;
-    case 24: return DType::kI8;
-    case 26: return DType::kI32;
-    case 27: return DType::kI64;
-    case 28: return DType::kF64;
-    case 29: return DType::kIQ1_M;
-    case 30: return DType::kBF16;
-    case 34: return DType::kTQ1_0;
-    case 35: return DType::kTQ2_0;
-    case 39: return DType::kMXFP4;
-    case 40: return DType::kNVFP4;
-    case 41: return DType::kQ1_0;
-    case 42: return DType::kQ2_0;
-    default: return {};
-  }
-}
 
 DType GgufTensor::dtype_or_fail() const {
   if (dtype) return *dtype;
@@ -222,7 +157,7 @@ class GgufReader {
   }
   void skip_plain(uint32_t type, uint64_t count) {
     if (type >= kValueTypes) bad(in_key() + "unknown value type " + std::to_string(type));
-    const uint64_t smallest = type == kText ? 8 : kValueBytes[type];
+    const uint64_t smallest = type == kText ? 8 : kValueFacts[type].bytes;
     if (count > remaining() / smallest)
       bad(in_key() + (count == 1 ? "the value" : "an array of " + std::to_string(count) + " elements") +
           " is longer than the file");
@@ -262,7 +197,7 @@ class GgufReader {
       tensor.ne.push_back(static_cast<int64_t>(extent));
     }
     tensor.type = number<uint32_t>("a tensor's type");
-    tensor.dtype = gguf_dtype(tensor.type);
+    tensor.dtype = dtype_of(tensor.type);
     places_.push_back({number<uint64_t>("a tensor's offset"), tensors.size()});
     if (!product(tensor.ne, 1)) bad(in + "the product of its dimensions " + shape_text(tensor.ne) + " overflows");
     if (tensor.dtype) {

@@ -81,15 +81,6 @@ const GgufTensor* GgufFile::find(const std::string& name) const {
   return found == index_.end() ? nullptr : &tensors_[found->second];
 }
 
-std::string GgufFile::architecture() const {
-  const std::string key = "general.architecture";
-  const std::string name = metadata_.text(key);
-  if (name != "gemma3n" && name != "clip")
-    throw Error(ErrorCode::kUnsupported, path_ + ": " + key + ": a model of architecture \"" + name.substr(0, 60) +
-                                             "\", expected \"gemma3n\" (or \"clip\": its towers)");
-  return name;
-}
-
 const MappedFile* GgufFile::file_of(const std::byte* data) const {
   for (const auto& file : files_)
     if (data >= file->bytes().data() && data < file->bytes().data() + file->bytes().size()) return file.get();

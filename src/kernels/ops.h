@@ -39,17 +39,6 @@ void sparse_feed_forward(Context& ctx, View<const float, 2> x,  // [rows, hidden
 // ---- tables (embeddings): row-major, as in the file
 // ---------------------------------------------------------------------------------
 
-struct TableView {
-  DType dtype = DType::kBF16;  // f32, bf16, f16 or a block type (rows of whole blocks)
-  int64_t rows = 0, cols = 0;
-  const std::byte* data = nullptr;
-  bool through_q8 = false;  // values as q8 would keep them: what a bundle packed from this table gives. Plain types,
-                            // cols a multiple of 32
-  // A file to read rows from, `data` not needed then: a mapped row would draw the pages around it into memory. The
-  // descriptor is the source's, which outlives the view.
-  int fd = -1;
-  int64_t file_offset = 0;  // of row 0
-};
 // out[i] = table[ids[i]][first_col .. first_col + out.dim[1]) * scale; ids are in range. Error{kBadFile} if the file
 // cannot be read.
 void gather_rows(Context& ctx, const TableView& table, std::span<const int32_t> ids, int64_t first_col, float scale,

@@ -158,7 +158,7 @@ void decode_values(DType dtype, const std::byte* data, int64_t n, float* out) {
   quant::decode_row(dtype, data, n, out);
 }
 
-void expect_finite_scales(ThreadPool& pool, const PackSource& source, int64_t first_row, int64_t rows, int64_t cols) {
+void expect_finite_scales(ThreadPool& pool, const PackSource& source, int64_t rows, int64_t cols) {
   if (!is_block_type(source.dtype)) return;
   const int64_t row_bytes = dtype_bytes(source.dtype, cols), blocks = cols / dtype_facts(source.dtype).block_values;
   std::atomic<int64_t> first{INT64_MAX};  // in blocks of the tensor
@@ -170,7 +170,7 @@ void expect_finite_scales(ThreadPool& pool, const PackSource& source, int64_t fi
     }
   });
   if (const int64_t block = first; block != INT64_MAX)
-    throw Error(ErrorCode::kBadFile, "row " + std::to_string(first_row + block / blocks) + ", block " +
+    throw Error(ErrorCode::kBadFile, "row " + std::to_string(source.first_row + block / blocks) + ", block " +
                                          std::to_string(block % blocks) + ": expected a finite scale of " +
                                          dtype_name(source.dtype) + ", found another");
 }

@@ -50,9 +50,9 @@ std::unique_ptr<Gemma3n> Gemma3n::open(const std::string& path, const ModelLoadO
   model->log_ = options.log;
   model->recipe_ = options.recipe;
   model->encoder_threads_ = options.encoder_threads;
-  if (model->checkpoint_.bundle && !options.recipe.keeps_all())
+  if (model->checkpoint_.bundle && options.recipe.is_explicit())
     throw Error(ErrorCode::kInvalidArgument, path + ": this bundle was packed as " + model->recipe() +
-                                                 ": expected no other recipe, got " + options.recipe.name());
+                                                 ": expected no recipe, got " + options.recipe.name());
   for (const std::string& warning : model->generation().warnings) model->log_.warn(warning);
   if (model->checkpoint_.chat_template && !is_known_chat_template(*model->checkpoint_.chat_template))
     model->log_.warn(
@@ -68,7 +68,7 @@ void Gemma3n::check_tensors() {
     kinds_.of(kind).has_encoder = has_component(checkpoint_, component_of(kind));
   ThreadPool nobody(1);
   const std::unique_ptr<WeightReader> all =
-      reader(checkpoint_, {.pool = nobody, .log = log_, .recipe = recipe_, .check_only = true});
+      reader(checkpoint_, {.pool = nobody, .log = log_, .recipe = recipe_, .mode = LoadMode::kCheck});
   TextModel(text_.config()).bind(*all);
   if (kinds_.of(MediaKind::kImage).has_encoder) {
     VisionTower tower(VisionConfig::from(config()));

@@ -120,11 +120,17 @@ Choice Sampler::choose(std::span<const float> logits, int64_t position) {
   const std::span<const float> row = adjusted(logits, position);
   Choice choice;
   if (options_.sampling.temperature == 0 || options_.sampling.top_k == 1)
-    choice.id = static_cast<int32_t>(std::find(row.begin(), row.end(), max_) - row.begin());
+    choice.id = likeliest(row);
   else
     choice.id = draw(row, position);
   if (options_.logprobs >= 0) add_log_probabilities(logits, position, choice);
   return choice;
+}
+
+// The first id of the highest score.
+int32_t Sampler::likeliest(std::span<const float> row) const {
+  const auto block = std::find(peaks_.begin(), peaks_.end(), max_) - peaks_.begin();
+  return static_cast<int32_t>(std::find(row.begin() + block * kScoreBlock, row.end(), max_) - row.begin());
 }
 
 int32_t Sampler::draw(std::span<const float> row, int64_t position) {
@@ -168,7 +174,7 @@ int32_t Sampler::draw_of_row(std::span<const float> row, const Head& head, uint6
   if (min_p > 0)
     lowest = std::max(lowest, std::nextafter(within_float(max_ + (std::log(min_p) - 1e-6) / inverse_), -INFINITY));
   const int64_t size = static_cast<int64_t>(row.size());
-  int64_t best = std::find(row.begin(), row.end(), max_) - row.begin();  // kept by every rule
+  int64_t best = likeliest(row);  // kept by every rule
   double most = gumbel_noise(noise_hash(key, static_cast<uint64_t>(best)));
   for (int64_t begin = 0; begin < size; begin += kScoreBlock) {
     const float peak = peaks_[static_cast<size_t>(begin / kScoreBlock)];
@@ -292,8 +298,8 @@ Sampler::Head Sampler::find_head(std::span<const float> row, const Head& within,
     if (peaks_[b] < low) continue;
     for (size_t i = b * kScoreBlock; i < std::min((b + 1) * kScoreBlock, row.size()); ++i) {
       const int32_t id = static_cast<int32_t>(i);
-      if (row[i] >= low && row[i] <= high && bins.of(row[i]) == crossing.bin && within.keeps(row[i], id))
-        candidates_.push_back({row[i], id});
+      const bool near = (row[i] >= low) & (row[i] <= high);  // no branch between: either alone is a coin
+      if (near && bins.of(row[i]) == crossing.bin && within.keeps(row[i], id)) candidates_.push_back({row[i], id});
     }
   }
   return cut_candidates(crossing.mass, goal, measure);

@@ -60,6 +60,7 @@ class Sampler {
   bool adjusts() const;
   std::span<const float> adjusted(std::span<const float> logits, int64_t position);
   void penalise();
+  int32_t likeliest(std::span<const float> row) const;
   int32_t draw(std::span<const float> row, int64_t position);
   int32_t draw_of_few(std::span<const float> row, uint64_t key);
   int32_t draw_of_row(std::span<const float> row, const Head& head, uint64_t key) const;

@@ -109,10 +109,9 @@ float score_weight(float score, float max, double inverse) {
 }
 
 void keep_weights(const float* scores, float score, int64_t ties, float* weights) {
-  for (int32_t i = 0; i < kScoreBlock; ++i) {
-    const bool kept = (scores[i] > score) | ((scores[i] == score) & (i < ties));
-    weights[i] = kept ? weights[i] : 0;
-  }
+  const int alike = static_cast<int>(std::clamp<int64_t>(ties, 0, kScoreBlock));
+  for (int i = 0; i < alike; ++i) weights[i] = scores[i] >= score ? weights[i] : 0;
+  for (int i = alike; i < kScoreBlock; ++i) weights[i] = scores[i] > score ? weights[i] : 0;
 }
 
 void block_bins(const float* scores, float max, double scale, int last, int32_t* bins) {

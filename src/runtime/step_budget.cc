@@ -36,7 +36,7 @@ void StepBudget::note(int64_t decode_rows, int64_t prompt_rows, double seconds) 
 std::vector<int64_t> share_rows(std::span<const int64_t> left, int64_t budget) {
   std::vector<int64_t> shares(left.size(), 0);
   if (left.empty()) return shares;
-  shares[0] = std::min(left[0], kEight);
+  shares[0] = std::min({left[0], kEight, budget});
   budget -= shares[0];
   std::vector<size_t> order(left.size());
   std::iota(order.begin(), order.end(), size_t{0});

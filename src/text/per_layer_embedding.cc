@@ -19,11 +19,9 @@ void PerLayerEmbedding::forward(Context& ctx, std::span<const int32_t> ids, View
   const int64_t tokens = merged.dim[0], hidden = merged.dim[1], first = first_layer * ple_, width = out.dim[1];
   expect_shape(out, {static_cast<int64_t>(ids.size()), width}, "PerLayerEmbedding out");
   ArenaScope scope(ctx.arena);
-  // The rows [first, first + width) of the projection; a panel may begin before them.
-  const int64_t start = first / kPanelRows * kPanelRows;
-  WeightView part = per_layer_model_projection;
-  part.data += start / kPanelRows * part.step_bytes;
-  part.rows = first - start + width;
+  // The rows [first, first + width) of the projection, and those before them that the weight cannot be cut off from.
+  const int64_t start = first / row_cut(per_layer_model_projection) * row_cut(per_layer_model_projection);
+  const WeightView part = rows_of(per_layer_model_projection, start, first - start + width);
   View<float, 2> projected = ctx.scratch(tokens, part.rows);
   matmul(ctx, merged, part, projected);
   projected = {projected.data + (first - start), {tokens, width}, {projected.step[0], 1}};

@@ -5,7 +5,9 @@
 #include <fstream>
 #include <sstream>
 
-#include "formats/safetensors.h"
+#include "core/arena.h"
+#include "core/printable.h"
+#include "formats/safetensors_source.h"
 #include "g3n/error.h"
 #include "weights/bundle_checksum.h"
 
@@ -32,9 +34,7 @@ bool can_be_read(const PackedTensor& t) {
   const bool whole_blocks =
       is_block_type(t.dtype) && element_count(t.shape, 1) % dtype_facts(t.dtype).block_values == 0;
   switch (t.kind) {
-    case PackedKind::kMatrix:
-      return t.layout == Layout::kBlocks ? whole_blocks
-                                         : t.dtype == DType::kF32 || t.dtype == DType::kBF16 || is_quantized(t.dtype);
+    case PackedKind::kMatrix: return t.layout == Layout::kBlocks ? whole_blocks : has_kernels(t.dtype, t.layout);
     case PackedKind::kTable:
       return t.layout == Layout::kRows &&
              (whole_blocks || t.dtype == DType::kF32 || t.dtype == DType::kBF16 || t.dtype == DType::kF16);

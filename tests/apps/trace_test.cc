@@ -6,7 +6,7 @@
 
 #include "apps/conversations.h"
 #include "apps/program.h"
-#include "formats/tensor_source.h"
+#include "formats/safetensors_source.h"
 #include "support/golden.h"
 #include "support/inputs.h"
 

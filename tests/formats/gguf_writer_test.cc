@@ -8,7 +8,7 @@
 #include <fstream>
 #include <set>
 
-#include "errors.h"
+#include "support/errors.h"
 #include "tools/block_encoders.h"
 #include "tools/gguf_maker.h"
 
@@ -70,6 +70,7 @@ TEST(GgufWriter, RefusesWhatNoReaderTakes) {
   EXPECT_THROW(writer.declare(std::string(64, 'n'), DType::kF32, {1}), Error);
   EXPECT_THROW(writer.declare("five axes", DType::kF32, {1, 1, 1, 1, 1}), Error);
   EXPECT_THROW(writer.declare("none", DType::kF32, {0}), Error);
+  EXPECT_THROW(writer.declare("no type of GGUF", DType::kU8, {1}), Error);
   EXPECT_THROW(writer.declare("too large", DType::kF32, {int64_t{1} << 40, int64_t{1} << 40}), Error);
 }
 

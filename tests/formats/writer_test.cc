@@ -4,9 +4,9 @@
 #include <cstring>
 #include <numeric>
 
-#include "errors.h"
+#include "support/errors.h"
 #include "formats/safetensors.h"
-#include "formats/tensor_source.h"
+#include "formats/safetensors_source.h"
 
 namespace g3n::testing {
 namespace {

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <vector>
 
-#include "formats/tensor_source.h"
+#include "formats/safetensors_source.h"
 #include "g3n/error.h"
 
 namespace g3n::test {

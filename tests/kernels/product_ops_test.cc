@@ -184,10 +184,10 @@ TEST(GatherRows, Q8BlocksAndWhatTheyWereMadeOf) {
       EXPECT_NEAR(want[i], values[ids[i / count] * cols + col] * 3.5f, 0.06f);
     }
     gather_rows(context, {DType::kQ8_0, rows, cols, blocks.data()}, ids, first, 3.5f, matrix(got, 3, count));
-    gather_rows(context, {DType::kBF16, rows, cols, reinterpret_cast<const std::byte*>(bf16.data()), true}, ids, first,
-                3.5f, matrix(through, 3, count));
-    gather_rows(context, {DType::kF32, rows, cols, reinterpret_cast<const std::byte*>(values.data()), true}, ids, first,
-                3.5f, matrix(through_f32, 3, count));
+    gather_rows(context, {DType::kBF16, rows, cols, reinterpret_cast<const std::byte*>(bf16.data()), DType::kQ8_0}, ids,
+                first, 3.5f, matrix(through, 3, count));
+    gather_rows(context, {DType::kF32, rows, cols, reinterpret_cast<const std::byte*>(values.data()), DType::kQ8_0},
+                ids, first, 3.5f, matrix(through_f32, 3, count));
     EXPECT_EQ(got, want);
     EXPECT_EQ(through, want);
     EXPECT_EQ(through_f32, want);
@@ -195,8 +195,8 @@ TEST(GatherRows, Q8BlocksAndWhatTheyWereMadeOf) {
   values[3 * cols + 40] = INFINITY;
   std::vector<float> bad(96);
   const int32_t third[] = {3};
-  gather_rows(context, {DType::kF32, rows, cols, reinterpret_cast<const std::byte*>(values.data()), true}, third, 0,
-              1.0f, matrix(bad, 1, 96));
+  gather_rows(context, {DType::kF32, rows, cols, reinterpret_cast<const std::byte*>(values.data()), DType::kQ8_0},
+              third, 0, 1.0f, matrix(bad, 1, 96));
   for (int64_t i = 0; i < 96; ++i) EXPECT_EQ(std::isnan(bad[i]), i / 32 == 1) << i;
   EXPECT_THROW(gather_rows(context, {DType::kQ8_0, rows, 90, blocks.data()}, third, 0, 1.0f, matrix(bad, 1, 90)),
                Error);

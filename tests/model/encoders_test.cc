@@ -8,6 +8,7 @@
 #include "checkpoint/convert.h"
 #include "formats/errors.h"
 #include "model/cpu_model.h"
+#include "support/golden.h"
 #include "support/inputs.h"
 #include "tools/checkpoint_writer.h"
 #include "tools/gguf_maker.h"
@@ -236,6 +237,26 @@ TEST(Encoders, OfABundleGiveTheBitsOfTheFolder) {
     from_bundle.model->release_encoders();
   }
   EXPECT_EQ(from_bundle.forward(kIds), from_folder.forward(kIds));
+}
+
+// From pixels and samples to soft tokens, tap by tap as transformers.
+TEST(CpuModel, EncodersGiveTheGoldens) {
+  Loaded one;
+  const GoldenCase golden = GoldenCase::load(GoldenCase::tiny_manifest(), "mixed");
+  ASSERT_EQ(golden.images().size(), 1u);
+  ASSERT_EQ(golden.clips().size(), 1u);
+  const GoldenImage& image = golden.images()[0];
+  const GoldenClip& clip_of = golden.clips()[0];
+  const auto side = static_cast<int>(image.size);
+  GoldenSink vision(golden, {.only = "vision."}), audio(golden, {.only = "audio."});
+  one.encode(one.model->read(ImagePart{Pixels{side, side, golden_image(image.size, image.seed)}}, 256),
+             {.taps = &vision});
+  one.encode(
+      one.model->read(AudioPart{Samples{golden_samples(clip_of.samples, static_cast<uint32_t>(clip_of.seed))}}, 0),
+      {.taps = &audio});
+  EXPECT_EQ(vision.first_difference(), "");
+  EXPECT_EQ(audio.first_difference(), "");
+  std::printf("%s\n%s\n", vision.worst().c_str(), audio.worst().c_str());
 }
 
 TEST(CpuModel, AStepWithinAnEncodeChangesNeither) {

@@ -5,14 +5,15 @@
 #include <limits>
 
 #include "core/thread_pool.h"
-#include "formats/errors.h"
+#include "support/errors.h"
 #include "kernels/pack.h"
 #include "checkpoint/checkpoint.h"
+#include "formats/safetensors_source.h"
 #include "model/decoded_tensors.h"
+#include "model/gguf_files.h"
 #include "support/golden.h"
 #include "support/hash_weights.h"
 #include "text/models.h"
-#include "tools/gguf_maker.h"
 #include "weights/loader.h"
 
 namespace g3n::testing {
@@ -175,6 +176,28 @@ TEST(GgufModel, DamagedScalesAreFound) {
     }
   }
   EXPECT_GE(tried.size(), 5u);
+}
+
+// The wanted row of a prompt takes its late per-layer inputs from the middle of the projection, whatever type that has.
+TEST(GgufModel, TheLastRowAloneHasTheLogitsOfAllRows) {
+  ThreadPool pool(2);
+  const std::vector<int32_t> ids = {2, 105, 300, 7, 440, 106, 12};
+  const std::string projection = kText + "per_layer_model_projection.weight";
+  for (const int64_t ple : {32, 34})  // the cut is at a multiple of 16 rows, and not
+    for (const DType type : {DType::kQ4_K, DType::kQ5_1, DType::kQ6_K, DType::kQ4_0, DType::kF16}) {
+      SCOPED_TRACE(std::string(dtype_name(type)) + ", " + std::to_string(ple));
+      const TemporaryFolder folder;
+      write_random_gguf(pool, folder.write("config.json", wide_config(ple)), folder / "random.gguf", DType::kBF16, {},
+                        {{"per_layer_model_proj.weight", type}});
+      const Checkpoint checkpoint = open_checkpoint(folder / "random.gguf");
+      ASSERT_EQ(checkpoint.source->find(projection)->dtype, type);
+      const LoadedText text = load_text(checkpoint.source, checkpoint.config);
+      ASSERT_LT(text.model->config().cut_layer(), text.model->config().num_hidden_layers);
+      const std::vector<std::vector<float>> all = TextRunner(*text.model, {}).feed(ids),
+                                            last = TextRunner(*text.model, {.all_logits = false}).feed(ids);
+      ASSERT_EQ(last.size(), 1u);
+      EXPECT_EQ(std::memcmp(last[0].data(), all.back().data(), last[0].size() * 4), 0);
+    }
 }
 
 }  // namespace

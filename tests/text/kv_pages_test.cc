@@ -206,6 +206,8 @@ TEST(KvPages, AWindowOfOneGoesOnFromAnywhere) {
   p.grow(10);
   EXPECT_NE(pages_of(p.cache, 0)[1], nullptr);
   EXPECT_EQ(held(p.cache, 0), 1);
+  p.grow(100), p.grow(200);
+  EXPECT_EQ(held(p.cache, 0), 2);  // positions 320 to 409: the new page went, too
   const auto forked = p.cache.fork(70);
   Pages::append(*forked, 400);
   EXPECT_EQ(forked->length(), 470);

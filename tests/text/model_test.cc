@@ -124,8 +124,8 @@ TEST_P(TextBits, ForksChangeNothing) {
     expect_rest(at_a_page, ids, want);
     other_way.cache().truncate(other_way.cache().length() - 64);
     expect_rest(runner, ids, want);
-    TextRunner again(model, run({.chunk = chunk}), at_a_page.cache().fork(240));
-    at_a_page.cache().truncate(236);  // into a page that it shares
+    TextRunner again(model, run({.chunk = chunk}), at_a_page.cache().fork(256));
+    at_a_page.cache().truncate(240);  // into a page that it shares
     at_a_page.feed(others);
     expect_rest(again, ids, want);
     expect_rest(within_a_page, ids, want);

@@ -8,6 +8,7 @@
 #include <functional>
 #include <iterator>
 
+#include "checkpoint/safetensors_folder.h"
 #include "core/mapped_file.h"
 #include "json/config.h"
 #include "media/image.h"

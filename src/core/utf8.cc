@@ -1,5 +1,5 @@
 // UTF-8 scanning by the table of well-formed byte sequences (Unicode 3.9, table 3-7).
-#include "tokenizer/utf8.h"
+#include "core/utf8.h"
 
 #include <cstdio>
 

@@ -1,5 +1,5 @@
 // UTF-8 scanning, repair and trimming.
-#include "tokenizer/utf8.h"
+#include "core/utf8.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -5,7 +5,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "errors.h"
+#include "support/errors.h"
+#include "formats/safetensors_source.h"
 #include "formats/safetensors_writer.h"
 #include "kernels/pack.h"
 #include "weights/shape_lister.h"
@@ -164,14 +165,14 @@ TEST(Loader, EveryProblemIsReportedAtOnce) {
   model.bind(loader);
   EXPECT_ERROR(ErrorCode::kBadFile, loader.finish(), "3 tensors do not fit",
                "model.safetensors: model.layers.0.up.weight: expected shape [37, 70], found [37, 71]",
-               "model.layers.0.conv.weight: expected BF16, F32 or F16, found I32",
+               "model.layers.0.conv.weight: expected BF16, F32, F16 or blocks of a GGUF type, found I32",
                "model.language_model.norm.weight: missing, expected shape [19]");
 }
 
 TEST(Loader, CheckingAloneTakesNoMemory) {
   const TemporaryFolder folder;
   ThreadPool pool(1);
-  Loader loader(checkpoint(folder, prefixed(good(DType::kF16), "model.")), {.pool = pool, .check_only = true});
+  Loader loader(checkpoint(folder, prefixed(good(DType::kF16), "model.")), {.pool = pool, .mode = LoadMode::kCheck});
   Model model;
   model.bind(loader);
   EXPECT_FALSE(model.up);

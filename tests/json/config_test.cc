@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "errors.h"
+#include "support/errors.h"
 
 namespace g3n::testing {
 namespace {
@@ -67,6 +67,14 @@ TEST(JsonConfig, TakesWhatPythonWrites) {
   EXPECT_EQ(c.text("s"), "NaN and \"Infinity\"");
   EXPECT_EQ(c.integer("k"), 2);
   EXPECT_ERROR(ErrorCode::kBadFile, c.integer("b"), "expected an integer");
+}
+
+TEST(JsonConfig, NoTextIsTakenForPythonsWords) {
+  const Config c = parse(R"({"a": "\u0001g3n:NaN", "b": "N", "c": ["\\", NaN, "\"Infinity", -Infinity]})");
+  EXPECT_EQ(c.text("a"), "\x01g3n:NaN");
+  EXPECT_EQ(c.text("b"), "N");
+  EXPECT_TRUE(c.is_list("c"));
+  EXPECT_ERROR(ErrorCode::kBadFile, parse(R"({"a": [NaNa]})"), "not valid JSON");
 }
 
 TEST(JsonConfig, RefusesWhatIsNotAnObject) {

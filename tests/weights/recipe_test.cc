@@ -1,7 +1,7 @@
 // Recipes: first match wins, wildcards, what the built-in ones say, files with mistakes.
 #include "weights/recipe.h"
 
-#include "errors.h"
+#include "formats/errors.h"
 
 namespace g3n::testing {
 namespace {
@@ -81,12 +81,16 @@ TEST(Recipe, Q8AndAsInTheFile) {
         "model.audio_tower.conformer.0.attention.attn.q_proj.weight"})
     EXPECT_EQ(format(q8, name), DType::kQ8_0) << name;
   EXPECT_EQ(format(q8, "model.language_model.layers.3.altup.modality_router.weight"), DType::kBF16);
-  EXPECT_TRUE(Recipe().keeps_all());
-  EXPECT_TRUE(Recipe::named("bf16").keeps_all());
-  EXPECT_FALSE(q8.keeps_all());
-  EXPECT_EQ(Recipe::named("bf16").name(), "bf16");
+  EXPECT_EQ(Recipe::named("keep").name(), "keep");
   for (const DType stored : {DType::kF32, DType::kBF16, DType::kF16})
-    EXPECT_EQ(format(Recipe::named("bf16"), "x", stored), stored);
+    EXPECT_EQ(format(Recipe::named("keep"), "x", stored), stored);
+}
+
+TEST(Recipe, IsExplicitWhereSomebodyAsksForFormats) {
+  EXPECT_FALSE(Recipe().is_explicit());
+  EXPECT_FALSE(Recipe::named("").is_explicit());
+  for (const char* name : {"keep", "q8", "q4"}) EXPECT_TRUE(Recipe::named(name).is_explicit()) << name;
+  EXPECT_TRUE(Recipe::parse("", "empty").is_explicit());
 }
 
 TEST(Recipe, MistakesAreNamedByLine) {
@@ -95,7 +99,9 @@ TEST(Recipe, MistakesAreNamedByLine) {
     EXPECT_ERROR(ErrorCode::kBadFile,
                  Recipe::named(folder.write("recipe", std::string("* q8\n# fine\n") + line + "\n")), "recipe, line 3",
                  "expected `pattern format`", line);
-  EXPECT_ERROR(ErrorCode::kInvalidArgument, Recipe::named("q3"), "expected q4, q8, bf16 or a file, found 'q3'");
+  for (const std::string name : {"q3", "bf16"})  // bf16 would be said of f32 files, too
+    EXPECT_ERROR(ErrorCode::kInvalidArgument, Recipe::named(name),
+                 "expected q4, q8, keep or a file, found '" + name + "'");
   EXPECT_EQ(format(Recipe::named(folder.write("good", "* q8")), "x"), DType::kQ8_0) << "the last line without an end";
 }
 

@@ -1,6 +1,6 @@
 // random_checkpoint: names and shapes from the config alone, values by the hash rule, in shards with an index.
-#include "errors.h"
-#include "formats/tensor_source.h"
+#include "support/errors.h"
+#include "checkpoint/safetensors_folder.h"
 #include "support/hash_weights.h"
 #include "tools/checkpoint_writer.h"
 

@@ -1,7 +1,7 @@
 // What is not a checkpoint folder is named for what it is; models are found in the hub cache.
 #include "checkpoint/checkpoint_folder.h"
 
-#include "errors.h"
+#include "support/errors.h"
 #include "checkpoint/hub_cache.h"
 
 namespace g3n::testing {

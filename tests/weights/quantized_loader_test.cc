@@ -1,8 +1,9 @@
 // The loader with recipes and with sources in blocks: what becomes which format, what is moved, decoded or left in the
 // file.
+#include <cmath>
 #include <cstring>
 
-#include "errors.h"
+#include "formats/errors.h"
 #include "kernels/pack.h"
 #include "weights/loader.h"
 
@@ -110,7 +111,7 @@ TEST(QuantizedLoader, ScalesThatAreNoNumbersAreFoundWhateverBecomesOfThem) {
                      per_row = 512 / static_cast<size_t>(dtype_facts(dtype).block_values);
         source->bytes(kScope + name)[(row * per_row + 1) * static_cast<size_t>(dtype_bytes(dtype)) + 1] =
             std::byte{0x7e};
-        Loader loader(source, {.pool = pool, .stream = stream});
+        Loader loader(source, {.pool = pool, .mode = stream ? LoadMode::kStream : LoadMode::kLoad});
         WeightView matrix;
         View<const float, 1> vector;
         if (shape.size() == 1)
@@ -165,6 +166,20 @@ TEST(QuantizedLoader, ScalesThatAreNotFiniteAreNamed) {
   EXPECT_ERROR(ErrorCode::kBadFile, loader.finish(), "memory: " + kScope + "m", "row 7, block 1");
 }
 
+// Big tensors are packed in parts; rows are those of the tensor.
+TEST(QuantizedLoader, ValuesThatAreNotFiniteAreNamedByTheirRowInTheTensor) {
+  ThreadPool pool(2);
+  const int64_t rows = 16400, cols = 512;  // more than 32 MiB
+  auto source = std::make_shared<Source>();
+  source->add(kScope + "m", DType::kF32, {rows, cols});
+  const float bad = INFINITY;
+  std::memcpy(source->bytes(kScope + "m").data() + ((rows - 3) * cols + 40) * 4, &bad, 4);
+  Loader loader(source, {.pool = pool, .recipe = Recipe::parse("* q8", "mine")});
+  WeightView m;
+  loader.matrix(kScope + "m", m, {rows, cols});
+  EXPECT_ERROR(ErrorCode::kBadFile, loader.finish(), "memory: " + kScope + "m: row 16397, block 1:");
+}
+
 TEST(QuantizedLoader, ARecipeChangesPlainTypes) {
   ThreadPool pool(2);
   for (const DType stored : {DType::kBF16, DType::kF32, DType::kF16}) {
@@ -189,7 +204,7 @@ TEST(QuantizedLoader, ARecipeChangesPlainTypes) {
     EXPECT_EQ(d.dtype, stored == DType::kBF16 ? stored : DType::kF32);
     EXPECT_EQ(narrow.dtype, d.dtype);
     EXPECT_EQ(table.dtype, stored) << "read where it lies";
-    EXPECT_TRUE(table.through_q8);
+    EXPECT_EQ(table.rounded_to, DType::kQ8_0);
     for (int64_t i = 0; i < 20 * 64; ++i) {
       const float value = stored_value(*source->find(kScope + "b"), i);
       EXPECT_NEAR(weight_value(b, i / 64, i % 64), value, 1.0f);

@@ -7,9 +7,10 @@
 #include <limits>
 #include <numeric>
 
-#include "formats/errors.h"
+#include "support/errors.h"
 #include "formats/gguf.h"
 #include "formats/gguf_writer.h"
+#include "formats/safetensors_source.h"
 #include "kernels/pack.h"
 #include "model/decoded_tensors.h"
 #include "checkpoint/gguf_source.h"
@@ -292,14 +293,29 @@ TEST(GgufCheckpoint, ValuesOfEveryTensor) {
   const Config files = Config::load(kFolder + "manifest.json").object("files");
   for (const std::string name : {"text-bf16.gguf", "text-mixed.gguf"}) {
     const GgufFile file(kFolder + name);
-    for (const Config& record : files.object(name).objects("tensors")) {
-      const GgufTensor& tensor = *file.find(record.text("name"));
+    const Config records = files.object(name).object("tensors");
+    ASSERT_EQ(records.keys().size(), file.tensors().size());
+    for (const std::string& key : records.keys()) {
+      const Config record = records.object(key);
+      const GgufTensor& tensor = *file.find(key);
       const int64_t count = std::accumulate(tensor.ne.begin(), tensor.ne.end(), int64_t{1}, std::multiplies<>());
       std::vector<float> values(static_cast<size_t>(count));
       decode_values(tensor.dtype_or_fail(), tensor.data, count, values.data());
       EXPECT_EQ(crc32_hex(values.data(), values.size() * 4), record.text("values_crc32"))
           << name << ": " << tensor.name;
     }
+  }
+}
+
+TEST(GgufCheckpoint, IsOfGemma3n) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"arch_missing", "general.architecture: expected a string, found nothing"},
+      {"arch_other", "general.architecture: a model of architecture \"llama\", expected \"gemma3n\""},
+      {"arch_type", "general.architecture: expected a string, found"}};
+  for (const auto& [name, said] : cases) {
+    const std::string path = kFolder + "broken/" + name + ".gguf";
+    EXPECT_ERROR(std::string(name) == "arch_other" ? ErrorCode::kUnsupported : ErrorCode::kBadFile,
+                 open_gguf_checkpoint(path), path.c_str(), said);
   }
 }
 

@@ -1,11 +1,15 @@
 // Bundles: what the loader packs is what a bundle gives back, in place; a file that lies about itself is an error.
 #include "weights/bundle.h"
 
+#include <cmath>
 #include <cstring>
 
-#include "errors.h"
+#include "support/errors.h"
+#include "formats/safetensors_source.h"
 #include "formats/safetensors_writer.h"
+#include "kernels/ops.h"
 #include "kernels/pack.h"
+#include "kernels/table.h"
 #include "weights/bundle_loader.h"
 #include "weights/loader.h"
 
@@ -30,7 +34,8 @@ struct Model {
   }
 };
 
-std::shared_ptr<const TensorSource> checkpoint(const TemporaryFolder& folder) {
+// The table may have another type than bf16; then it has values that bf16 has not.
+std::shared_ptr<const TensorSource> checkpoint(const TemporaryFolder& folder, DType table = DType::kBF16) {
   SafetensorsWriter writer(folder / "model.safetensors");
   const std::pair<const char*, Shape> tensors[] = {{"layers.0.up.weight", {150, 96}},
                                                    {"layers.0.down.weight", {96, 150}},
@@ -40,6 +45,18 @@ std::shared_ptr<const TensorSource> checkpoint(const TemporaryFolder& folder) {
                                                    {"layers.0.dw.weight", {8, 1, 3, 3}},
                                                    {"embed_tokens.weight", {70, 64}}};
   for (const auto& [name, shape] : tensors) {
+    if (table != DType::kBF16 && name == std::string("embed_tokens.weight")) {
+      std::vector<std::byte> values(static_cast<size_t>(dtype_bytes(table, element_count(shape))));
+      for (int64_t i = 0; i < element_count(shape); ++i) {
+        const float value = std::sin(static_cast<float>(i + 1));
+        const uint16_t half = f32_to_f16(value);
+        const size_t bytes = static_cast<size_t>(dtype_bytes(table));
+        std::memcpy(values.data() + static_cast<size_t>(i) * bytes,
+                    table == DType::kF32 ? static_cast<const void*>(&value) : &half, bytes);
+      }
+      writer.add(std::string("model.language_model.") + name, table, shape, values);
+      continue;
+    }
     std::vector<bf16_t> values(static_cast<size_t>(element_count(shape)));
     for (size_t i = 0; i < values.size(); ++i)
       values[i] = f32_to_bf16(static_cast<float>(static_cast<int>(i * 2654435761u % 511) - 255) / 64);
@@ -69,7 +86,7 @@ struct Parts {
 };
 
 Parts packed(ThreadPool& pool, const std::shared_ptr<const TensorSource>& source, const Recipe& recipe) {
-  Loader loader(source, {.pool = pool, .recipe = recipe, .stream = true});
+  Loader loader(source, {.pool = pool, .recipe = recipe, .mode = LoadMode::kStream});
   Model model;
   model.bind(loader);
   loader.check();
@@ -100,7 +117,7 @@ TEST(Bundle, GivesBackWhatALoaderPacks) {
   const TemporaryFolder folder;
   ThreadPool pool(2);
   const auto source = checkpoint(folder);
-  for (const char* name : {"bf16", "q8", "q4"}) {
+  for (const char* name : {"keep", "q8", "q4"}) {
     SCOPED_TRACE(name);
     const Recipe recipe = Recipe::named(name);
     const auto bundle = Bundle::open(packed(pool, source, recipe).write(folder));
@@ -123,8 +140,10 @@ TEST(Bundle, GivesBackWhatALoaderPacks) {
     for (int64_t i = 0; i < 19; ++i) EXPECT_EQ(a.norm[i], b.norm[i]);
     for (int64_t t = 0; t < 9; ++t)
       for (int64_t c = 0; c < 8; ++c) EXPECT_EQ(a.depthwise[t][c], b.depthwise[t][c]);
-    EXPECT_EQ(b.table.dtype, recipe.keeps_all() ? DType::kBF16 : DType::kQ8_0);
-    EXPECT_EQ(a.table.through_q8, !recipe.keeps_all());
+    const bool keeps = recipe.name() == "keep";
+    EXPECT_EQ(b.table.dtype, keeps ? DType::kBF16 : DType::kQ8_0);
+    EXPECT_EQ(a.table.dtype, DType::kBF16) << "in the file as it is";
+    EXPECT_EQ(a.table.rounded_to, keeps ? DType::kF32 : DType::kQ8_0);
     // In the file, not beside it.
     const Bundle::Entry* entry = bundle->find("model.language_model.layers.0.up.weight");
     ASSERT_TRUE(entry);
@@ -151,6 +170,41 @@ TEST(Bundle, TablesAreRowsOfQ8Blocks) {
     const float value = bf16_to_f32(values[i]),
                 got = f16_to_f32(scale) * static_cast<float>(static_cast<int8_t>(block[2 + i % 32]));
     ASSERT_NEAR(got, value, 4.0f / 127 * 0.6f);
+  }
+}
+
+// Rows that are looked up have the same bits from a folder and from a bundle of the same recipe.
+TEST(Bundle, TablesGiveTheRowsOfTheirFolder) {
+  const TemporaryFolder folder;
+  ThreadPool pool(2);
+  Arena arena;
+  Context ctx{.pool = pool, .kernels = best_kernels(), .arena = arena};
+  const std::vector<int32_t> ids = {69, 0, 3};
+  const auto rows = [&](const TableView& table) {
+    std::vector<float> out(3 * 64);
+    gather_rows(ctx, table, ids, 0, 1.5f, {out.data(), {3, 64}});
+    return out;
+  };
+  for (const DType stored : {DType::kF32, DType::kF16, DType::kBF16}) {
+    const auto source = checkpoint(folder, stored);
+    for (const char* format : {"keep", "f32", "bf16", "q8"}) {
+      const Recipe recipe = Recipe::parse(std::string("*@table ") + format, "mine");
+      const auto bundle = Bundle::open(packed(pool, source, recipe).write(folder));
+      Loader loader(source, {.pool = pool, .recipe = recipe});
+      BundleLoader mapped(bundle);
+      Model a, b;
+      a.bind(loader);
+      b.bind(mapped);
+      const WeightStore store_a = loader.finish(), store_b = mapped.finish();
+      EXPECT_EQ(rows(a.table), rows(b.table)) << dtype_name(stored) << " " << format;
+    }
+    const Recipe q4 = Recipe::parse("*@table q4", "mine");
+    for (const LoadMode mode : {LoadMode::kLoad, LoadMode::kCheck, LoadMode::kStream}) {
+      Loader loader(source, {.pool = pool, .recipe = q4, .mode = mode});
+      Model m;
+      EXPECT_ERROR(ErrorCode::kUnsupported, m.bind(loader), "recipe mine", "embed_tokens.weight@table",
+                   "expected q8, bf16, f32 or keep for a table, found q4");
+    }
   }
 }
 
