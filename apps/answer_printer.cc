@@ -1,8 +1,6 @@
 // See answer_printer.h.
 #include "answer_printer.h"
 
-#include "core/mapped_file.h"
-
 namespace g3n::cli {
 namespace {
 
@@ -39,7 +37,6 @@ void AnswerPrinter::finish() {
   clear_status();
   if (failure_) throw *failure_;
   if (has_printed_) write_stdout("\n");
-  throw_if_damaged();  // the answer was made of what is left of the model
 }
 
 void print_stats(const Answer& answer, double load_seconds) {

@@ -47,13 +47,6 @@ void read_all(const std::string& path, Bytes& bytes) {
   bytes.resize(used);
 }
 
-template <typename MediaPart>
-std::vector<MediaPart> read_parts(const std::vector<std::string>& paths) {
-  std::vector<MediaPart> parts;
-  for (const std::string& path : paths) parts.push_back({read_media(path)});
-  return parts;
-}
-
 }  // namespace
 
 std::string read_file(const std::string& path) {
@@ -69,7 +62,15 @@ MediaBytes read_media(const std::string& path) {
   return media;
 }
 
-std::vector<ImagePart> read_images(const std::vector<std::string>& paths) { return read_parts<ImagePart>(paths); }
-std::vector<AudioPart> read_audios(const std::vector<std::string>& paths) { return read_parts<AudioPart>(paths); }
+MediaPart read_media_part(const MediaFile& file) {
+  if (file.kind == MediaFile::Kind::kImage) return ImagePart{read_media(file.path)};
+  return AudioPart{read_media(file.path)};
+}
+
+std::vector<MediaPart> read_media_parts(const std::vector<MediaFile>& files) {
+  std::vector<MediaPart> parts;
+  for (const MediaFile& file : files) parts.push_back(read_media_part(file));
+  return parts;
+}
 
 }  // namespace g3n::cli

@@ -4,13 +4,14 @@
 #include <vector>
 
 #include "g3n/message.h"
+#include "options.h"
 
 namespace g3n::cli {
 
 // Throws Error{kNotFound, kBadFile} naming the path and the system's reason.
 std::string read_file(const std::string& path);
 MediaBytes read_media(const std::string& path);
-std::vector<ImagePart> read_images(const std::vector<std::string>& paths);
-std::vector<AudioPart> read_audios(const std::vector<std::string>& paths);
+MediaPart read_media_part(const MediaFile& file);
+std::vector<MediaPart> read_media_parts(const std::vector<MediaFile>& files);
 
 }  // namespace g3n::cli
