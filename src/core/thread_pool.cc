@@ -108,4 +108,10 @@ void ThreadPool::parallel_for(int64_t count, int64_t grain, RangeFunction f) {
   for (; inside != 0; inside = inside_.load()) inside_.wait(inside);
 }
 
+void warn_of_missing_threads(const ThreadPool& pool, const Log& log) {
+  if (pool.threads() < pool.wanted_threads())
+    log.warn("threads: the system starts only " + std::to_string(pool.threads()) + " of " +
+             std::to_string(pool.wanted_threads()));
+}
+
 }  // namespace g3n

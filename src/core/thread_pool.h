@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "core/log.h"
+
 namespace g3n {
 
 // A reference to a callable void(int64_t begin, int64_t end): no allocation, valid for the call only.
@@ -50,6 +52,9 @@ class ThreadPool {
   alignas(64) std::atomic<int> inside_{0};
   std::atomic<bool> stop_{false};
 };
+
+// Says so where the system started fewer threads than were wanted.
+void warn_of_missing_threads(const ThreadPool& pool, const Log& log);
 
 // Cores this process may run on (affinity and cgroup quota), at least 1.
 int usable_cores();
