@@ -56,7 +56,7 @@ class TreeEvents : public JsonEvents {
     JsonObject& object = std::get<JsonObject>(open.node.value);
     const auto [found, is_new] = open.places.emplace(key, object.size());
     if (!is_new && rules_.duplicates == JsonDuplicates::kRefused)
-      throw JsonError(where_, byte(), "the key \"" + printable(key) + "\" appears twice");
+      throw JsonError(where_, byte(), "the key \"" + printable_start(key) + "\" appears twice");
     open.place = found->second;
     if (is_new) object.emplace_back(std::move(key), JsonNode{});
   }
