@@ -10,9 +10,6 @@ function(g3n_room room)
   set_property(GLOBAL PROPERTY G3N_ROOM_SEES_${room} ${arg_SEES})
   set_property(GLOBAL PROPERTY G3N_ROOM_PUBLIC_${room} ${arg_PUBLIC_HEADERS})
 endfunction()
-function(g3n_exception room)
-  set_property(GLOBAL APPEND PROPERTY G3N_ROOM_SEES_${room} ${ARGN})
-endfunction()
 
 # Lowest floor first.
 g3n_room(core       PUBLIC_HEADERS error.h options.h)
@@ -31,10 +28,6 @@ g3n_room(checkpoint PUBLIC_HEADERS all SEES kernels media json seam formats toke
 g3n_room(model      PUBLIC_HEADERS all SEES kernels media json seam formats tokenizer weights text embedder vision audio checkpoint)
 g3n_room(runtime    PUBLIC_HEADERS all SEES seam model checkpoint tokenizer media formats)
 g3n_room(apps       PUBLIC_HEADERS all SEES json)
-
-# Exceptions. Each line closes by being deleted, once what it names is gone.
-g3n_exception(runtime json kernels)                               # engine and prompt_builder take model.h, which holds configs, towers and the kernel table
-g3n_exception(runtime weights text embedder vision audio)         # the same header: TextModel, towers, bundles
 
 # A room's folder in the build tree holds one link of the room's name, so a path to it gives "room/header.h" and nothing
 # else. Public headers that only some rooms may see are linked one by one.

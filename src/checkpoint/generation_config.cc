@@ -1,4 +1,5 @@
 #include "checkpoint/generation_config.h"
+#include "json/config.h"
 
 #include <cmath>
 #include <cstdio>

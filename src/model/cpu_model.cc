@@ -1,5 +1,7 @@
 #include "model/cpu_model.h"
 
+#include "model/opened_model.h"
+
 #include <algorithm>
 #include <string>
 

@@ -1,4 +1,5 @@
 #include "model/media_input.h"
+#include "checkpoint/processor_config.h"
 
 #include <cmath>
 #include <string>

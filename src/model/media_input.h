@@ -3,7 +3,6 @@
 #include <memory>
 #include <vector>
 
-#include "checkpoint/processor_config.h"
 #include "core/log.h"
 #include "g3n/message.h"
 #include "g3n/prompt.h"
@@ -11,6 +10,8 @@
 #include "seam/language_model.h"
 
 namespace g3n {
+
+struct ProcessorConfig;  // checkpoint/processor_config.h
 
 struct MediaInput {
   MediaKind kind = MediaKind::kImage;

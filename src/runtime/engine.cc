@@ -7,7 +7,6 @@
 
 #include "checkpoint/find_model.h"
 #include "core/mapped_file.h"
-#include "kernels/table.h"
 #include "runtime/engine_impl.h"
 #include "runtime/tap_recorder.h"
 
@@ -50,10 +49,8 @@ void check_options(const EngineOptions& o) {
 
 void Engine::Impl::open(const EngineOptions& options) {
   const Log log(options.on_warning);
-  checkpoint =
-      Gemma3n::open(find_model(options.model, options.hub_caches, log),
-                    {.recipe = Recipe::named(options.quantize), .encoder_threads = options.threads, .log = log});
-  const int64_t most = checkpoint->text().config().max_position_embeddings;
+  checkpoint = std::make_unique<OpenedModel>(find_model(options.model, options.hub_caches, log), options);
+  const int64_t most = checkpoint->numbers().max_positions;
   if (options.context > most)
     throw Error(ErrorCode::kInvalidArgument, "context: expected at most " + std::to_string(most) +
                                                  " (max_position_embeddings), got " + std::to_string(options.context));
@@ -61,8 +58,7 @@ void Engine::Impl::open(const EngineOptions& options) {
 }
 
 void Engine::Impl::start(const EngineOptions& options, bool has_encoders) {
-  const TextConfig& config = checkpoint->text().config();
-  const int image_size = options.image_size ? options.image_size : checkpoint->processor().image_width;
+  const ModelNumbers& numbers = checkpoint->numbers();
   builder =
       std::make_unique<PromptBuilder>(*checkpoint, context, options.image_size, [this, has_encoders](MediaKind kind) {
         if (has_encoders) checkpoint->load_encoder(kind);
@@ -73,9 +69,9 @@ void Engine::Impl::start(const EngineOptions& options, bool has_encoders) {
   info.has_vision = checkpoint->kinds().of(MediaKind::kImage).has_encoder;
   info.has_audio = checkpoint->kinds().of(MediaKind::kAudio).has_encoder;
   info.context = context;
-  info.vocab_size = config.vocab_size;
-  info.hidden_size = config.hidden_size;
-  info.image_size = image_size;
+  info.vocab_size = numbers.vocab_size;
+  info.hidden_size = numbers.hidden_size;
+  info.image_size = options.image_size ? options.image_size : numbers.image_size;
   info.weight_bytes = checkpoint->packed_bytes();
   if (!model) return;
   scheduler = std::make_unique<Scheduler>(
@@ -95,18 +91,15 @@ Engine::Impl::Impl(const EngineOptions& options) : chunk(options.chunk) {
   const auto begin = std::chrono::steady_clock::now();
   open(options);
   if (options.load_weights) {
-    auto cpu = std::make_unique<CpuModel>(
-        checkpoint, CpuOptions{.threads = options.threads, .compute = options.compute, .kv = options.kv_cache});
-    warn_of_missing_threads(cpu->pool(), Log(options.on_warning));
-    checkpoint->load_weights(cpu->pool(), {.on_memory = options.on_memory, .on_progress = options.on_progress});
+    CpuUse use;
+    model = checkpoint->load(options, use);
+    info.kernels = use.kernels;
+    info.threads = use.threads;
     if (options.preload_encoders)
       for (const MediaKindFacts& kind : checkpoint->kinds().all())
         if (kind.has_encoder) checkpoint->load_encoder(kind.kind);
-    info.kernels = cpu->kernels().name;
-    info.threads = cpu->pool().threads();
-    model = std::move(cpu);
   } else {
-    info.kernels = best_kernels().name;
+    info.kernels = kernel_table_name();
   }
   start(options, true);
   info.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

@@ -1,6 +1,9 @@
 // Media to what an encoder is fed: sizes, values, identity, refusals.
 #include "model/media_input.h"
 
+#include "checkpoint/processor_config.h"
+#include "json/config.h"
+
 #include <cmath>
 #include <fstream>
 

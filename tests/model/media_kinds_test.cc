@@ -1,5 +1,7 @@
 #include "model/media_kinds.h"
 
+#include "json/config.h"
+
 #include "support/errors.h"
 
 namespace g3n::testing {

@@ -2,7 +2,7 @@
 
 #include "checkpoint/contents.h"
 #include "checkpoint/find_model.h"
-#include "model/cpu_model.h"
+#include "model/opened_model.h"
 
 namespace g3n {
 
