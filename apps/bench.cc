@@ -54,14 +54,14 @@ std::string json_of(const BenchReport& report, const std::string& model) {
   JsonList results;
   for (const BenchResult& r : report.results) {
     JsonObject object = {{"work", {std::string(bench_work_name(r.work))}}};
-    if (const char* key = amount_key(r.work)) object.emplace_back(key, number(r.amount));
+    if (const char* key = amount_key(r.work)) object.push_back({key, number(r.amount)});
     JsonList values, each;
     for (const double value : r.values) {
       values.push_back({value});
       each.push_back({value / r.amount});
     }
-    object.emplace_back(r.is_rate() ? "tok_per_s" : "seconds", JsonNode{std::move(values)});
-    if (r.work == BenchWork::kBatch) object.emplace_back("tok_per_s_each", JsonNode{std::move(each)});
+    object.push_back({r.is_rate() ? "tok_per_s" : "seconds", JsonNode{std::move(values)}});
+    if (r.work == BenchWork::kBatch) object.push_back({"tok_per_s_each", JsonNode{std::move(each)}});
     results.push_back({object});
   }
   const JsonObject machine = {
