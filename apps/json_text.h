@@ -1,14 +1,13 @@
-// All JSON of the command line, read and written in one unit. Strings that are not UTF-8 (pieces of byte tokens) are
-// written with U+FFFD.
+// The JSON of the command line: conversations (messages_json.cc), answers and tokens (json_text.cc). Reports are trees
+// of json/tree.h.
 #pragma once
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <variant>
 #include <vector>
 
 #include "g3n/engine.h"
+#include "json/writer.h"
 
 namespace g3n::cli {
 
@@ -29,16 +28,8 @@ struct WrittenMessage {
 std::vector<WrittenMessage> parse_messages(std::string_view json, const std::string& file);
 std::string messages_json(const std::vector<WrittenMessage>& messages);
 
-std::string answer_json(const Answer& answer, double load_seconds);
+// engine: gives the time of loading, and the tokens' text for log probabilities.
+std::string answer_json(const Answer& answer, const Engine& engine);
 std::string tokens_json(const std::vector<std::int32_t>& ids, const std::vector<std::string>& pieces);
-
-// A tree of objects for reports (inspect): values are numbers, texts, lists or objects.
-struct JsonNode;
-using JsonObject = std::vector<std::pair<std::string, JsonNode>>;
-using JsonList = std::vector<JsonNode>;
-struct JsonNode {
-  std::variant<bool, std::int64_t, double, std::string, JsonObject, JsonList> value;
-};
-std::string to_json(const JsonNode& node);
 
 }  // namespace g3n::cli

@@ -1,5 +1,5 @@
 # g3n_library(NAME sources... ) : one library per folder; its neighbours are linked by target_link_libraries beside it.
-# The public headers (include/) and src/ are visible to all; who may include whom is checked by tools/check_layers.py.
+# What its sources may include follows from the folder: cmake/rooms.cmake.
 
 set(G3N_WARNINGS -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wshadow -Wnon-virtual-dtor)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
@@ -22,12 +22,13 @@ endfunction()
 
 function(g3n_library name)
   add_library(${name} STATIC ${ARGN})
-  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+  g3n_include_path(${name})
   g3n_compile_options(${name})
 endfunction()
 
 function(g3n_program name)
   add_executable(${name} ${ARGN})
+  g3n_include_path(${name})
   g3n_compile_options(${name})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
 endfunction()

@@ -11,6 +11,7 @@
 #include "core/file_kind.h"
 #include "formats/safetensors_writer.h"
 #include "g3n/error.h"
+#include "json/writer.h"
 #include "text/text_model.h"
 #include "tools/hash_weights.h"
 #include "vision/vision_tower.h"
@@ -99,19 +100,15 @@ void write_shard(ThreadPool& pool, const std::string& path, const std::vector<Te
 }
 
 std::string index_text(const std::vector<std::vector<Tensor>>& shards, int64_t total) {
-  std::string text = "{\n  \"metadata\": {\"total_size\": " + std::to_string(total) + "},\n  \"weight_map\": {";
-  const char* comma = "\n";
+  JsonObject weight_map;
   for (size_t s = 0; s < shards.size(); ++s)
-    for (const Tensor& tensor : shards[s]) {
-      text.append(comma)
-          .append("    \"")
-          .append(tensor.name)
-          .append("\": \"")
-          .append(shard_name(static_cast<int64_t>(s), static_cast<int64_t>(shards.size())))
-          .append("\"");
-      comma = ",\n";
-    }
-  return text + "\n  }\n}\n";
+    for (const Tensor& tensor : shards[s])
+      weight_map.push_back(
+          {tensor.name, JsonNode{shard_name(static_cast<int64_t>(s), static_cast<int64_t>(shards.size()))}});
+  return to_json(
+             {JsonObject{{"metadata", {JsonObject{{"total_size", {total}}}}}, {"weight_map", {std::move(weight_map)}}}},
+             {.indent = 2}) +
+         "\n";
 }
 
 void check_folder(const std::string& folder, int64_t needed_bytes) {

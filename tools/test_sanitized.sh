@@ -6,9 +6,9 @@ jobs=${JOBS:-$(nproc)}
 cmake --preset dev >/dev/null
 export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
 if [ "${1:-quick}" = quick ]; then
-  echo "== sanitized: core, formats, tokenizer, media, text"
-  cmake --build build/dev -j "$jobs" --target core_test formats_test tokenizer_test media_test text_test
-  ctest --test-dir build/dev --output-on-failure --no-tests=error -R '^(core|formats|tokenizer|media|text)$'
+  echo "== sanitized: core, json, formats, tokenizer, media, text"
+  cmake --build build/dev -j "$jobs" --target core_test json_test formats_test tokenizer_test media_test text_test
+  ctest --test-dir build/dev --output-on-failure --no-tests=error -R '^(core|json|formats|tokenizer|media|text)$'
 else
   echo "== sanitized: everything"
   cmake --build build/dev -j "$jobs"

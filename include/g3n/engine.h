@@ -1,12 +1,15 @@
-// Engine: one loaded model, shared by any number of sessions and threads. Forward passes take turns on one thread pool.
+// Engine: one loaded model, shared by any number of sessions and threads. One thread of its own steps the model for
+// all.
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "g3n/error.h"
@@ -16,28 +19,38 @@
 
 namespace g3n {
 
-// Called from the thread that asked, while an answer is made. Must not throw.
+struct TokenLogprob {
+  std::int32_t id = 0;
+  float logprob = 0;                                // log-softmax of the model's logits, before anything of Sampling
+  std::vector<std::pair<std::int32_t, float>> top;  // the likeliest ids, best first
+};
+
+struct Answer;
+
+// What happens to a request. Called from the thread that waits (Engine::generate, Session::reply), or from the engine's
+// own thread (Engine::submit): then it must return at once. Must not throw.
 class EventSink {
  public:
   virtual ~EventSink() = default;
   virtual void on_prefill(std::int64_t done_tokens, std::int64_t total_tokens) {}
   virtual void on_token(std::int32_t id) {}
-  virtual void on_text(std::string_view text) {}  // whole UTF-8 characters, stop strings held back
+  virtual void on_logprobs(const TokenLogprob& token) {}  // behind its on_token, if AnswerOptions::logprobs asks for it
+  virtual void on_text(std::string_view text) {}          // whole UTF-8 characters, stop strings held back
+  // The last event: exactly one of these two.
+  virtual void on_finish(const Answer& answer) {}
+  virtual void on_error(const Error& error) {}
 };
 
 struct Request {
   Prompt prompt;
-  Sampling sampling;
-  std::int64_t max_tokens = -1;        // -1: until the context is full
-  std::vector<std::string> stop;       // the answer ends before the first of these
-  std::vector<std::int32_t> stop_ids;  // empty: the checkpoint's (generation_config.json)
-  const std::atomic<bool>* cancelled = nullptr;
+  AnswerOptions options;
 };
 
 enum class FinishReason { kStop, kLength, kCancelled };
 const char* finish_reason_name(FinishReason reason);  // "stop", "length", "cancelled"
 
 struct Timings {
+  double queue_seconds = 0;           // waiting for a worker and for a place
   double encode_seconds = 0;          // media to soft tokens
   double prefill_seconds = 0;         // prompt to first logits
   double decode_seconds = 0;          // all tokens after the first
@@ -48,12 +61,51 @@ struct Answer {
   std::string text;               // without control tokens and stop strings
   std::vector<std::int32_t> ids;  // every generated id, a stop token included
   FinishReason finish_reason = FinishReason::kStop;
+  std::string stop;                    // the stop string that ended it, if one did
+  std::vector<TokenLogprob> logprobs;  // per id, if asked for
+  std::uint64_t seed = 0;
   std::int64_t prompt_tokens = 0;
   Timings timings;
 };
 
+// A submitted request. Copies are the same request; it goes on when the last one is gone. Any thread.
+class Ticket {
+ public:
+  Ticket() = default;
+  explicit operator bool() const { return state_ != nullptr; }
+  // The request ends within a step, whatever it is doing; nothing happens if it has ended.
+  void cancel() const;
+  // Whether it has ended within this time.
+  bool wait_for(std::chrono::milliseconds time) const;
+  void wait() const;
+  // Waits for the end. Throws the request's Error.
+  const Answer& answer() const;
+
+ private:
+  friend class Engine;
+  struct State;
+
+  explicit Ticket(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  std::shared_ptr<State> state_;
+};
+
+// An intermediate value of a forward pass, whole: pieces of a prompt joined along their token axis.
+struct Tap {
+  std::string name;  // "text.layer.3.laurel", "vision.stem", "image.1.vision.stem": docs/cli.md, g3n trace
+  std::vector<std::int64_t> dims;
+  std::vector<float> values;
+};
+
+// What the engine is doing.
+struct Stats {
+  std::int64_t waiting = 0, running = 0;          // requests
+  std::int64_t cache_bytes = 0, cache_pages = 0;  // of K and V held by sequences and sessions
+  std::int64_t steps = 0, rows = 0;               // since it was opened
+};
+
 struct ModelInfo {
   std::string path;
+  std::vector<std::string> files;  // and folders that it is read from, which are not to be written over
   bool has_tokenizer = false, has_vision = false, has_audio = false;
   std::int64_t context = 0;  // positions per conversation
   std::int64_t vocab_size = 0;
@@ -90,19 +142,32 @@ class Engine {
   std::vector<std::int32_t> tokenize(const Prompt& prompt) const;  // ids alone; media are counted, not decoded
   PreparedPrompt prepare(const Prompt& prompt, const std::atomic<bool>* cancelled = nullptr);
 
-  // Waits for the answer. Throws kContextFull (both numbers), kCancelled (before the first token), kInvalidArgument,
-  // kBadFile (media).
+  // Takes a copy and returns at once. Throws kInvalidArgument for values out of range; everything else that is wrong
+  // (a prompt too long, a medium that cannot be read) comes as the sink's on_error and out of Ticket::answer.
+  Ticket submit(Request request, std::shared_ptr<EventSink> sink = nullptr);
+
+  // submit, and wait for the answer; the sink is called from this thread. Throws kContextFull (both numbers),
+  // kCancelled (before the first token), kInvalidArgument, kBadFile (media).
   Answer generate(const Request& request, EventSink* sink = nullptr);
 
   // Logits that follow the prompt's positions first, first + 1, ...: on_logits(position, [vocab_size]), ascending; the
-  // values are valid during the call. Throws as generate does, and kInvalidArgument if `first` is no position.
+  // values are valid during the call, which comes from this thread. Throws as generate does, and kInvalidArgument if
+  // `first` is no position.
   void logits(const PreparedPrompt& prompt, std::int64_t first,
               const std::function<void(std::int64_t, std::span<const float>)>& on_logits,
               const std::atomic<bool>* cancelled = nullptr);
 
+  // Every intermediate value of the prompt (and of its media) whose name matches one of the globs; all rows go through
+  // all layers. Throws as generate does, kInvalidArgument for a glob that matches nothing and for more than most_bytes.
+  std::vector<Tap> trace(const Prompt& prompt, std::span<const std::string> globs,
+                         std::int64_t most_bytes = std::int64_t{2} << 30, const std::atomic<bool>* cancelled = nullptr);
+
+  Stats stats() const;
+
+  struct Impl;  // the library's own
+
  private:
-  friend class Session;
-  struct Impl;
+  friend struct EngineAccess;
   explicit Engine(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

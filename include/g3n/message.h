@@ -43,11 +43,13 @@ struct TextPart {
 };
 struct ImagePart {
   std::variant<MediaBytes, Pixels, SoftTokens> source;
+  int size = 0;  // pixels a side for the encoder; 0: the engine's
 };
 struct AudioPart {
   std::variant<MediaBytes, Samples, SoftTokens> source;
 };
 using Part = std::variant<TextPart, ImagePart, AudioPart>;
+using MediaPart = std::variant<ImagePart, AudioPart>;
 
 // role: "system" (first only), "user", "assistant" ("model" is the same); roles alternate, starting with user.
 struct Message {

@@ -28,9 +28,9 @@ struct EngineOptions {
   std::string model;                    // a Hugging Face folder, or "org/name" found in one of hub_caches
   std::vector<std::string> hub_caches;  // folders searched for "org/name", in order; nothing is ever downloaded
   std::int64_t context = 0;             // positions per conversation; 0: the checkpoint's max_position_embeddings
-  std::string quantize;  // weights packed while loading: "q4", "q8", or a recipe file (docs/quantization.md); empty or
-                         // "bf16": as in the file
-  int image_size = 0;    // pixels a side of images for the encoder; 0: the checkpoint's own
+  std::string quantize;      // weights packed while loading: "q4", "q8", "keep" (as in the file) or a recipe file
+                             // (docs/quantization.md); empty: as in the file, and all that bundles take
+  int image_size = 0;        // pixels a side of images for the encoder; 0: the checkpoint's own
   bool load_weights = true;  // false: prompts, templates and tokens only, ready at once; answers and media are refused
   // ---- how ----
   Compute compute = Compute::kF32;
@@ -43,7 +43,7 @@ struct EngineOptions {
   std::int64_t chunk = 512;  // prompt positions per step of a sequence that is alone; bounds scratch, changes no result
   double max_step_ms = 150;  // what the prompts of others may add to a step while somebody waits for the next token
   // ---- to whom ---- called from the loading thread only; may be empty
-  std::function<void(const std::string&)> on_warning;
+  std::function<void(const std::string&)> on_warning;  // also later (a sound is cut), from any thread, one at a time
   std::function<void(std::int64_t needed_bytes, std::int64_t free_bytes)> on_memory;   // before anything big is read
   std::function<void(std::int64_t done_bytes, std::int64_t total_bytes)> on_progress;  // while weights are packed
 };

@@ -1,5 +1,6 @@
 // Prompts: what a caller asks (Prompt) and what the model is fed (PreparedPrompt).
 #pragma once
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -14,29 +15,33 @@ namespace g3n {
 struct ChatPrompt {
   std::vector<Message> messages;
   bool add_generation_prompt = true;
+  bool continue_final_message = false;  // the answer goes on where the last message (the assistant's) ends
 };
 
 // Text as it is: no template, <bos> in front unless present, control tokens parsed. <image_soft_token> and
 // <audio_soft_token> stand for the media, in order.
 struct RawPrompt {
   std::string text;
-  std::vector<ImagePart> images;
-  std::vector<AudioPart> audios;
+  std::vector<MediaPart> media;
 };
 
 // Exactly these ids. Image and audio soft-token ids are filled by the media, in order; counts must fit.
 struct IdsPrompt {
   std::vector<std::int32_t> ids;
-  std::vector<ImagePart> images;
-  std::vector<AudioPart> audios;
+  std::vector<MediaPart> media;
 };
 
-using Prompt = std::variant<ChatPrompt, RawPrompt, IdsPrompt>;
+struct PreparedPrompt;
+using Prompt = std::variant<ChatPrompt, RawPrompt, IdsPrompt, std::shared_ptr<const PreparedPrompt>>;
 
-// Soft tokens that stand at positions first .. first + tokens->rows.
+// SHA-256 of what a medium is made of (file bytes, pixels, samples or soft tokens) and how it is encoded.
+using ContentHash = std::array<std::uint8_t, 32>;
+
+// Rows row .. row + count of soft tokens stand at positions first .. first + count.
 struct SoftSpan {
-  std::int64_t first = 0;
+  std::int64_t first = 0, row = 0, count = 0;
   std::shared_ptr<const SoftTokens> tokens;
+  ContentHash content{};
 };
 
 struct PreparedPrompt {

@@ -8,12 +8,7 @@
 
 namespace g3n {
 
-struct ReplyOptions {
-  Sampling sampling;
-  std::int64_t max_tokens = -1;
-  std::vector<std::string> stop;
-  const std::atomic<bool>* cancelled = nullptr;
-};
+using ReplyOptions = AnswerOptions;
 
 class Session {
  public:

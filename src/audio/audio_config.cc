@@ -1,5 +1,7 @@
 #include "audio/audio_config.h"
 
+#include <cmath>
+
 #include "g3n/error.h"
 
 namespace g3n {
@@ -8,9 +10,15 @@ namespace {
 constexpr int64_t kMost = 1 << 20;  // of any extent: products of three stay far from overflow
 
 float positive(const Config& config, const std::string& key, double fallback) {
-  const double value = config.number(key, fallback);
-  if (!(value > 0)) config.fail(key, "a number above 0");
-  return static_cast<float>(value);
+  const auto value = static_cast<float>(config.number(key, fallback));
+  if (!(value > 0 && std::isfinite(value))) config.fail(key, "a number above 0");
+  return value;
+}
+
+float epsilon(const Config& config, const std::string& key, double fallback) {
+  const auto value = static_cast<float>(config.number(key, fallback));
+  if (!(value > 0 && value < 1)) config.fail(key, "a number between 0 and 1");
+  return value;
 }
 
 // A list of [frames, bins] pairs, one per convolution.
@@ -57,10 +65,11 @@ AudioConfig AudioConfig::from(const Config& top) {
   c.reduction_factor = audio.integer("conf_reduction_factor", c.reduction_factor, 1, kMost);
   c.convs = convs_from(audio, c.convs);
   c.residual_weight = static_cast<float>(audio.number("conf_residual_weight", c.residual_weight));
+  if (!std::isfinite(c.residual_weight)) audio.fail("conf_residual_weight", "a finite number");
   c.logit_cap = positive(audio, "conf_attention_logit_cap", c.logit_cap);
   c.gradient_clipping = positive(audio, "gradient_clipping", 1e10);
-  c.rms_norm_eps = positive(audio, "rms_norm_eps", 1e-6);
-  c.group_norm_eps = positive(audio, "sscp_conv_group_norm_eps", 1e-3);
+  c.rms_norm_eps = epsilon(audio, "rms_norm_eps", 1e-6);
+  c.group_norm_eps = epsilon(audio, "sscp_conv_group_norm_eps", 1e-3);
   c.vocab_size = audio.integer("vocab_size", c.vocab_size, 1, kMost);
   c.vocab_offset = audio.integer("vocab_offset", c.vocab_offset, 0, INT32_MAX);
   c.soft_tokens = top.integer("audio_soft_tokens_per_image", c.soft_tokens, 1, kMost);

@@ -6,48 +6,18 @@
 #include "kernels/ops.h"
 
 namespace g3n {
-namespace {
-
-// Walks bind without touching a member: does the checkpoint have any of the names?
-class AnyTensor final : public Binder {
- public:
-  explicit AnyTensor(const Binder& file) : file_(file) {}
-  bool found() const { return found_; }
-  Shape shape_of(const std::string& name) const override { return file_.shape_of(name); }
-
- private:
-  void look(const std::string& name) { found_ = found_ || !file_.shape_of(name).empty(); }
-  void on_matrix(const std::string& name, WeightView&, const Shape&, Layout) override { look(name); }
-  void on_vector(const std::string& name, View<const float, 1>&, const Shape&, bool) override { look(name); }
-  void on_depthwise(const std::string& name, View<const float, 2>&, const Shape&) override { look(name); }
-  void on_table(const std::string& name, TableView&, const Shape&) override { look(name); }
-  void on_ignored(const std::string&, const Shape&) override {}
-
-  const Binder& file_;
-  bool found_ = false;
-};
-
-}  // namespace
 
 AudioTower::AudioTower(const AudioConfig& config) : config_(config), conformer_(static_cast<size_t>(config.layers)) {}
 
-bool AudioTower::present(const AudioConfig& config, const Binder& binder) {
-  AnyTensor any(binder);
-  AudioTower(config).bind_tower(any);
-  return any.found();
-}
-
-void AudioTower::bind_tower(Binder& binder) {
-  const Binder::Scope scope(binder, "model.audio_tower.");
-  subsample_conv_projection_.bind(binder, config_);
-  for (size_t i = 0; i < conformer_.size(); ++i) {
-    const Binder::Scope block(binder, "conformer." + std::to_string(i) + ".");
-    conformer_[i].bind(binder, config_);
-  }
-}
-
 void AudioTower::bind(Binder& binder) {
-  bind_tower(binder);
+  {
+    const Binder::Scope scope(binder, "model.audio_tower.");
+    subsample_conv_projection_.bind(binder, config_);
+    for (size_t i = 0; i < conformer_.size(); ++i) {
+      const Binder::Scope block(binder, "conformer." + std::to_string(i) + ".");
+      conformer_[i].bind(binder, config_);
+    }
+  }
   embed_audio_.bind(binder, "model.embed_audio.",
                     {.vocab = config_.vocab_size,
                      .width = config_.hidden,
@@ -80,7 +50,7 @@ void AudioTower::conform(Context& ctx, View<float, 2> x) const {
   relative_sinusoids(sinusoids);
   const ConformerPass pass{.config = config_, .sinusoids = sinusoids};
   for (size_t i = 0; i < conformer_.size(); ++i) {
-    ctx.check_cancelled();
+    ctx.between_blocks();
     // Frames between the kept ones end in the last block, unless somebody wants to see them.
     const std::string name = "audio.block." + std::to_string(i) + ".";
     const bool whole = i + 1 < conformer_.size() || ctx.wants_tap(name + "lconv") || ctx.wants_tap(name + "ffw_end") ||

@@ -15,8 +15,6 @@ class AudioTower {
  public:
   explicit AudioTower(const AudioConfig& config);
 
-  // Whether the checkpoint has any tensor of the tower. If not, text works and audio is refused by the caller.
-  static bool present(const AudioConfig& config, const Binder& binder);
   // Names every weight: model.audio_tower.*, model.embed_audio.*.
   void bind(Binder& binder);
 
@@ -35,7 +33,6 @@ class AudioTower {
   void hard_embedding(Context& ctx, int64_t row, View<float, 2> out) const;  // out: [1, text_hidden]
 
  private:
-  void bind_tower(Binder& binder);
   // Conformer frames that the mask leaves: a frame counts if the first log-mel frame under it does.
   int64_t valid_frames(int64_t frames, std::span<const uint8_t> valid) const;
   // The conformer over x [frames, hidden] in place; afterwards frames 0, reduction_factor, ... hold its output.

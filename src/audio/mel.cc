@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdio>
 #include <numbers>
 
 #include "audio/real_fft.h"
@@ -50,30 +51,30 @@ std::vector<float> make_window(int length) {
   return window;
 }
 
-void expect(bool good, const std::string& what) {
-  if (!good) throw Error(ErrorCode::kInvalidArgument, "audio preprocessor: " + what);
+constexpr int kMost = 1 << 20;  // of any length, in samples
+constexpr int kMostMels = 4096;
+constexpr int kMostSamples = 3600 * 16000;                   // an hour
+constexpr std::int64_t kMostValues = std::int64_t{1} << 26;  // of a clip's log-mel: 256 MB
+
+void expect(bool good, const char* key, const std::string& wanted, double found) {
+  if (good) return;
+  char text[40];
+  std::snprintf(text, sizeof text, "%.9g", found);
+  throw Error(ErrorCode::kInvalidArgument, std::string(key) + ": expected " + wanted + ", found " + text);
 }
 
-void check_config(const MelConfig& c) {
-  constexpr int kMost = 1 << 20;
-  expect(c.sampling_rate > 0 && c.sampling_rate <= kMost,
-         "expected a positive sampling_rate, found " + std::to_string(c.sampling_rate));
-  expect(c.feature_size > 0 && c.feature_size <= 4096,
-         "expected a feature_size of 1 to 4096, found " + std::to_string(c.feature_size));
-  expect(c.frame_length > 0 && c.hop_length > 0 && c.hop_length <= kMost,
-         "expected a positive frame_length and hop_length, found " + std::to_string(c.frame_length) + " and " +
-             std::to_string(c.hop_length));
-  expect(c.fft_length >= 4 && c.fft_length <= kMost && std::has_single_bit(static_cast<unsigned>(c.fft_length)) &&
-             c.fft_length >= c.frame_length,
-         "expected an fft_length that is a power of two and at least frame_length (" + std::to_string(c.frame_length) +
-             "), found " + std::to_string(c.fft_length));
-  expect(c.min_frequency >= 0 && c.max_frequency > c.min_frequency, "expected 0 <= min_frequency < max_frequency");
-  expect(c.mel_floor > 0, "expected a positive mel_floor");
-  expect(c.pad_to_multiple_of > 0 && c.max_samples > 0, "expected a positive pad_to_multiple_of and max_samples");
-  const auto mels = static_cast<std::size_t>(c.feature_size);
-  expect(c.per_bin_mean.empty() || c.per_bin_mean.size() == mels, "expected per_bin_mean to have feature_size values");
-  expect(c.per_bin_stddev.empty() || c.per_bin_stddev.size() == mels,
-         "expected per_bin_stddev to have feature_size values");
+void expect_between(const char* key, int value, int least, int most) {
+  expect(value >= least && value <= most, key,
+         "an integer between " + std::to_string(least) + " and " + std::to_string(most), value);
+}
+
+void expect_per_bin(const char* key, const std::vector<float>& values, int mels, bool is_divisor) {
+  if (values.empty()) return;
+  expect(values.size() == static_cast<std::size_t>(mels), key,
+         "a list of " + std::to_string(mels) + " numbers (feature_size)", static_cast<double>(values.size()));
+  for (const float value : values)
+    expect(std::isfinite(value) && (value > 0 || !is_divisor), key, is_divisor ? "positive numbers" : "finite numbers",
+           value);
 }
 
 class MelFrontEnd {
@@ -126,6 +127,33 @@ std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
 
 }  // namespace
 
+void check_mel_config(const MelConfig& c) {
+  expect_between("sampling_rate", c.sampling_rate, 1, kMost);
+  expect_between("feature_size", c.feature_size, 1, kMostMels);
+  expect_between("frame_length", c.frame_length, 1, kMost);
+  expect_between("hop_length", c.hop_length, 1, kMost);
+  expect(c.fft_length >= 4 && c.fft_length <= kMost && std::has_single_bit(static_cast<unsigned>(c.fft_length)) &&
+             c.fft_length >= c.frame_length,
+         "fft_length",
+         "a power of two between 4 and " + std::to_string(kMost) + ", at least frame_length (" +
+             std::to_string(c.frame_length) + ")",
+         c.fft_length);
+  expect(c.min_frequency >= 0, "min_frequency", "a number of at least 0", c.min_frequency);
+  // Closer corners of neighbouring bands would round to one number.
+  expect(c.max_frequency >= c.min_frequency + 1 && c.max_frequency <= kMost, "max_frequency",
+         "a number between min_frequency + 1 and " + std::to_string(kMost), c.max_frequency);
+  expect(std::isfinite(c.preemphasis), "preemphasis", "a finite number", c.preemphasis);
+  expect(c.mel_floor > 0 && std::isfinite(c.mel_floor), "mel_floor", "a positive number", c.mel_floor);
+  expect(std::isfinite(c.input_scale_factor), "input_scale_factor", "a finite number", c.input_scale_factor);
+  expect_per_bin("per_bin_mean", c.per_bin_mean, c.feature_size, false);
+  expect_per_bin("per_bin_stddev", c.per_bin_stddev, c.feature_size, true);
+  expect_between("pad_to_multiple_of", c.pad_to_multiple_of, 1, kMost);
+  expect_between("max_samples", c.max_samples, 1, kMostSamples);
+  expect(mel_frames(c, c.max_samples) <= kMostValues / c.feature_size, "hop_length",
+         "a step that makes at most " + std::to_string(kMostValues / c.feature_size) + " frames of a clip",
+         c.hop_length);
+}
+
 std::int64_t mel_frames(const MelConfig& config, std::int64_t samples) {
   const std::int64_t padded =
       round_up(std::clamp<std::int64_t>(samples, 0, config.max_samples), config.pad_to_multiple_of);
@@ -134,6 +162,7 @@ std::int64_t mel_frames(const MelConfig& config, std::int64_t samples) {
 }
 
 void check_clip(const MelConfig& config, std::span<const float> pcm, const std::string& name) {
+  check_mel_config(config);
   const auto samples = static_cast<std::int64_t>(pcm.size());
   const auto found = [&] {
     return "found " + std::to_string(samples) + " (" +
@@ -158,7 +187,7 @@ void check_clip(const MelConfig& config, std::span<const float> pcm, const std::
 }
 
 LogMel log_mel(const MelConfig& config, std::span<const float> pcm, std::int64_t padded_samples) {
-  check_config(config);
+  check_mel_config(config);
   const std::int64_t samples = std::min<std::int64_t>(static_cast<std::int64_t>(pcm.size()), config.max_samples);
   const std::int64_t longest = std::max(samples, std::min<std::int64_t>(padded_samples, config.max_samples));
   LogMel out;

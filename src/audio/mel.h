@@ -34,16 +34,19 @@ struct LogMel {
   std::vector<std::uint8_t> valid;  // [frames]: 1 where the frame's first sample belongs to the clip
 };
 
+// Throws kInvalidArgument, beginning with the key, for values that no clip could be encoded with.
+void check_mel_config(const MelConfig& config);
+
 // Frames of a clip of so many samples: padded to the multiple, cut into pieces one longer than a frame. 0 when it is
 // too short.
 std::int64_t mel_frames(const MelConfig& config, std::int64_t samples);
 
 // Throws kInvalidArgument when a clip cannot be encoded: too short for a frame, longer than max_samples, or with a
-// sample that is not finite. name is used in messages only.
+// sample that is not finite; and as check_mel_config. name is used in messages only.
 void check_clip(const MelConfig& config, std::span<const float> pcm, const std::string& name);
 
 // pcm: at most max_samples are used. padded_samples: 0, or the length of the longest clip of a batch, to which this one
-// is padded with zeros. Throws kInvalidArgument when the configuration makes no sense. Thread-safe.
+// is padded with zeros. Throws as check_mel_config. Thread-safe.
 LogMel log_mel(const MelConfig& config, std::span<const float> pcm, std::int64_t padded_samples = 0);
 
 }  // namespace g3n

@@ -5,6 +5,7 @@
 #include "checkpoint/checkpoint_folder.h"
 #include "core/file_kind.h"
 #include "checkpoint/gguf_checkpoint.h"
+#include "checkpoint/safetensors_folder.h"
 #include "tokenizer/chat_template.h"
 
 namespace g3n {

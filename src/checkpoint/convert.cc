@@ -6,8 +6,12 @@
 #include <vector>
 
 #include "audio/audio_tower.h"
+#include "checkpoint/find_model.h"
+#include "core/arena.h"
+#include "core/mapped_file.h"
 #include "formats/safetensors_writer.h"
 #include "g3n/error.h"
+#include "checkpoint/components.h"
 #include "checkpoint/gguf_checkpoint.h"
 #include "text/text_model.h"
 #include "vision/vision_tower.h"
@@ -31,30 +35,29 @@ constexpr const char* kFiles[] = {"config.json",
 constexpr int64_t kAlign = static_cast<int64_t>(kAlignment);
 
 // One component's weights, planned and packed.
-struct Component {
+struct PackedPart {
   std::unique_ptr<Loader> loader;
   size_t first;  // of its tensors in the file
 };
 
 // Binds text and, where they are there, the towers to a streaming loader each.
-std::vector<Component> plan_components(const Checkpoint& c, const ConvertOptions& options) {
-  std::vector<Component> parts;
+std::vector<PackedPart> plan_components(const Checkpoint& c, const ConvertOptions& options) {
+  std::vector<PackedPart> parts;
   const auto add = [&](std::vector<std::string> components) -> Loader& {
     parts.push_back({std::make_unique<Loader>(c.source, LoaderOptions{.pool = options.pool,
                                                                       .log = options.log,
                                                                       .components = std::move(components),
                                                                       .recipe = options.recipe,
-                                                                      .stream = true}),
+                                                                      .mode = LoadMode::kStream}),
                      0});
     return *parts.back().loader;
   };
-  Loader& text = add({"model.language_model."});
-  TextModel(TextConfig::from(c.config)).bind(text);
-  if (VisionTower::present(text))
-    VisionTower(VisionConfig::from(c.config)).bind(add({"model.vision_tower.", "model.embed_vision."}));
-  if (AudioTower::present(AudioConfig::from(c.config), *parts.front().loader))
-    AudioTower(AudioConfig::from(c.config)).bind(add({"model.audio_tower.", "model.embed_audio."}));
-  for (const Component& part : parts) part.loader->check();
+  TextModel(TextConfig::from(c.config)).bind(add(component_prefixes(Component::kText)));
+  if (has_component(c, Component::kVision))
+    VisionTower(VisionConfig::from(c.config)).bind(add(component_prefixes(Component::kVision)));
+  if (has_component(c, Component::kAudio))
+    AudioTower(AudioConfig::from(c.config)).bind(add(component_prefixes(Component::kAudio)));
+  for (const PackedPart& part : parts) part.loader->check();
   return parts;
 }
 
@@ -69,12 +72,18 @@ void check_room(const std::string& out, int64_t bytes) {
 
 }  // namespace
 
+void check_bundle_target(const std::string& out, const std::string& checkpoint_path, bool replace) {
+  check_target(out, {.replace = replace, .sources = model_files(checkpoint_path)});
+}
+
 void convert_to_bundle(const Checkpoint& c, const std::string& out, const ConvertOptions& options) {
   if (!c.source)
     throw Error(
         ErrorCode::kUnsupported,
         c.path + ": expected a checkpoint folder or a GGUF file, found a bundle: its weights are packed already");
-  std::vector<Component> parts = plan_components(c, options);
+  const WriteRules rules{.replace = options.replace, .sources = model_files(c.path)};
+  check_target(out, rules);
+  std::vector<PackedPart> parts = plan_components(c, options);
   Metadata metadata = {{"bundle.checksum", BundleChecksum::nothing()},
                        {"bundle.recipe", options.recipe.name()},
                        {"bundle.version", std::to_string(kBundleVersion)}};
@@ -92,7 +101,7 @@ void convert_to_bundle(const Checkpoint& c, const std::string& out, const Conver
     metadata[kFileBeginning + std::string(name)] = std::to_string(text.size());
     declare(kFileBeginning + std::string(name), static_cast<int64_t>(text.size()));
   }
-  for (Component& part : parts) {
+  for (PackedPart& part : parts) {
     part.first = declared.size();
     for (const PackedTensor& tensor : part.loader->plan()) {
       metadata[tensor.name] = describe(tensor);
@@ -103,7 +112,7 @@ void convert_to_bundle(const Checkpoint& c, const std::string& out, const Conver
   check_room(out, total);
 
   BundleChecksum checksum;
-  SafetensorsWriter writer(out, declared, metadata);
+  SafetensorsWriter writer(out, declared, metadata, rules);
   const std::vector<std::byte> zeros(kAlignment);
   // Bytes of tensor `index`, with its padding behind the last.
   const auto write = [&](size_t index, int64_t offset, std::span<const std::byte> bytes, int64_t all) {
@@ -115,7 +124,7 @@ void convert_to_bundle(const Checkpoint& c, const std::string& out, const Conver
   for (size_t i = 0; i < files.size(); ++i)
     write(i, 0, std::as_bytes(std::span(files[i])), static_cast<int64_t>(files[i].size()));
   int64_t done = 0;
-  for (Component& part : parts) {
+  for (PackedPart& part : parts) {
     const std::vector<PackedTensor> plan = part.loader->plan();
     part.loader->pack_each(
         [&](size_t i, int64_t offset, std::span<const std::byte> bytes) {
@@ -127,6 +136,7 @@ void convert_to_bundle(const Checkpoint& c, const std::string& out, const Conver
         });
   }
   if (options.progress) options.progress(source_bytes, source_bytes);
+  throw_if_damaged();  // zeros would be packed for what was lost
   writer.set_metadata("bundle.checksum", checksum.text());
   writer.finish();
 }

@@ -1,6 +1,8 @@
 #include "checkpoint/generation_config.h"
+#include "json/config.h"
 
 #include <cmath>
+#include <cstdio>
 #include <string>
 
 #include "g3n/error.h"
@@ -8,38 +10,48 @@
 namespace g3n {
 namespace {
 
-void check(bool good, const char* name, double value, const char* wanted) {
-  if (!good)
-    throw Error(ErrorCode::kInvalidArgument,
-                std::string(name) + ": expected " + wanted + ", got " + std::to_string(value));
+std::string short_number(double value) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%.9g", value);
+  return text;
 }
 
 }  // namespace
 
-void check_sampling(const Sampling& s) {
-  check(std::isfinite(s.temperature) && s.temperature >= 0, "temperature", s.temperature, "a number of at least 0");
-  check(s.top_k >= 0, "top-k", s.top_k, "an integer of at least 0 (0: all)");
-  check(s.top_p > 0 && s.top_p <= 1, "top-p", s.top_p, "a number in (0, 1]");
-  check(s.min_p >= 0 && s.min_p <= 1, "min-p", s.min_p, "a number in [0, 1]");
-  check(std::isfinite(s.repetition_penalty) && s.repetition_penalty > 0, "repetition-penalty", s.repetition_penalty,
-        "a positive number");
+void set_sampling(const SamplingKeys& keys, const std::string& where, GenerationConfig& out) {
+  Sampling& s = out.sampling;
+  // Of one key: the number if it means something, else the neutral one.
+  const auto take = [&](const char* key, const std::optional<double>& found, double current, double neutral,
+                        const char* wanted, auto&& is_good) {
+    if (!found) return current;
+    if (is_good(*found)) return *found;
+    out.warnings.push_back(where + ": " + key + ": expected " + wanted + ", found " + short_number(*found) + "; " +
+                           short_number(neutral) + " is used");
+    return neutral;
+  };
+  s.temperature = take("temperature", keys.temperature, s.temperature, 1, "a number of at least 0",
+                       [](double v) { return std::isfinite(v) && v >= 0; });
+  const double top_k = take("top_k", keys.top_k, s.top_k, 0, "an integer",
+                            [](double v) { return std::isfinite(v) && v == std::floor(v); });
+  s.top_k = top_k < 1 || top_k > INT32_MAX ? 0 : static_cast<int>(top_k);
+  s.top_p = take("top_p", keys.top_p, s.top_p, 1, "a number in (0, 1]", [](double v) { return v > 0 && v <= 1; });
+  s.min_p = take("min_p", keys.min_p, s.min_p, 0, "a number in [0, 1]", [](double v) { return v >= 0 && v <= 1; });
+  s.repetition_penalty = take("repetition_penalty", keys.repetition_penalty, s.repetition_penalty, 1,
+                              "a positive number in [1e-30, 1e30]", [](double v) { return v >= 1e-30 && v <= 1e30; });
 }
 
 GenerationConfig GenerationConfig::load(const FileSet& files, const Config& top) {
   const std::string name = "generation_config.json", path = files.path(name);
   const Config c = files.has(name) ? Config::parse(std::string(files.text(name)), path) : Config::empty(path);
   GenerationConfig g;
-  g.sampling.temperature = c.number("temperature", g.sampling.temperature);
-  g.sampling.top_k = static_cast<int>(c.integer("top_k", g.sampling.top_k, 0, INT32_MAX));
-  g.sampling.top_p = c.number("top_p", g.sampling.top_p);
-  g.sampling.min_p = c.number("min_p", g.sampling.min_p);
-  g.sampling.repetition_penalty = c.number("repetition_penalty", g.sampling.repetition_penalty);
+  const auto value = [&](const char* key) { return c.has(key) ? std::optional<double>(c.number(key)) : std::nullopt; };
+  set_sampling({.temperature = value("temperature"),
+                .top_k = value("top_k"),
+                .top_p = value("top_p"),
+                .min_p = value("min_p"),
+                .repetition_penalty = value("repetition_penalty")},
+               path, g);
   if (!c.boolean("do_sample", true)) g.sampling.temperature = 0;
-  try {
-    check_sampling(g.sampling);
-  } catch (const Error& e) {
-    throw Error(ErrorCode::kBadFile, path + ": " + e.what());
-  }
   std::vector<int64_t> stops = c.integers("eos_token_id", /*scalar_ok=*/true);
   if (stops.empty()) stops = top.integers("eos_token_id", /*scalar_ok=*/true);
   if (stops.empty()) stops = {1, 106};

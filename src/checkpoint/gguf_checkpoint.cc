@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include "core/printable.h"
 #include "formats/gguf.h"
 #include "g3n/error.h"
 #include "checkpoint/gguf_config.h"
@@ -29,6 +30,17 @@ FileSet small_files(const GgufMetadata& keys, const GgufConfigs& configs,
   return FileSet(keys.where(), std::move(files), texts);
 }
 
+// "gemma3n", or "clip": a file of the vision and audio towers.
+std::string architecture(const GgufFile& file) {
+  const std::string key = "general.architecture";
+  const std::string name = file.metadata().text(key);
+  if (name != "gemma3n" && name != "clip")
+    throw Error(ErrorCode::kUnsupported, file.path() + ": " + key + ": a model of architecture \"" +
+                                             printable_start(name, 60) +
+                                             "\", expected \"gemma3n\" (or \"clip\": its towers)");
+  return name;
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer> load_gguf_tokenizer(const FileSet& files) {
@@ -40,7 +52,7 @@ std::unique_ptr<Tokenizer> load_gguf_tokenizer(const FileSet& files) {
 Checkpoint open_gguf_checkpoint(const std::string& path) {
   auto file = std::make_shared<const GgufFile>(path);
   const GgufMetadata& keys = file->metadata();
-  if (file->architecture() == "clip")
+  if (architecture(*file) == "clip")
     throw Error(ErrorCode::kUnsupported,
                 path + ": a GGUF file of the vision and audio towers alone (mmproj), expected that of the text model");
   GgufConfigs configs = read_gguf_configs(*file);

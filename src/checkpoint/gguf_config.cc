@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "g3n/error.h"
+#include "json/writer.h"
 
 namespace g3n {
 namespace {
@@ -26,36 +27,24 @@ constexpr double kSparsity = 1.6448534;  // the multiplier for 95 %
 constexpr int64_t kEos = 1, kEndOfTurn = 106;
 const std::string kTokens = "tokenizer.ggml.tokens";
 
-// An object of JSON, written key by key.
-class JsonObject {
+// A config file's object, key by key.
+class ConfigObject {
  public:
-  void raw(const std::string& key, const std::string& value) {
-    text_ += (text_.empty() ? "\"" : ", \"") + key + "\": " + value;
-  }
-  void set(const std::string& key, int64_t value) { raw(key, std::to_string(value)); }
-  void set(const std::string& key, double value) { raw(key, number(value)); }
-  void set(const std::string& key, bool value) { raw(key, value ? "true" : "false"); }
-  void set(const std::string& key, const char* value) { raw(key, '"' + std::string(value) + '"'); }
   template <typename T>
-  void set(const std::string& key, const std::vector<T>& values) {
-    std::string list;
-    for (const T& value : values) list += (list.empty() ? "" : ", ") + item(value);
-    raw(key, '[' + list + ']');
+  void set(const char* key, T value) {
+    members_.push_back({key, JsonNode{std::move(value)}});
   }
-  std::string text() const { return '{' + text_ + '}'; }
+  template <typename T>
+  void set(const char* key, const std::vector<T>& values) {
+    JsonList list;
+    for (const T& value : values) list.push_back({value});
+    members_.push_back({key, JsonNode{std::move(list)}});
+  }
+  JsonNode node() const { return {members_}; }
+  std::string text() const { return to_json(node(), {.indent = 2, .non_finite = JsonNonFinite::kPython}); }
 
  private:
-  static std::string number(double value) {
-    if (std::isinf(value)) return value < 0 ? "-Infinity" : "Infinity";
-    char text[40];
-    std::snprintf(text, sizeof text, "%.17g", value);
-    return text;
-  }
-  static std::string item(int64_t value) { return std::to_string(value); }
-  static std::string item(double value) { return number(value); }
-  static std::string item(const std::string& value) { return '"' + value + '"'; }
-
-  std::string text_;
+  JsonObject members_;
 };
 
 // Keys of the model and shapes of its tensors, with the rules for what is missing.
@@ -221,8 +210,8 @@ std::vector<int64_t> stop_ids(const GgufMetadata& keys, const std::vector<std::s
   return {ids.begin(), ids.end()};
 }
 
-std::string text_config(const TextKeys& text, const GgufMetadata& keys, int64_t vocab, int64_t text_vocab) {
-  JsonObject out;
+JsonNode text_config(const TextKeys& text, const GgufMetadata& keys, int64_t vocab, int64_t text_vocab) {
+  ConfigObject out;
   out.set("model_type", "gemma3n_text");
   out.set("vocab_size", vocab);
   out.set("vocab_size_per_layer_input", text_vocab);
@@ -251,20 +240,18 @@ std::string text_config(const TextKeys& text, const GgufMetadata& keys, int64_t 
   out.set("layer_types", text.layer_types());
   out.set("intermediate_size", text.widths());
   out.set("activation_sparsity_multiplier", text.sparsity());
-  return out.text();
+  return out.node();
 }
 
 GenerationConfig generation_config(const GgufMetadata& keys, const std::vector<int64_t>& stops) {
   GenerationConfig g;
-  g.sampling.temperature = keys.number("general.sampling.temp", g.sampling.temperature);
-  g.sampling.top_k = static_cast<int>(keys.integer("general.sampling.top_k", g.sampling.top_k, 0, INT32_MAX));
-  g.sampling.top_p = keys.number("general.sampling.top_p", g.sampling.top_p);
-  g.sampling.min_p = keys.number("general.sampling.min_p", g.sampling.min_p);
-  try {
-    check_sampling(g.sampling);
-  } catch (const Error& e) {
-    throw Error(ErrorCode::kBadFile, keys.where() + ": general.sampling: " + e.what());
-  }
+  const auto value = [&](const char* name) {
+    const std::string key = std::string("general.sampling.") + name;
+    return keys.has(key) ? std::optional<double>(keys.number(key)) : std::nullopt;
+  };
+  set_sampling(
+      {.temperature = value("temp"), .top_k = value("top_k"), .top_p = value("top_p"), .min_p = value("min_p")},
+      keys.where() + ": general.sampling", g);
   g.stop_ids.assign(stops.begin(), stops.end());
   return g;
 }
@@ -282,7 +269,7 @@ GgufConfigs read_gguf_configs(const GgufFile& file) {
   const int64_t audio_offset = token_id(tokens, "<end_of_audio>").value_or(text_vocab + kSideVocab);
   const std::vector<int64_t> stops = stop_ids(keys, tokens);
 
-  JsonObject top, vision, audio;
+  ConfigObject top, vision, audio;
   top.set("model_type", "gemma3n");
   top.set("eos_token_id", stops);
   top.set("tie_word_embeddings", file.find("output.weight") == nullptr);
@@ -292,11 +279,11 @@ GgufConfigs read_gguf_configs(const GgufFile& file) {
   vision.set("vocab_size", kSideVocab);
   audio.set("vocab_offset", audio_offset);
   audio.set("vocab_size", kSideVocab);
-  top.raw("text_config", text_config(text, keys, vocab, text_vocab));
-  top.raw("vision_config", vision.text());
-  top.raw("audio_config", audio.text());
+  top.set("text_config", text_config(text, keys, vocab, text_vocab));
+  top.set("vision_config", vision.node());
+  top.set("audio_config", audio.node());
   GenerationConfig generation = generation_config(keys, stops);
-  JsonObject sampling;
+  ConfigObject sampling;
   sampling.set("temperature", generation.sampling.temperature);
   sampling.set("top_k", int64_t{generation.sampling.top_k});
   sampling.set("top_p", generation.sampling.top_p);

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <utility>
 
-#include "formats/safetensors.h"
+#include "core/printable.h"
 #include "g3n/error.h"
 
 namespace g3n {

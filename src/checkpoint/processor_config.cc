@@ -7,15 +7,16 @@
 namespace g3n {
 namespace {
 
-constexpr int kMaxImageSide = 4096;
+constexpr int64_t kMost = 1 << 20;  // of a length in samples
 
 void read_image(const Config& c, ProcessorConfig& out) {
   const Config size = c.object("size");
   if (size.has("height") || size.has("width")) {
-    out.image_height = static_cast<int>(size.integer("height", {}, 1, kMaxImageSide));
-    out.image_width = static_cast<int>(size.integer("width", {}, 1, kMaxImageSide));
+    out.image_height = static_cast<int>(size.integer("height", {}, 1, kMaxEncoderImageSide));
+    out.image_width = static_cast<int>(size.integer("width", {}, 1, kMaxEncoderImageSide));
   }
   out.rescale_factor = static_cast<float>(c.number("rescale_factor", 1.0 / 255.0));
+  if (!(out.rescale_factor > 0 && out.rescale_factor <= 1)) c.fail("rescale_factor", "a number above 0, at most 1");
   if (c.boolean("do_normalize", false))
     throw Error(ErrorCode::kUnsupported,
                 c.where() + ": do_normalize: expected false (Gemma 3n takes pixels in [0, 1]), found true");
@@ -32,18 +33,22 @@ std::vector<float> floats(const Config& c, const std::string& key) {
   return {values.begin(), values.end()};
 }
 
+// A length in milliseconds as samples.
+int samples_of(const Config& c, const std::string& key, int sampling_rate) {
+  const double samples = sampling_rate * c.number(key) / 1000;
+  if (!(samples >= 0.5 && samples <= kMost)) c.fail(key, "a length of 1 to " + std::to_string(kMost) + " samples");
+  return static_cast<int>(std::lround(samples));
+}
+
 void read_audio(const Config& c, MelConfig& m) {
-  constexpr int64_t kMost = 1 << 20;
   auto integer = [&](const char* key, int& value) { value = static_cast<int>(c.integer(key, value, 1, kMost)); };
   integer("sampling_rate", m.sampling_rate);
   integer("feature_size", m.feature_size);
   integer("frame_length", m.frame_length);
   integer("hop_length", m.hop_length);
   integer("fft_length", m.fft_length);
-  if (c.has("frame_length_ms"))
-    m.frame_length = static_cast<int>(std::lround(m.sampling_rate * c.number("frame_length_ms") / 1000));
-  if (c.has("hop_length_ms"))
-    m.hop_length = static_cast<int>(std::lround(m.sampling_rate * c.number("hop_length_ms") / 1000));
+  if (c.has("frame_length_ms")) m.frame_length = samples_of(c, "frame_length_ms", m.sampling_rate);
+  if (c.has("hop_length_ms")) m.hop_length = samples_of(c, "hop_length_ms", m.sampling_rate);
   m.min_frequency = c.number("min_frequency", m.min_frequency);
   m.max_frequency = c.number("max_frequency", m.max_frequency);
   m.preemphasis = c.number("preemphasis", m.preemphasis);
@@ -55,6 +60,11 @@ void read_audio(const Config& c, MelConfig& m) {
   if (m.sampling_rate != 16000)
     throw Error(ErrorCode::kUnsupported,
                 c.where() + ": sampling_rate: expected 16000, found " + std::to_string(m.sampling_rate));
+  try {
+    check_mel_config(m);
+  } catch (const Error& e) {
+    throw Error(ErrorCode::kBadFile, c.where() + ": " + e.what());
+  }
 }
 
 }  // namespace

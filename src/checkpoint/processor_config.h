@@ -9,13 +9,17 @@
 
 namespace g3n {
 
+// Pixels a side of what the vision tower may be fed.
+inline constexpr int kMaxEncoderImageSide = 4096;
+
 struct ProcessorConfig {
   int image_width = 768, image_height = 768;
   float rescale_factor = 1.0f / 255.0f;
   MelConfig mel;
 
-  // Missing files or keys: the values of vision.md 1 and audio.md 1. Throws kUnsupported for settings that change
-  // pixels in a way that no Gemma 3n checkpoint asks for (do_normalize, another filter).
+  // Missing files or keys: the values of vision.md 1 and audio.md 1. Throws kBadFile for numbers that no medium could
+  // be prepared with, kUnsupported for settings that change pixels in a way that no Gemma 3n checkpoint asks for
+  // (do_normalize, another filter).
   static ProcessorConfig load(const FileSet& files);
 };
 

@@ -33,6 +33,12 @@ void Arena::trim() {
   block_ = used_ = 0;
 }
 
+size_t Arena::held_bytes() const {
+  size_t bytes = 0;
+  for (const Block& block : blocks_) bytes += block.size;
+  return bytes;
+}
+
 void* Arena::take(size_t bytes) {
   constexpr size_t kBlockBytes = size_t{1} << 20;
   const size_t need = (bytes + kAlignment - 1) / kAlignment * kAlignment;

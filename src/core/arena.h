@@ -63,8 +63,11 @@ class Arena {
   };
   Mark mark() const { return {block_, used_}; }
   void release(Mark m) { block_ = m.block, used_ = m.used; }
-  // Largest sum of live bytes so far.
+  // Largest sum of live bytes since the last restart_peak.
   size_t peak_bytes() const { return peak_; }
+  void restart_peak() { peak_ = 0; }
+  // What the system has given, in use or not.
+  size_t held_bytes() const;
   // Gives all memory back to the system; only when nothing is taken.
   void trim();
 

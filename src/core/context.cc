@@ -14,11 +14,6 @@ View<float, 3> Context::scratch(int64_t planes, int64_t rows, int64_t cols) {
   return {arena.take<float>(planes * rows * step), {planes, rows, cols}, {rows * step, step, 1}};
 }
 
-void Context::check_cancelled() const {
-  if (cancelled && cancelled->load(std::memory_order_relaxed))
-    throw Error(ErrorCode::kCancelled, "the call was cancelled");
-}
-
 void Context::record_tap(const std::string& name, const int64_t* dims, const int64_t* steps, int rank,
                          const float* data, int token_axis) const {
   if (!taps->wants(name)) return;

@@ -1,12 +1,12 @@
-// Context: what a forward pass needs besides weights and inputs: threads, kernels, scratch, compute type, taps,
-// cancellation. One Context per forward pass; the model is const.
+// Context: what a forward pass needs besides weights and inputs: threads, kernels, scratch, compute type, taps, and
+// what is called between blocks. One Context per forward pass; the model is const.
 #pragma once
-#include <atomic>
-#include <span>
+#include <functional>
 #include <string>
 #include <string_view>
 
 #include "core/arena.h"
+#include "core/taps.h"
 #include "core/thread_pool.h"
 #include "core/view.h"
 
@@ -17,31 +17,23 @@ struct KernelTable;  // kernels/table.h
 // How activations enter a matmul: as they are, or rounded to bf16. Sums are f32 either way.
 enum class ComputeType { kF32, kBF16 };
 
-// Receives named intermediate values. Asked by name before anything is computed or copied for it.
-class TapSink {
- public:
-  virtual ~TapSink() = default;
-  virtual bool wants(const std::string& name) = 0;
-  // dims outermost first, data contiguous row-major. token_axis: the axis that grows when a prompt comes in chunks;
-  // -1: none, the last chunk's value counts.
-  virtual void record(const std::string& name, std::span<const int64_t> dims, const float* data, int token_axis) = 0;
-};
-
 struct Context {
   ThreadPool& pool;
   const KernelTable& kernels;
   Arena& arena;
   ComputeType compute = ComputeType::kF32;
   TapSink* taps = nullptr;
-  const std::atomic<bool>* cancelled = nullptr;
-  std::string_view scope{};  // prefix of layer taps: "text.layer", "audio.block"
+  const std::function<void()>* between = nullptr;  // what it throws ends the call
+  std::string_view scope{};                        // prefix of layer taps: "text.layer", "audio.block"
 
   // Uninitialised f32 [rows, cols]; rows start at 64-byte multiples. Lives until the enclosing ArenaScope ends.
   View<float, 2> scratch(int64_t rows, int64_t cols);
   View<float, 3> scratch(int64_t planes, int64_t rows, int64_t cols);
 
-  // Throws Error{kCancelled} if the caller cancelled. Looked at once per layer, encoder block and chunk.
-  void check_cancelled() const;
+  // Calls `between`, if there is one. Once per decoder layer, vision block and conformer block.
+  void between_blocks() const {
+    if (between) (*between)();
+  }
 
   // ctx.tap("text.embed", view) or ctx.tap("laurel", layer, view) for scope.layer.laurel.
   template <typename T, int R>

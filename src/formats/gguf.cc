@@ -1,49 +1,23 @@
 #include "formats/gguf.h"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <unordered_set>
 
 #include "core/file_kind.h"
-#include "formats/safetensors.h"
+#include "core/printable.h"
+#include "formats/gguf_types.h"
 #include "g3n/error.h"
 
 namespace g3n {
 namespace {
 
-enum ValueType : uint32_t {
-  kU8,
-  kI8,
-  kU16,
-  kI16,
-  kU32,
-  kI32,
-  kF32Value,
-  kBoolValue,
-  kText,
-  kArray,
-  kU64,
-  kI64Value,
-  kF64Value,
-  kValueTypes
-};
-constexpr std::array<uint8_t, kValueTypes> kValueBytes = {1, 1, 2, 2, 4, 4, 4,
-                                                          1, 0, 0, 8, 8, 8};  // 0: has a length of its own
-constexpr std::array<const char*, kValueTypes> kValueNames = {"u8",   "i8",     "u16",   "i16", "u32", "i32", "f32",
-                                                              "bool", "string", "array", "u64", "i64", "f64"};
+using namespace gguf;
+
 constexpr uint64_t kMaxAlignment = uint64_t{1} << 20;
 constexpr size_t kMaxArrayDepth = 8;
 constexpr uint64_t kSmallestKey = 8 + 1 + 4 + 1, kSmallestTensor = 8 + 1 + 4 + 8 + 4 + 8;
-
-// Names come from files: one line and bounded in messages.
-std::string printable(std::string_view name) {
-  std::string out;
-  for (const char c : name.substr(0, 120)) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  return name.size() > 120 ? out + "..." : out;
-}
 
 template <typename T>
 T load(const std::byte* at) {
@@ -62,51 +36,12 @@ std::optional<int64_t> product(const std::vector<int64_t>& ne, int64_t unit) {
 
 }  // namespace
 
-std::optional<DType> gguf_dtype(uint32_t type) {
-  switch (type) {
-    case 0: return DType::kF32;
-    case 1: return DType::kF16;
-    case 2: return DType::kQ4_0;
-    case 3: return DType::kQ4_1;
-    case 6: return DType::kQ5_0;
-    case 7: return DType::kQ5_1;
-    case 8: return DType::kQ8_0;
-    case 10: return DType::kQ2_K;
-    case 11: return DType::kQ3_K;
-    case 12: return DType::kQ4_K;
-    case 13: return DType::kQ5_K;
-    case 14: return DType::kQ6_K;
-    case 15: return DType::kQ8_K;
-    case 16: return DType::kIQ2_XXS;
-    case 17: return DType::kIQ2_XS;
-    case 18: return DType::kIQ3_XXS;
-    case 19: return DType::kIQ1_S;
-    case 20: return DType::kIQ4_NL;
-    case 21: return DType::kIQ3_S;
-    case 22: return DType::kIQ2_S;
-    case 23: return DType::kIQ4_XS;
-    case 24: return DType::kI8;
-    case 26: return DType::kI32;
-    case 27: return DType::kI64;
-    case 28: return DType::kF64;
-    case 29: return DType::kIQ1_M;
-    case 30: return DType::kBF16;
-    case 34: return DType::kTQ1_0;
-    case 35: return DType::kTQ2_0;
-    case 39: return DType::kMXFP4;
-    case 40: return DType::kNVFP4;
-    case 41: return DType::kQ1_0;
-    case 42: return DType::kQ2_0;
-    default: return {};
-  }
-}
-
 DType GgufTensor::dtype_or_fail() const {
   if (dtype) return *dtype;
   const bool is_removed = type == 4 || type == 5 || (type >= 31 && type <= 33) || (type >= 36 && type <= 38);
-  throw Error(ErrorCode::kUnsupported, file + ": " + printable(name) + ": " + (is_removed ? "removed" : "unknown") +
-                                           " tensor type " + std::to_string(type) +
-                                           ", expected one of those in docs/formats.md");
+  throw Error(ErrorCode::kUnsupported, file + ": " + printable_start(name) + ": " +
+                                           (is_removed ? "removed" : "unknown") + " tensor type " +
+                                           std::to_string(type) + ", expected one of those in docs/formats.md");
 }
 
 // Walks the bytes in front of the data.
@@ -185,7 +120,7 @@ class GgufReader {
     if (view.empty() || view.size() > 65535)
       bad("expected keys of 1 to 65535 bytes, found " + (view.empty() ? "an empty key" : std::to_string(view.size())));
     const std::string key(view);
-    if (metadata.values_.contains(key)) bad(printable(key) + ": the key stands there twice");
+    if (metadata.values_.contains(key)) bad(printable_start(key) + ": the key stands there twice");
     key_ = &key;
     GgufMetadata::Value value;
     value.type = number<uint32_t>("a value type");
@@ -222,7 +157,7 @@ class GgufReader {
   }
   void skip_plain(uint32_t type, uint64_t count) {
     if (type >= kValueTypes) bad(in_key() + "unknown value type " + std::to_string(type));
-    const uint64_t smallest = type == kText ? 8 : kValueBytes[type];
+    const uint64_t smallest = type == kText ? 8 : kValueFacts[type].bytes;
     if (count > remaining() / smallest)
       bad(in_key() + (count == 1 ? "the value" : "an array of " + std::to_string(count) + " elements") +
           " is longer than the file");
@@ -233,7 +168,7 @@ class GgufReader {
     const std::string what = in_key() + "its text";
     for (uint64_t i = 0; i < count; ++i) text(what.c_str());
   }
-  std::string in_key() const { return printable(*key_) + ": "; }
+  std::string in_key() const { return printable_start(*key_) + ": "; }
 
   void read_alignment(const GgufMetadata& metadata) {
     const std::string key = "general.alignment";
@@ -251,7 +186,7 @@ class GgufReader {
     tensor.file = path_;
     if (tensor.name.empty() || tensor.name.size() > 255)
       bad("expected tensor names of 1 to 255 bytes, found one of " + std::to_string(tensor.name.size()));
-    const std::string in = printable(tensor.name) + ": ";
+    const std::string in = printable_start(tensor.name) + ": ";
     if (!names_.insert(tensor.name).second) bad(in + "the tensor name stands there twice");
     const auto rank = number<uint32_t>("a tensor's dimensions");
     if (rank < 1 || rank > 4) bad(in + "expected 1 to 4 dimensions, found " + std::to_string(rank));
@@ -262,7 +197,7 @@ class GgufReader {
       tensor.ne.push_back(static_cast<int64_t>(extent));
     }
     tensor.type = number<uint32_t>("a tensor's type");
-    tensor.dtype = gguf_dtype(tensor.type);
+    tensor.dtype = dtype_of(tensor.type);
     places_.push_back({number<uint64_t>("a tensor's offset"), tensors.size()});
     if (!product(tensor.ne, 1)) bad(in + "the product of its dimensions " + shape_text(tensor.ne) + " overflows");
     if (tensor.dtype) {
@@ -291,7 +226,7 @@ class GgufReader {
     uint64_t end = 0;
     for (const Place& place : places_) {
       GgufTensor& tensor = tensors[place.tensor];
-      const std::string in = printable(tensor.name) + ": offset " + std::to_string(place.offset);
+      const std::string in = printable_start(tensor.name) + ": offset " + std::to_string(place.offset);
       if (place.offset % alignment_ != 0) bad(in + " is no multiple of the alignment " + std::to_string(alignment_));
       if (place.offset > data.size() || static_cast<uint64_t>(tensor.bytes) > data.size() - place.offset)
         bad("truncated: " + in + " and " + std::to_string(tensor.bytes) +

@@ -30,9 +30,6 @@ struct GgufTensor {
   DType dtype_or_fail() const;
 };
 
-// The type that GGUF gives this number; none for the removed, the unknown and those of activations only.
-std::optional<DType> gguf_dtype(uint32_t type);
-
 // The keys of a file. Values stay in the file and are read when asked for. Errors are kBadFile and name file, key, what
 // was wanted and found.
 class GgufMetadata {
@@ -99,9 +96,6 @@ class GgufFile {
   const GgufMetadata& metadata() const { return metadata_; }  // of the first shard
   const std::vector<GgufTensor>& tensors() const { return tensors_; }
   const GgufTensor* find(const std::string& name) const;
-  // general.architecture, which must be "gemma3n" or "clip" (a file of the vision and audio towers): kUnsupported names
-  // another one.
-  std::string architecture() const;
 
   // Of a byte of a tensor.
   FileRange range(const std::byte* data) const;

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "core/printable.h"
 #include "formats/gguf.h"
 #include "g3n/error.h"
 
@@ -79,15 +80,6 @@ void GgufFile::add(const std::string& path, int64_t number, int64_t count) {
 const GgufTensor* GgufFile::find(const std::string& name) const {
   const auto found = index_.find(name);
   return found == index_.end() ? nullptr : &tensors_[found->second];
-}
-
-std::string GgufFile::architecture() const {
-  const std::string key = "general.architecture";
-  const std::string name = metadata_.text(key);
-  if (name != "gemma3n" && name != "clip")
-    throw Error(ErrorCode::kUnsupported, path_ + ": " + key + ": a model of architecture \"" + name.substr(0, 60) +
-                                             "\", expected \"gemma3n\" (or \"clip\": its towers)");
-  return name;
 }
 
 const MappedFile* GgufFile::file_of(const std::byte* data) const {

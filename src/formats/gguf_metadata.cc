@@ -3,14 +3,15 @@
 #include <cstdio>
 #include <cstring>
 
+#include "core/printable.h"
 #include "formats/gguf.h"
+#include "formats/gguf_types.h"
 #include "g3n/error.h"
 
 namespace g3n {
 namespace {
 
-// As the file numbers them.
-enum ValueType : uint32_t { kU8, kI8, kU16, kI16, kU32, kI32, kF32, kBool, kText, kArray, kU64, kI64, kF64 };
+using namespace gguf;
 
 template <typename T>
 T load(std::span<const std::byte> bytes, uint64_t index) {
@@ -60,21 +61,16 @@ int64_t GgufMetadata::count(const std::string& key) const {
 }
 
 std::string GgufMetadata::found(const std::string& key) const {
-  static const char* const kNames[] = {"u8",   "i8",       "u16",      "i16", "u32", "i32", "f32",
-                                       "bool", "a string", "an array", "u64", "i64", "f64"};
   const auto found = values_.find(key);
   if (found == values_.end()) return "nothing";
   const Value& value = found->second;
-  if (value.is_list) return "a list of " + std::to_string(value.count) + " (" + kNames[value.type] + ")";
+  if (value.is_list) return "a list of " + std::to_string(value.count) + " (" + kValueFacts[value.type].name + ")";
   if (value.type == kText) {
     size_t at = 0;
-    std::string text(next_text(value.bytes, at).substr(0, 60));
-    for (char& c : text)
-      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-    return "the string \"" + text + "\"";
+    return "the string \"" + printable_start(next_text(value.bytes, at), 60) + "\"";
   }
   if (value.type == kBool) return element(value, 0) != 0 ? "true" : "false";
-  return number_text(element(value, 0)) + " (" + kNames[value.type] + ")";
+  return number_text(element(value, 0)) + " (" + kValueFacts[value.type].name + ")";
 }
 
 void GgufMetadata::fail(const std::string& key, const std::string& wanted) const {

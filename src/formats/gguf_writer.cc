@@ -1,9 +1,9 @@
 #include "formats/gguf_writer.h"
 
 #include <bit>
-#include <optional>
 
-#include "formats/safetensors.h"
+#include "core/printable.h"
+#include "formats/gguf_types.h"
 #include "g3n/error.h"
 
 namespace g3n {
@@ -16,29 +16,7 @@ constexpr int64_t kAlignment = 32;
 constexpr size_t kMostName = 63;  // llama.cpp's limit
 constexpr size_t kMostAxes = 4;
 
-enum ValueType : uint32_t { kU32 = 4, kI32 = 5, kF32 = 6, kBool = 7, kString = 8, kArray = 9 };
-
-// The number of a type in the file; none for types that are not written.
-std::optional<uint32_t> type_number(DType dtype) {
-  switch (dtype) {
-    case DType::kF32: return 0;
-    case DType::kF16: return 1;
-    case DType::kBF16: return 30;
-    case DType::kQ4_0: return 2;
-    case DType::kQ4_1: return 3;
-    case DType::kQ5_0: return 6;
-    case DType::kQ5_1: return 7;
-    case DType::kQ8_0: return 8;
-    case DType::kQ2_K: return 10;
-    case DType::kQ3_K: return 11;
-    case DType::kQ4_K: return 12;
-    case DType::kQ5_K: return 13;
-    case DType::kQ6_K: return 14;
-    case DType::kIQ4_NL: return 20;
-    case DType::kIQ4_XS: return 23;
-    default: return {};
-  }
-}
+using namespace gguf;
 
 template <typename T>
 void append(std::string& out, T value) {
@@ -73,7 +51,7 @@ void GgufWriter::begin_array(const std::string& key, uint32_t element_type, size
 void GgufWriter::set(const std::string& key, uint32_t value) { begin_key(key, kU32), append(keys_, value); }
 void GgufWriter::set(const std::string& key, float value) { begin_key(key, kF32), append(keys_, value); }
 void GgufWriter::set(const std::string& key, std::string_view value) {
-  begin_key(key, kString), append_string(keys_, value);
+  begin_key(key, kText), append_string(keys_, value);
 }
 void GgufWriter::set_bool(const std::string& key, bool value) {
   begin_key(key, kBool), append(keys_, static_cast<uint8_t>(value));
@@ -96,7 +74,7 @@ void GgufWriter::set(const std::string& key, const std::vector<bool>& values) {
   for (const bool value : values) append(keys_, static_cast<uint8_t>(value));
 }
 void GgufWriter::set(const std::string& key, const std::vector<std::string>& values) {
-  begin_array(key, kString, values.size());
+  begin_array(key, kText, values.size());
   for (const std::string& value : values) append_string(keys_, value);
 }
 
@@ -108,7 +86,7 @@ size_t GgufWriter::declare(const std::string& name, DType dtype, const std::vect
   if (data_start_ >= 0) throw Error(ErrorCode::kInternal, where + ": declared after the data was begun");
   if (name.empty() || name.size() > kMostName)
     throw refuse("expected a name of 1 to " + std::to_string(kMostName) + " bytes, got " + std::to_string(name.size()));
-  if (!type_number(dtype)) throw refuse(std::string("GGUF files are not written with type ") + dtype_name(dtype));
+  if (!number_of(dtype)) throw refuse(std::string("GGUF files are not written with type ") + dtype_name(dtype));
   if (shape.empty() || shape.size() > kMostAxes) throw refuse("expected 1 to 4 axes, got " + shape_text(shape));
   const int64_t block = dtype_facts(dtype).block_values;
   if (shape.back() % block != 0)
@@ -137,7 +115,7 @@ void GgufWriter::begin_data() {
     append(text, static_cast<uint32_t>(tensor.shape.size()));
     for (auto extent = tensor.shape.rbegin(); extent != tensor.shape.rend(); ++extent)
       append(text, static_cast<uint64_t>(*extent));
-    append(text, *type_number(tensor.dtype));
+    append(text, *number_of(tensor.dtype));
     append(text, static_cast<uint64_t>(tensor.begin));
   }
   data_start_ = padded(static_cast<int64_t>(text.size()));

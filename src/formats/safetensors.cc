@@ -2,15 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 #include <optional>
 #include <set>
 #include <string_view>
 #include <unordered_set>
 
-#include "core/mapped_file.h"
 #include "core/file_kind.h"
-#include "json/config.h"
+#include "core/printable.h"
 #include "json/events.h"
 #include "g3n/error.h"
 
@@ -21,13 +19,6 @@ constexpr size_t kMaxNameBytes = 65536;
 constexpr size_t kMaxRank = 32;
 constexpr DType kReadable[] = {DType::kF32, DType::kBF16, DType::kF16, DType::kI8,  DType::kU8,
                                DType::kI32, DType::kI64,  DType::kF64, DType::kBool};
-
-// Names come from files: one line and bounded in messages.
-std::string printable_name(const std::string& name) {
-  std::string out;
-  for (const char c : name.substr(0, 120)) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  return name.size() > 120 ? out + "..." : out;
-}
 
 std::optional<DType> dtype_from_name(const std::string& name) {
   for (const DType type : kReadable)
@@ -108,7 +99,7 @@ class HeaderEvents : public JsonEvents {
       if (values_.size() >= kMaxRank) fail("a list of more than " + std::to_string(kMaxRank) + " numbers");
       values_.push_back(value);
     } else {
-      unexpected(depth_ == 3 ? std::to_string(value) : "a number");
+      scalar(depth_ == 3 ? std::to_string(value) : "a number");
     }
   }
   void on_number(double value) override { scalar("the number " + std::to_string(value)); }
@@ -134,7 +125,7 @@ class HeaderEvents : public JsonEvents {
                                            " bytes, expected at most " + std::to_string(kMaxNameBytes));
     in_metadata_ = key == "__metadata__";
     if (!names_.insert(key).second)
-      throw Error(ErrorCode::kBadFile, path_ + ": " + printable_name(key) + ": the header names it twice");
+      throw Error(ErrorCode::kBadFile, path_ + ": " + printable_start(key) + ": the header names it twice");
     if (in_metadata_) return;
     entries_.emplace_back();
     entry().info.name = std::move(key);
@@ -151,7 +142,7 @@ class HeaderEvents : public JsonEvents {
   [[noreturn]] void fail(const std::string& what) const {
     throw Error(ErrorCode::kBadFile,
                 path_ + ": " +
-                    (in_metadata_ || entries_.empty() ? "__metadata__" : printable_name(entries_.back().info.name)) +
+                    (in_metadata_ || entries_.empty() ? "__metadata__" : printable_start(entries_.back().info.name)) +
                     ": " + what);
   }
 
@@ -192,13 +183,13 @@ void resolve(HeaderEntry& entry, std::span<const std::byte> data, const std::str
   static const std::set<std::string> kKnown = {"U16",     "I16",         "U32",        "U64",     "F8_E4M3",
                                                "F8_E5M2", "F8_E8M0",     "F4",         "F6_E2M3", "F6_E3M2",
                                                "C64",     "F8_E4M3FNUZ", "F8_E5M2FNUZ"};
-  const std::string where = path + ": " + printable_name(entry.info.name);
+  const std::string where = path + ": " + printable_start(entry.info.name);
   const std::optional<DType> dtype = dtype_from_name(entry.dtype);
   if (!dtype && kKnown.contains(entry.dtype))
     throw Error(ErrorCode::kUnsupported,
                 where + ": dtype " + entry.dtype +
                     " (a quantised checkpoint?): expected the unquantised model in BF16, F32 or F16");
-  if (!dtype) throw Error(ErrorCode::kBadFile, where + ": unknown dtype \"" + printable_name(entry.dtype) + "\"");
+  if (!dtype) throw Error(ErrorCode::kBadFile, where + ": unknown dtype \"" + printable_start(entry.dtype) + "\"");
   entry.info.dtype = *dtype;
   int64_t bytes = dtype_bytes(*dtype);
   for (const int64_t extent : entry.info.shape)
@@ -214,12 +205,6 @@ void resolve(HeaderEntry& entry, std::span<const std::byte> data, const std::str
 }
 
 }  // namespace
-
-std::string shape_text(const std::vector<int64_t>& shape) {
-  std::string out = "[";
-  for (size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + std::to_string(shape[i]);
-  return out + "]";
-}
 
 SafetensorsContents parse_safetensors(std::span<const std::byte> file, const std::string& path) {
   const std::string_view text = header_text(file, path);
@@ -237,7 +222,7 @@ SafetensorsContents parse_safetensors(std::span<const std::byte> file, const std
   uint64_t at = 0;
   for (const HeaderEntry& entry : entries) {
     const std::string offsets = "data_offsets [" + std::to_string(entry.begin) + ", " + std::to_string(entry.end) + "]";
-    const std::string where = path + ": " + printable_name(entry.info.name) + ": ";
+    const std::string where = path + ": " + printable_start(entry.info.name) + ": ";
     if (entry.end < entry.begin) throw Error(ErrorCode::kBadFile, where + offsets + ": the end is before the begin");
     if (entry.begin < at)
       throw Error(ErrorCode::kBadFile,
@@ -258,193 +243,6 @@ SafetensorsContents parse_safetensors(std::span<const std::byte> file, const std
     out.tensors.push_back(std::move(entry.info));
   }
   return out;
-}
-
-namespace {
-
-// One or several mapped files.
-class MappedTensors : public TensorSource {
- public:
-  const TensorInfo* find(const std::string& name) const override {
-    const auto found = tensors_.find(name);
-    return found == tensors_.end() ? nullptr : &found->second;
-  }
-  const std::map<std::string, TensorInfo>& tensors() const override { return tensors_; }
-  void will_need(const TensorInfo& tensor) const override {
-    if (const MappedFile* file = file_of(tensor))
-      file->will_need(offset(*file, tensor), static_cast<size_t>(tensor.bytes));
-  }
-  void drop(const TensorInfo& tensor) const override {
-    if (const MappedFile* file = file_of(tensor)) file->drop(offset(*file, tensor), static_cast<size_t>(tensor.bytes));
-  }
-
-  // Maps and checks one file; its tensors are given to `take`.
-  template <typename F>
-  void add_file(const std::string& path, F&& take, std::map<std::string, std::string>* metadata = nullptr) {
-    auto file = std::make_unique<MappedFile>(path);
-    SafetensorsContents contents = parse_safetensors(file->bytes(), path);
-    for (TensorInfo& tensor : contents.tensors) {
-      tensor.range = file->range(tensor.data);
-      take(tensor);
-    }
-    files_.push_back(std::move(file));
-    if (metadata) *metadata = std::move(contents.metadata);
-  }
-  void insert(TensorInfo& tensor) {
-    std::string name = tensor.name;
-    tensors_.emplace(std::move(name), std::move(tensor));
-  }
-
- private:
-  static size_t offset(const MappedFile& file, const TensorInfo& tensor) {
-    return static_cast<size_t>(tensor.data - file.bytes().data());
-  }
-  const MappedFile* file_of(const TensorInfo& tensor) const {
-    for (const auto& file : files_)
-      if (file->path() == tensor.file) return file.get();
-    return nullptr;
-  }
-
-  std::vector<std::unique_ptr<MappedFile>> files_;
-  std::map<std::string, TensorInfo> tensors_;
-};
-
-// The string values of "weight_map".
-class IndexEvents : public JsonEvents {
- public:
-  explicit IndexEvents(const std::string& path) : path_(path) {}
-  std::map<std::string, std::string> weight_map;
-  bool found = false;
-
-  void on_object_begin() override {
-    ++depth_;
-    if (depth_ == 2 && key_ == "weight_map")
-      inside_ = found = true;
-    else if (inside_)
-      wrong();
-  }
-  void on_object_end() override {
-    if (depth_ == 2) inside_ = false;
-    --depth_;
-  }
-  void on_list_begin() override {
-    ++depth_;
-    if (inside_ || depth_ == 1) wrong();
-  }
-  void on_list_end() override { --depth_; }
-  void on_key(std::string& key) override {
-    if (depth_ == 1 || inside_) key_ = std::move(key);
-  }
-  void on_text(std::string& value) override {
-    if (inside_) weight_map[key_] = std::move(value);
-  }
-  void on_null() override { scalar(); }
-  void on_boolean(bool) override { scalar(); }
-  void on_integer(int64_t) override { scalar(); }
-  void on_number(double) override { scalar(); }
-
- private:
-  void scalar() {
-    if (inside_) wrong();
-  }
-  [[noreturn]] void wrong() const {
-    throw Error(ErrorCode::kBadFile, path_ + ": expected an object whose weight_map gives a file name for each tensor" +
-                                         (inside_ ? ", found something else at " + printable_name(key_) : ""));
-  }
-
-  const std::string& path_;
-  std::string key_;
-  int depth_ = 0;
-  bool inside_ = false;
-};
-
-std::map<std::string, std::string> read_index(const std::string& path) {
-  const std::string text = read_text_file(path);
-  IndexEvents events(path);
-  parse_json(text, path, events);
-  if (!events.found || events.weight_map.empty())
-    throw Error(ErrorCode::kBadFile, path + ": expected a weight_map with at least one tensor");
-  for (const auto& [tensor, file] : events.weight_map)
-    if (file.empty() || file.find('/') != std::string::npos || file.find('\0') != std::string::npos || file == "." ||
-        file == "..")
-      throw Error(ErrorCode::kBadFile, path + ": " + printable_name(tensor) +
-                                           ": expected the name of a file in the same folder, found \"" +
-                                           printable_name(file) + "\"");
-  return std::move(events.weight_map);
-}
-
-std::vector<std::string> unique_shards(const std::map<std::string, std::string>& weight_map) {
-  std::set<std::string> shards;
-  for (const auto& [tensor, file] : weight_map) shards.insert(file);
-  return {shards.begin(), shards.end()};
-}
-
-std::string joined(const std::vector<std::string>& items, size_t most, const char* separator) {
-  std::string out;
-  for (size_t i = 0; i < std::min(items.size(), most); ++i) out += (i ? separator : "") + items[i];
-  if (items.size() > most) out += std::string(separator) + "and " + std::to_string(items.size() - most) + " more";
-  return out;
-}
-
-std::unique_ptr<TensorSource> open_shards(const std::string& folder, const std::string& index_path) {
-  const std::map<std::string, std::string> weight_map = read_index(index_path);
-  const std::vector<std::string> shards = unique_shards(weight_map);
-  std::vector<std::string> missing, problems;
-  auto source = std::make_unique<MappedTensors>();
-  for (const std::string& shard : shards) {
-    const std::string path = (std::filesystem::path(folder) / shard).string();
-    std::error_code ignored;
-    if (!std::filesystem::exists(path, ignored)) {
-      missing.push_back(shard);
-      continue;
-    }
-    try {
-      // A tensor that two shards hold is taken from the one that the index names.
-      source->add_file(path, [&](TensorInfo& tensor) {
-        const auto listed = weight_map.find(tensor.name);
-        if (listed == weight_map.end() || listed->second == shard) source->insert(tensor);
-      });
-    } catch (const Error& error) {
-      problems.push_back(error.what());
-    }
-  }
-  if (!missing.empty())
-    problems.insert(problems.begin(), index_path + ": " + std::to_string(missing.size()) + " of " +
-                                          std::to_string(shards.size()) +
-                                          " shards are missing: " + joined(missing, 20, ", "));
-  if (problems.empty()) {
-    std::vector<std::string> lacking;
-    for (const auto& [tensor, file] : weight_map)
-      if (!source->find(tensor)) lacking.push_back(printable_name(tensor) + " (" + file + ")");
-    if (!lacking.empty())
-      problems.push_back(index_path + ": " + std::to_string(lacking.size()) +
-                         " tensors are not in their shards: " + joined(lacking, 20, ", "));
-  }
-  if (!problems.empty())
-    throw Error(missing.empty() ? ErrorCode::kBadFile : ErrorCode::kNotFound, joined(problems, 20, "; "));
-  return source;
-}
-
-}  // namespace
-
-std::vector<std::string> shards_of_index(const std::string& path) { return unique_shards(read_index(path)); }
-
-std::unique_ptr<TensorSource> open_safetensors_file(const std::string& path,
-                                                    std::map<std::string, std::string>* metadata) {
-  auto source = std::make_unique<MappedTensors>();
-  source->add_file(
-      path, [&](TensorInfo& tensor) { source->insert(tensor); }, metadata);
-  return source;
-}
-
-std::unique_ptr<TensorSource> open_safetensors_folder(const std::string& folder) {
-  const std::filesystem::path base(folder);
-  const std::string single = (base / "model.safetensors").string(), index = single + ".index.json";
-  std::error_code ignored;
-  if (std::filesystem::exists(single, ignored)) return open_safetensors_file(single);
-  if (std::filesystem::exists(index, ignored)) return open_shards(folder, index);
-  throw Error(ErrorCode::kNotFound,
-              folder + ": expected model.safetensors or model.safetensors.index.json, found neither");
 }
 
 }  // namespace g3n

@@ -23,11 +23,4 @@ struct SafetensorsContents {
 // kUnsupported for element types that nothing here computes with.
 SafetensorsContents parse_safetensors(std::span<const std::byte> file, const std::string& path);
 
-// The shard files that a model.safetensors.index.json names, sorted, each once. Error{kBadFile} if it is not such an
-// index.
-std::vector<std::string> shards_of_index(const std::string& path);
-
-// "[2, 3]", for messages.
-std::string shape_text(const std::vector<int64_t>& shape);
-
 }  // namespace g3n

@@ -1,40 +1,21 @@
 #include "formats/safetensors_writer.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 
+#include "core/printable.h"
 #include "formats/safetensors.h"
+#include "json/writer.h"
 #include "g3n/error.h"
 
 namespace g3n {
-namespace {
 
-std::string json_string(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      char escape[8];
-      std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(c));
-      out += escape;
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
-}
-
-}  // namespace
-
-SafetensorsWriter::SafetensorsWriter(const std::string& path, const Metadata& metadata)
-    : file_(path), metadata_(metadata) {}
+SafetensorsWriter::SafetensorsWriter(const std::string& path, const Metadata& metadata, const WriteRules& rules)
+    : file_(path, rules), metadata_(metadata) {}
 
 SafetensorsWriter::SafetensorsWriter(const std::string& path, const std::vector<TensorDeclaration>& tensors,
-                                     const Metadata& metadata)
-    : file_(path), metadata_(metadata), declared_(true) {
+                                     const Metadata& metadata, const WriteRules& rules)
+    : file_(path, rules), metadata_(metadata), declared_(true) {
   for (const TensorDeclaration& tensor : tensors) declare(tensor);
   const std::string text = header();
   file_.write(0, text);

@@ -34,12 +34,4 @@ class TensorSource {
   virtual void drop(const TensorInfo&) const {}
 };
 
-// A Hugging Face folder: model.safetensors, or shards named by model.safetensors.index.json. All problems of all shards
-// are reported together.
-std::unique_ptr<TensorSource> open_safetensors_folder(const std::string& folder);
-// One .safetensors file.
-// metadata, if asked for: the strings of __metadata__.
-std::unique_ptr<TensorSource> open_safetensors_file(const std::string& path,
-                                                    std::map<std::string, std::string>* metadata = nullptr);
-
 }  // namespace g3n

@@ -1,6 +1,5 @@
 // Config: a JSON object from a file, read key by key with types, ranges and defaults; errors name file, key, what was
-// wanted and found. The JSON library stays behind formats/json_events.h. Python's NaN, Infinity and -Infinity are
-// numbers; a key given twice takes its last value.
+// wanted and found. Python's NaN, Infinity and -Infinity are numbers; a key given twice takes its last value.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -9,6 +8,8 @@
 #include <vector>
 
 namespace g3n {
+
+struct JsonNode;  // json/tree.h
 
 class Config {
  public:
@@ -46,9 +47,13 @@ class Config {
                          const std::string& wanted) const;  // Error{kBadFile}: "where: key: expected wanted, found ..."
 
  private:
-  struct Node;
-  Config(std::shared_ptr<const Node> node, std::string where);
-  std::shared_ptr<const Node> node_;
+  Config(std::shared_ptr<const JsonNode> node, std::string where);
+  // The value at key; null when absent or JSON null.
+  const JsonNode* at(const std::string& key) const;
+  // The object or list item `node`, which is inside this one.
+  Config inner(const JsonNode& node, std::string where) const;
+
+  std::shared_ptr<const JsonNode> node_;  // an object, kept alive with the whole tree
   std::string where_;
 };
 

@@ -39,17 +39,6 @@ void sparse_feed_forward(Context& ctx, View<const float, 2> x,  // [rows, hidden
 // ---- tables (embeddings): row-major, as in the file
 // ---------------------------------------------------------------------------------
 
-struct TableView {
-  DType dtype = DType::kBF16;  // f32, bf16, f16 or a block type (rows of whole blocks)
-  int64_t rows = 0, cols = 0;
-  const std::byte* data = nullptr;
-  bool through_q8 = false;  // values as q8 would keep them: what a bundle packed from this table gives. Plain types,
-                            // cols a multiple of 32
-  // A file to read rows from, `data` not needed then: a mapped row would draw the pages around it into memory. The
-  // descriptor is the source's, which outlives the view.
-  int fd = -1;
-  int64_t file_offset = 0;  // of row 0
-};
 // out[i] = table[ids[i]][first_col .. first_col + out.dim[1]) * scale; ids are in range. Error{kBadFile} if the file
 // cannot be read.
 void gather_rows(Context& ctx, const TableView& table, std::span<const int32_t> ids, int64_t first_col, float scale,
@@ -117,10 +106,8 @@ inline constexpr int64_t kKeySegment = 1024;  // keys of one online softmax
 struct KeyValues {
   DType dtype = DType::kF32;           // f32, bf16 or q8 (kQ8_0)
   int64_t kv_heads = 0, head_dim = 0;  // head_dim even; q8 pads it to a multiple of 32
-  std::span<std::byte* const> pages;
-  int64_t page_positions = 0;  // a multiple of 32
-  int64_t ring_positions =
-      0;  // 0: position p is at slot p; else at slot p % ring_positions (a multiple of 32, one page)
+  std::span<std::byte* const> pages;   // by position; null where no row sees any of a page
+  int64_t page_positions = 0;          // a multiple of 32
 };
 // K or V of 32 positions of one KV head; in q8 a byte per dim and an f16 scale per 32.
 constexpr int64_t kv_block_bytes(DType dtype, int64_t head_dim) {

@@ -15,16 +15,19 @@ struct Place {
   std::byte *keys, *values;  // of the block
 };
 Place block_place(const KeyValues& kv, int64_t block, int64_t head) {
-  const int64_t position = block * kKeyBlock, slot = kv.ring_positions ? position % kv.ring_positions : position;
+  const int64_t position = block * kKeyBlock;
   const int64_t bytes = kv_block_bytes(kv.dtype, kv.head_dim), plane = kv.page_positions / kKeyBlock * bytes;
-  std::byte* page = kv.pages[static_cast<size_t>(slot / kv.page_positions)] + head * 2 * plane;
-  const int64_t offset = slot % kv.page_positions / kKeyBlock * bytes;
+  std::byte* page = kv.pages[static_cast<size_t>(position / kv.page_positions)] + head * 2 * plane;
+  const int64_t offset = position % kv.page_positions / kKeyBlock * bytes;
   return {page + offset, page + plane + offset};
 }
 
-// Positions that the pages (or the ring) hold.
-int64_t capacity(const KeyValues& kv) {
-  return kv.ring_positions ? INT64_MAX : static_cast<int64_t>(kv.pages.size()) * kv.page_positions;
+// Whether pages of all positions of a range are there; not empty.
+bool has_pages(const KeyValues& kv, const KeyRange& range) {
+  if (range.begin < 0 || range.end > static_cast<int64_t>(kv.pages.size()) * kv.page_positions) return false;
+  for (int64_t page = range.begin / kv.page_positions; page * kv.page_positions < range.end; ++page)
+    if (!kv.pages[static_cast<size_t>(page)]) return false;
+  return true;
 }
 
 void check_cache(const KeyValues& kv) {
@@ -34,9 +37,6 @@ void check_cache(const KeyValues& kv) {
          "attention: head_dim must be even and heads at least one");
   expect(kv.page_positions > 0 && kv.page_positions % kKeyBlock == 0,
          "attention: pages hold a multiple of 32 positions");
-  expect(kv.ring_positions % kKeyBlock == 0 &&
-             (!kv.ring_positions || (kv.pages.size() == 1 && kv.ring_positions <= kv.page_positions)),
-         "attention: a ring is one page and a multiple of 32 positions");
 }
 
 // Neighbouring tokens of one sequence.
@@ -231,7 +231,7 @@ void kv_append(Context& ctx, const KeyValues& kv, int64_t first_position, View<c
   const int64_t tokens = k.dim[0], head_dim = kv.head_dim;
   expect_shape(k, {tokens, kv.kv_heads * head_dim}, "kv_append k");
   expect_shape(v, {tokens, kv.kv_heads * head_dim}, "kv_append v");
-  expect(first_position >= 0 && first_position + tokens <= capacity(kv), "kv_append: positions beyond the pages");
+  expect(has_pages(kv, {first_position, first_position + tokens}), "kv_append: positions outside the pages");
   for_rows(ctx, tokens, kv.kv_heads * head_dim * 2, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t)
       for (int64_t head = 0; head < kv.kv_heads; ++head) {
@@ -269,9 +269,12 @@ void attention(Context& ctx, View<const float, 2> q, int64_t heads, std::span<co
            "attention: sequences differ in their heads or types");
     expect(s.first_row >= 0 && s.first_row + static_cast<int64_t>(s.visible.size()) <= q.dim[0],
            "attention: rows outside q");
-    for (const KeyRange& v : s.visible)
-      expect(v.begin >= 0 && v.begin < v.end && v.end <= capacity(s.kv),
-             "attention: an empty or impossible range of keys");
+    KeyRange all = {INT64_MAX, 0};  // rows of one sequence see overlapping ranges
+    for (const KeyRange& v : s.visible) {
+      expect(v.begin < v.end, "attention: an empty range of keys");
+      all = {std::min(all.begin, v.begin), std::max(all.end, v.end)};
+    }
+    expect(s.visible.empty() || has_pages(s.kv, all), "attention: keys outside the pages");
     run_count += (static_cast<int64_t>(s.visible.size()) + tokens_per_run - 1) / tokens_per_run;
   }
   const ArenaScope scope(ctx.arena);

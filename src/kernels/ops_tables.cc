@@ -2,9 +2,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <mutex>
 #include <string>
 
 #include "g3n/error.h"
@@ -20,7 +20,7 @@ constexpr int64_t kReadCost = 4096;    // of one row of a file, in values: a sys
 
 // Values that are decoded together.
 int64_t row_block(const TableView& table) {
-  return table.through_q8 ? kBlockCols : dtype_facts(table.dtype).block_values;
+  return table.rounded_to == DType::kQ8_0 ? kBlockCols : dtype_facts(table.dtype).block_values;
 }
 
 // The columns of one call, widened to whole blocks.
@@ -33,20 +33,25 @@ Columns whole_blocks(int64_t block, int64_t first, int64_t count) {
   return {first, count, first / block * block, round_up(first + count, block)};
 }
 
-// The first byte that could not be read, or stands in a block that means nothing, by any thread; the lowest, so that
-// messages do not depend on who came first.
-struct ReadFailure {
+// The first byte that could not be read, or stands in a block that means nothing, by any thread; the lowest and its
+// reason, so that messages do not depend on who came first.
+class ReadFailure {
+ public:
   static constexpr int64_t kNone = INT64_MAX;
   static constexpr int kBadBlock = -1;
-  std::atomic<int64_t> offset{kNone};
-  std::atomic<int> reason{0};  // 0: the file ended; kBadBlock; else errno
 
   void note(int64_t at, int why) {
-    int64_t seen = offset.load();
-    while (at < seen && !offset.compare_exchange_weak(seen, at)) {
-    }
-    if (why != 0) reason = why;
+    const std::lock_guard lock(mutex_);
+    if (at < offset_) offset_ = at, reason_ = why;
   }
+  // Once all threads are done.
+  int64_t offset() const { return offset_; }
+  int reason() const { return reason_; }  // 0: the file ended; kBadBlock; else errno
+
+ private:
+  std::mutex mutex_;
+  int64_t offset_ = kNone;
+  int reason_ = 0;
 };
 
 bool read_fully(int fd, std::byte* out, int64_t bytes, int64_t offset, ReadFailure& failure) {
@@ -67,14 +72,17 @@ int64_t place(const TableView& table, int64_t row, int64_t column) {
 // values: whole blocks of a table; out = those from `skip` on.
 void convert(const Context& ctx, const TableView& table, const std::byte* values, int64_t skip, int64_t count,
              float scale, float* out) {
-  if (!table.through_q8 && table.dtype == DType::kF32)
+  const bool exact = table.rounded_to == DType::kF32;
+  if (exact && table.dtype == DType::kF32)
     return ctx.kernels.scale(reinterpret_cast<const float*>(values) + skip, scale, out, count);
-  if (!table.through_q8 && table.dtype == DType::kBF16)
+  if (exact && table.dtype == DType::kBF16)
     return ctx.kernels.from_bf16(reinterpret_cast<const bf16_t*>(values) + skip, scale, out, count);
   alignas(kAlignment) float decoded[kTablePiece];
   const int64_t n = round_up(skip + count, row_block(table));
   quant::decode_row(table.dtype, values, n, decoded);
-  if (table.through_q8)
+  if (table.rounded_to == DType::kBF16)
+    for (int64_t i = 0; i < n; ++i) decoded[i] = bf16_to_f32(f32_to_bf16(decoded[i]));
+  if (table.rounded_to == DType::kQ8_0)
     for (int64_t i = 0; i < n; i += 32) quant::round_to_q8(*reinterpret_cast<float(*)[32]>(decoded + i));
   ctx.kernels.scale(decoded + skip, scale, out, count);
 }
@@ -106,6 +114,9 @@ void gather_rows(Context& ctx, const TableView& table, std::span<const int32_t> 
   expect_shape(out, {static_cast<int64_t>(ids.size()), out.dim[1]}, "gather_rows out");
   expect(first_col >= 0 && first_col + out.dim[1] <= table.cols, "gather_rows: columns outside the table");
   expect(table.cols % row_block(table) == 0, "gather_rows: rows are not whole blocks");
+  expect(table.rounded_to == DType::kF32 ||
+             (!is_block_type(table.dtype) && (table.rounded_to == DType::kBF16 || table.rounded_to == DType::kQ8_0)),
+         "gather_rows: only plain types are rounded, to bf16 or q8");
   for (int32_t id : ids) expect(id >= 0 && id < table.rows, "gather_rows: id outside the table");
   quant::row_decoder(table.dtype);  // throws for types without one, here and not in a thread
   const Columns columns = whole_blocks(row_block(table), first_col, out.dim[1]);
@@ -118,14 +129,14 @@ void gather_rows(Context& ctx, const TableView& table, std::span<const int32_t> 
   for_rows(ctx, out.dim[0], columns.count + (file ? kReadCost : 0), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) gather_row(ctx, table, ids[r], columns, scale, out.row(r), failure);
   });
-  if (failure.offset == ReadFailure::kNone) return;
-  const int reason = failure.reason;
-  if (reason == ReadFailure::kBadBlock)
+  if (failure.offset() == ReadFailure::kNone) return;
+  const std::string place = " at byte " + std::to_string(failure.offset()) + " of " +
+                            (file ? table.file ? table.file : "its file" : "the table");
+  if (failure.reason() == ReadFailure::kBadBlock)
     throw Error(ErrorCode::kBadFile, std::string("gather_rows: expected a finite scale in the block of ") +
-                                         dtype_name(table.dtype) + " at byte " + std::to_string(failure.offset) +
-                                         (file ? " of the table's file" : " of the table"));
-  throw Error(ErrorCode::kBadFile, "gather_rows: expected a row of a table at byte " + std::to_string(failure.offset) +
-                                       " of its file: " + (reason ? std::strerror(reason) : "the file ends there"));
+                                         dtype_name(table.dtype) + place + ", found another");
+  throw Error(ErrorCode::kBadFile, "gather_rows: expected a row of a table" + place + ": " +
+                                       (failure.reason() ? std::strerror(failure.reason()) : "the file ends there"));
 }
 
 }  // namespace g3n

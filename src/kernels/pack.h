@@ -11,12 +11,14 @@ namespace g3n {
 struct PackSource {
   DType dtype;
   const std::byte* data;  // [rows, cols]
+  int64_t first_row = 0;  // of the tensor that these rows are a part of: for messages
 };
 
-// Writes packed_bytes(view) bytes to `out` (64-byte aligned, any content) in view.dtype (f32, bf16, q8 or q4) and
+// Writes packed_bytes(view) bytes to `out` (64-byte aligned, any content) in view.dtype (f32, bf16 or codes) and
 // view.layout; padding is zero. f16 and f32 sources go to f32 unless they are bf16 values exactly: the caller chooses
 // view.dtype, a lossy choice throws kInternal. To q8 and q4: values are quantised (quant/q8.h, q4.h); blocks of the
-// same type move as they are. A value or scale that is not finite throws kBadFile naming row and block.
+// same type move as they are. To q4k, q5k, q6k, iq4nl and iq4xs (panels only): from blocks of the same type only. A
+// value or scale that is not finite throws kBadFile naming the first row and block.
 void pack_weight(ThreadPool& pool, const PackSource& source, const WeightView& view, std::byte* out);
 
 // Rows of a table (embeddings), row-major: to q8 (Q8_0 blocks, cols a multiple of 32), bf16 (rounded) or f32, or as
@@ -26,9 +28,9 @@ void pack_table(ThreadPool& pool, const PackSource& source, int64_t rows, int64_
 // n values of any float or block type (n a multiple of its block).
 void decode_values(DType dtype, const std::byte* data, int64_t n, float* out);
 
-// Throws kBadFile, naming row (counted from first_row) and block, if a block of a GGUF type has a scale that is not
+// Throws kBadFile, naming row and block, if a block of a GGUF type has a scale that is not
 // finite; other types pass.
-void expect_finite_scales(ThreadPool& pool, const PackSource& source, int64_t first_row, int64_t rows, int64_t cols);
+void expect_finite_scales(ThreadPool& pool, const PackSource& source, int64_t rows, int64_t cols);
 
 // The value of output `row`, input `col`, from any layout: for tests and tools, slow.
 float weight_value(const WeightView& view, int64_t row, int64_t col);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "g3n/error.h"
+#include "kernels/iq4_values.h"
 #include "kernels/quant/q4.h"
 #include "kernels/quant/q8.h"
 
@@ -79,7 +80,7 @@ struct Place {
   bool high = false;
 };
 Place place_of(const WeightView& view, int64_t row, int64_t col) {
-  const bool q4 = view.dtype == DType::kQ4_0;
+  const bool q4 = view.dtype != DType::kQ8_0;
   const int64_t block = col / 32, i = col % 32;
   switch (view.layout) {
     case Layout::kPanels: {
@@ -138,22 +139,26 @@ void put_codes(DType dtype, const int8_t* low, const int8_t* high, std::byte* ou
   }
 }
 
-// Notes the first row whose values cannot be quantised.
+// Notes the first row, and in it the first block, whose values cannot be quantised: the lowest, whichever thread comes
+// first.
 class BadRow {
  public:
   void note(int64_t row, int64_t block) {
-    int64_t expected = -1;
-    where_.compare_exchange_strong(expected, row << 24 | block);
+    const int64_t where = row << 24 | block;
+    for (int64_t seen = where_.load(); where < seen && !where_.compare_exchange_weak(seen, where);) {
+    }
   }
-  void throw_if_any(DType dtype) const {
+  void throw_if_any(const PackSource& source, DType dtype) const {
     const int64_t w = where_.load();
-    if (w >= 0)
-      throw Error(ErrorCode::kBadFile, "row " + std::to_string(w >> 24) + ", block " + std::to_string(w & 0xffffff) +
-                                           ": expected finite values that fit " + dtype_name(dtype) + ", found others");
+    if (w != kNone)
+      throw Error(ErrorCode::kBadFile, "row " + std::to_string(source.first_row + (w >> 24)) + ", block " +
+                                           std::to_string(w & 0xffffff) + ": expected finite values that fit " +
+                                           dtype_name(dtype) + ", found others");
   }
 
  private:
-  std::atomic<int64_t> where_{-1};
+  static constexpr int64_t kNone = INT64_MAX;
+  std::atomic<int64_t> where_{kNone};
 };
 
 void pack_panels(ThreadPool& pool, const PackSource& source, const WeightView& view, std::byte* out, BadRow& bad) {
@@ -228,7 +233,7 @@ void pack_quantized(ThreadPool& pool, const PackSource& source, const WeightView
     pack_rows(pool, source, view, out, bad);
   else
     pack_neurons(pool, source, view, out, bad);
-  bad.throw_if_any(view.dtype);
+  bad.throw_if_any(source, view.dtype);
 }
 
 void pack_table(ThreadPool& pool, const PackSource& source, int64_t rows, int64_t cols, DType dtype, std::byte* out) {
@@ -264,15 +269,16 @@ void pack_table(ThreadPool& pool, const PackSource& source, int64_t rows, int64_
         }
       }
   });
-  bad.throw_if_any(dtype);
+  bad.throw_if_any(source, dtype);
 }
 
 float quantized_value(const WeightView& view, int64_t row, int64_t col) {
   const Place p = place_of(view, row, col);
   uint16_t scale;
   std::memcpy(&scale, view.data + p.scale, 2);
-  const int byte = static_cast<int>(view.data[p.code]);
-  const int code = view.dtype == DType::kQ4_0       ? (p.high ? byte >> 4 : byte & 15) - 8
+  const int byte = static_cast<int>(view.data[p.code]), nibble = p.high ? byte >> 4 : byte & 15;
+  const int code = view.dtype == DType::kQ4_0       ? nibble - 8
+                   : view.dtype == DType::kIQ4_NL   ? kIq4Values[nibble]
                    : view.layout == Layout::kPanels ? byte - 128
                                                     : static_cast<int8_t>(byte);
   return f16_to_f32(scale) * static_cast<float>(code);

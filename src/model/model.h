@@ -1,18 +1,19 @@
 // Gemma3n: a checkpoint put together: configs, tokenizer, text model, and the two encoders, which are loaded when media
-// first come.
+// first come. Const once its weights are loaded: any thread may use it.
 #pragma once
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 
 #include "audio/audio_tower.h"
+#include "checkpoint/checkpoint.h"
 #include "core/log.h"
 #include "core/thread_pool.h"
 #include "json/config.h"
-#include "formats/tensor_source.h"
-#include "g3n/message.h"
-#include "checkpoint/checkpoint.h"
+#include "model/media_input.h"
+#include "model/media_kinds.h"
 #include "text/text_model.h"
 #include "vision/vision_tower.h"
 #include "weights/recipe.h"
@@ -20,85 +21,81 @@
 
 namespace g3n {
 
-// Ids and counts that place media in a prompt (processor.md 1).
-struct MediaIds {
-  int32_t image = 262145, audio = 262273;                    // soft tokens
-  int64_t image_soft_tokens = 256, audio_soft_tokens = 188;  // per medium
-  int32_t vision_offset = 262144, audio_offset = 262272;     // first ids of the side vocabularies
-  int64_t vision_vocab = 128, audio_vocab = 128;
-
-  static MediaIds from(const Config& top);
+struct ModelLoadOptions {
+  Recipe recipe{};          // formats that weights get while they are packed; not for bundles, whose weights are packed
+  int encoder_threads = 0;  // that pack an encoder; 0: one per usable core
+  Log log;
 };
 
-struct ModelLoadOptions {
-  bool weights = true;  // false: configs and tokenizer only
-  Recipe recipe{};      // formats that weights get while they are packed; not for bundles, whose weights are packed
-  Log log;
-  std::function<void(int64_t needed_bytes, int64_t free_bytes)> on_memory;
+// Of load_weights; called from its thread; may be empty.
+struct LoadProgress {
+  std::function<void(int64_t needed_bytes, int64_t free_bytes)> on_memory;  // before anything big is read
   std::function<void(int64_t done_bytes, int64_t total_bytes)> on_progress;
 };
 
 class Gemma3n {
  public:
-  // path: a Hugging Face folder, a .g3n bundle or a GGUF file. Every missing, surplus or misshapen tensor of all parts
-  // is reported before anything is packed.
-  static std::unique_ptr<Gemma3n> load(const std::string& path, ThreadPool& pool, const ModelLoadOptions& options);
+  // path: a Hugging Face folder, a .g3n bundle or a GGUF file. Reads configs and tokenizer and no weights. Every
+  // missing, surplus or misshapen tensor of all parts is reported now. Throws kNotFound, kBadFile, kUnsupported.
+  static std::unique_ptr<Gemma3n> open(const std::string& path, const ModelLoadOptions& options);
+  // Packs (a bundle: maps) the text model. Once, before anything is computed. Throws kBadFile, kOutOfMemory.
+  void load_weights(ThreadPool& pool, const LoadProgress& progress = {});
+  bool has_weights() const { return has_weights_; }
 
   const std::string& path() const { return checkpoint_.path; }
   const Config& config() const { return checkpoint_.config; }
   const TextModel& text() const { return text_; }
   const GenerationConfig& generation() const { return checkpoint_.generation; }
   const ProcessorConfig& processor() const { return checkpoint_.processor; }
-  const MediaIds& media_ids() const { return media_ids_; }
-  int64_t packed_bytes() const;
+  const MediaKinds& kinds() const { return kinds_; }
+  int64_t packed_bytes() const;  // of text and of the encoders that are loaded; never waits
   // What the weights are kept in: the recipe's name, or that of the bundle's.
   const std::string& recipe() const { return checkpoint_.bundle ? checkpoint_.bundle->recipe() : recipe_.name(); }
 
   bool has_tokenizer() const { return checkpoint_.tokenizer != nullptr; }
   const Tokenizer& tokenizer() const;  // throws kUnsupported if there is none
-  bool has_vision() const { return has_vision_; }
-  bool has_audio() const { return has_audio_; }
 
-  // Pixels a side of images before the vision tower; the checkpoint's own unless set.
-  void set_image_size(int size) { checkpoint_.processor.image_width = checkpoint_.processor.image_height = size; }
+  // read_medium with this checkpoint's configs.
+  MediaInput read(const MediaPart& part, int image_size) const;
 
-  // An id whose embedding comes from an encoder's own table: at or above the first side vocabulary.
-  bool is_side_id(int32_t id) const {
-    return id >= media_ids_.vision_offset && id < media_ids_.audio_offset + media_ids_.audio_vocab;
-  }
-
-  // Soft tokens of one medium; soft tokens that come ready are checked and passed on. Throws kUnsupported without that
-  // encoder. One thread at a time (Machine::run).
-  SoftTokens encode_image(Context& ctx, const ImagePart& image);
-  SoftTokens encode_audio(Context& ctx, const AudioPart& audio);
-  // The vector of a side id, one row.
-  SoftTokens hard_embedding(Context& ctx, int32_t id);
-
-  // Gives the memory of the encoders back; the next medium loads them again. One thread at a time, as encode_image.
-  void release_encoders();
-
-  const VisionTower& vision();  // loads it
-  const AudioTower& audio();    // loads it
+  // An encoder is packed by the thread that asks first, on threads of its own; others that ask meanwhile wait for it.
+  // Never from within a step: it takes seconds. Throws kUnsupported without that encoder, kBadFile, kOutOfMemory.
+  void load_encoder(MediaKind kind) const;
+  // The loaded encoder, loaded if need be. Its weights live as long as the pointer.
+  std::shared_ptr<const VisionTower> vision() const;
+  std::shared_ptr<const AudioTower> audio() const;
+  // Gives the memory of encoders back as soon as nobody runs them; the next medium loads them again.
+  void release_encoders() const;
 
  private:
+  // An encoder that comes and goes.
+  template <typename Tower>
+  struct Slot {
+    struct Loaded {
+      Tower tower;
+      WeightStore store;
+    };
+    std::mutex mutex;  // held while it is loaded
+    std::shared_ptr<const Loaded> loaded;
+    std::atomic<int64_t> bytes{0};
+  };
+
   explicit Gemma3n(Checkpoint checkpoint);
-  std::unique_ptr<WeightReader> reader(const std::vector<std::string>& components, bool check_only) const;
   void check_tensors();
-  SoftTokens encode_pixels(Context& ctx, const VisionTower& tower, View<const float, 3> pixels) const;
-  SoftTokens checked(const SoftTokens& tokens, int64_t rows, const char* what) const;
+  template <typename Tower, typename TowerConfig>
+  std::shared_ptr<const Tower> loaded(MediaKind kind, Slot<Tower>& slot) const;
+  void expect_encoder(MediaKind kind) const;
 
   Checkpoint checkpoint_;
-  ThreadPool* pool_ = nullptr;
   Log log_;
   Recipe recipe_;
-  std::function<void(int64_t, int64_t)> on_progress_;  // while the text model is packed
-  MediaIds media_ids_;
+  int encoder_threads_ = 0;
+  MediaKinds kinds_;
   TextModel text_;
   WeightStore text_store_;
-  bool has_vision_ = false, has_audio_ = false;
-  std::unique_ptr<VisionTower> vision_;
-  std::unique_ptr<AudioTower> audio_;
-  WeightStore vision_store_, audio_store_;
+  bool has_weights_ = false;
+  mutable Slot<VisionTower> vision_;
+  mutable Slot<AudioTower> audio_;
 };
 
 }  // namespace g3n

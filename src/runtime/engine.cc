@@ -1,10 +1,14 @@
 #include "g3n/engine.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <string>
 
-#include "checkpoint/hub_cache.h"
-#include "kernels/table.h"
+#include "checkpoint/find_model.h"
+#include "core/mapped_file.h"
 #include "runtime/engine_impl.h"
+#include "runtime/tap_recorder.h"
 
 namespace g3n {
 
@@ -19,68 +23,128 @@ const char* finish_reason_name(FinishReason reason) {
 
 namespace {
 
+constexpr std::chrono::milliseconds kLook{10};  // how often a waiting call looks at the caller's flag
+
 void check_options(const EngineOptions& o) {
-  auto fail = [](const std::string& what) { throw Error(ErrorCode::kInvalidArgument, what); };
+  const auto fail = [](const std::string& what) { throw Error(ErrorCode::kInvalidArgument, what); };
+  const auto range = [&](const char* name, int64_t value, int64_t least, int64_t most, const char* zero) {
+    if (value < least || value > most)
+      fail(std::string(name) + ": expected " + std::to_string(least) + zero + " to " + std::to_string(most) + ", got " +
+           std::to_string(value));
+  };
   if (o.model.empty()) fail("model: expected a checkpoint folder or the name of a cached one, got nothing");
-  if (o.threads < 0 || o.threads > 1024)
-    fail("threads: expected 0 (all cores) to 1024, got " + std::to_string(o.threads));
-  if (o.chunk < 1 || o.chunk > 65536) fail("chunk: expected 1 to 65536, got " + std::to_string(o.chunk));
+  range("threads", o.threads, 0, 1024, " (all cores)");
+  range("workers", o.workers, 1, 256, "");
+  range("max sequences", o.max_sequences, 1, 4096, "");
+  range("chunk", o.chunk, 1, 65536, "");
+  range("image size", o.image_size, 0, 4096, " (the checkpoint's)");
   if (o.context < 0) fail("context: expected 0 (the checkpoint's) or more, got " + std::to_string(o.context));
-  if (o.image_size < 0 || o.image_size > 4096)
-    fail("image size: expected 0 (the checkpoint's) to 4096, got " + std::to_string(o.image_size));
-}
-
-// An existing path is taken as it is; an id is looked up in the hub caches.
-std::string find_model(const EngineOptions& options) {
-  if (!looks_like_hub_id(options.model)) return options.model;
-  return resolve_hub_model(options.model, options.hub_caches, Log(options.on_warning));
-}
-
-DType cache_type(CacheType type, ComputeType compute) {
-  switch (type) {
-    case CacheType::kF32: return DType::kF32;
-    case CacheType::kBF16: return DType::kBF16;
-    case CacheType::kQ8: return DType::kQ8_0;
-    default: return standard_cache(compute);
-  }
+  if (!std::isfinite(o.max_step_ms) || o.max_step_ms <= 0)
+    fail("max step: expected a positive number of milliseconds, got " + std::to_string(o.max_step_ms));
 }
 
 }  // namespace
 
-Engine::Impl::Impl(const EngineOptions& options)
-    : machine(options.threads, best_kernels(),
-              options.compute == Compute::kBF16 ? ComputeType::kBF16 : ComputeType::kF32),
-      chunk(options.chunk),
-      kv(cache_type(options.kv_cache, machine.compute())),
-      has_weights(options.load_weights) {
-  const auto start = std::chrono::steady_clock::now();
-  ModelLoadOptions load{.weights = options.load_weights,
-                        .recipe = Recipe::named(options.quantize),
-                        .log = Log(options.on_warning),
-                        .on_memory = options.on_memory,
-                        .on_progress = options.on_progress};
-  const std::string folder = find_model(options);
-  model = Gemma3n::load(folder, machine.pool(), load);
-  if (options.image_size) model->set_image_size(options.image_size);
-  const TextConfig& config = model->text().config();
-  if (options.context > config.max_position_embeddings)
-    throw Error(ErrorCode::kInvalidArgument, "context: expected at most " +
-                                                 std::to_string(config.max_position_embeddings) +
+// ---- opening --------------------------------------------------------------------------------------------------------
+
+void Engine::Impl::open(const EngineOptions& options) {
+  const Log log(options.on_warning);
+  checkpoint = std::make_unique<OpenedModel>(find_model(options.model, options.hub_caches, log), options);
+  const int64_t most = checkpoint->numbers().max_positions;
+  if (options.context > most)
+    throw Error(ErrorCode::kInvalidArgument, "context: expected at most " + std::to_string(most) +
                                                  " (max_position_embeddings), got " + std::to_string(options.context));
-  context = options.context ? options.context : config.max_position_embeddings;
-  builder = std::make_unique<PromptBuilder>(*model, machine, options.release_encoders);
-  info = {.path = folder,
-          .has_tokenizer = model->has_tokenizer(),
-          .has_vision = model->has_vision(),
-          .has_audio = model->has_audio(),
-          .context = context,
-          .vocab_size = config.vocab_size,
-          .hidden_size = config.hidden_size,
-          .kernels = machine.kernels().name,
-          .threads = machine.pool().threads(),
-          .image_size = model->processor().image_width,
-          .load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
-          .weight_bytes = model->packed_bytes()};
+  context = options.context ? options.context : most;
+}
+
+void Engine::Impl::start(const EngineOptions& options, bool has_encoders) {
+  const ModelNumbers& numbers = checkpoint->numbers();
+  builder =
+      std::make_unique<PromptBuilder>(*checkpoint, context, options.image_size, [this, has_encoders](MediaKind kind) {
+        if (has_encoders) checkpoint->load_encoder(kind);
+      });
+  info.path = checkpoint->path();
+  info.files = model_files(info.path);
+  info.has_tokenizer = checkpoint->has_tokenizer();
+  info.has_vision = checkpoint->kinds().of(MediaKind::kImage).has_encoder;
+  info.has_audio = checkpoint->kinds().of(MediaKind::kAudio).has_encoder;
+  info.context = context;
+  info.vocab_size = numbers.vocab_size;
+  info.hidden_size = numbers.hidden_size;
+  info.image_size = options.image_size ? options.image_size : numbers.image_size;
+  info.weight_bytes = checkpoint->packed_bytes();
+  if (!model) return;
+  scheduler = std::make_unique<Scheduler>(
+      *model, SchedulerOptions{.tokenizer = tokenizer(),
+                               .context = context,
+                               .chunk = options.chunk,
+                               .max_sequences = options.max_sequences,
+                               .max_step_seconds = options.max_step_ms / 1000,
+                               .workers = options.workers,
+                               .after_media = options.release_encoders && has_encoders
+                                                  ? std::function<void()>([this] { checkpoint->release_encoders(); })
+                                                  : nullptr,
+                               .after_step = [] { throw_if_damaged(); }});
+}
+
+Engine::Impl::Impl(const EngineOptions& options) : chunk(options.chunk) {
+  const auto begin = std::chrono::steady_clock::now();
+  open(options);
+  if (options.load_weights) {
+    CpuUse use;
+    model = checkpoint->load(options, use);
+    info.kernels = use.kernels;
+    info.threads = use.threads;
+    if (options.preload_encoders)
+      for (const MediaKindFacts& kind : checkpoint->kinds().all())
+        if (kind.has_encoder) checkpoint->load_encoder(kind.kind);
+  } else {
+    info.kernels = kernel_table_name();
+  }
+  start(options, true);
+  info.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+Engine::Impl::Impl(const EngineOptions& options, std::unique_ptr<LanguageModel> own) : chunk(options.chunk) {
+  open(options);
+  model = std::move(own);
+  info.kernels = "none";
+  start(options, false);
+}
+
+Scheduler& Engine::Impl::running() {
+  if (!scheduler)
+    throw Error(ErrorCode::kUnsupported,
+                "this engine was opened without weights (EngineOptions::load_weights): it makes tokens, not answers");
+  return *scheduler;
+}
+
+std::vector<int32_t> Engine::Impl::stop_ids(const AnswerOptions& options) const {
+  check_answer_options(options);
+  if (options.ignore_stop_ids) return {};
+  std::vector<int32_t> ids = options.stop_ids.empty() ? checkpoint->generation().stop_ids : options.stop_ids;
+  ids.insert(ids.end(), options.extra_stop_ids.begin(), options.extra_stop_ids.end());
+  return ids;
+}
+
+void Engine::Impl::wait(Job& job, EventRelay& relay, EventSink* sink, const std::atomic<bool>* cancelled) const {
+  bool told = false;
+  while (relay.pass_on(sink, cancelled ? kLook : std::chrono::milliseconds(1000))) {
+    if (told || !cancelled || !cancelled->load(std::memory_order_relaxed)) continue;
+    job.cancel();
+    told = true;
+  }
+  job.wait();
+}
+
+void Engine::Impl::wait(Job& job, const std::atomic<bool>* cancelled) const {
+  if (cancelled)
+    while (!job.wait_for(kLook))
+      if (cancelled->load(std::memory_order_relaxed)) {
+        job.cancel();
+        break;
+      }
+  job.wait();
 }
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -91,57 +155,167 @@ std::shared_ptr<Engine> Engine::open(const EngineOptions& options) {
   return std::shared_ptr<Engine>(new Engine(std::make_unique<Impl>(options)));
 }
 
+std::shared_ptr<Engine> EngineAccess::open_over(std::unique_ptr<LanguageModel> model, const EngineOptions& options) {
+  check_options(options);
+  return std::shared_ptr<Engine>(new Engine(std::make_unique<Engine::Impl>(options, std::move(model))));
+}
+
+// ---- questions ------------------------------------------------------------------------------------------------------
+
 const ModelInfo& Engine::info() const { return impl_->info; }
-const Sampling& Engine::default_sampling() const { return impl_->model->generation().sampling; }
-const std::vector<std::int32_t>& Engine::default_stop_ids() const { return impl_->model->generation().stop_ids; }
+const Sampling& Engine::default_sampling() const { return impl_->checkpoint->generation().sampling; }
+const std::vector<std::int32_t>& Engine::default_stop_ids() const { return impl_->checkpoint->generation().stop_ids; }
 
 std::vector<std::int32_t> Engine::encode(std::string_view text, ControlTokens control) const {
-  return impl_->model->tokenizer().encode(text, {.control = control});
+  return impl_->checkpoint->tokenizer().encode(text, {.control = control});
 }
 std::string Engine::decode(const std::vector<std::int32_t>& ids, bool skip_special) const {
-  return impl_->model->tokenizer().decode(ids, skip_special);
+  return impl_->checkpoint->tokenizer().decode(ids, skip_special);
 }
-std::string Engine::piece(std::int32_t id) const { return impl_->model->tokenizer().piece(id); }
+std::string Engine::piece(std::int32_t id) const { return impl_->checkpoint->tokenizer().piece(id); }
 
 std::string Engine::render(const ChatPrompt& prompt) const { return impl_->builder->render(prompt); }
 std::vector<std::int32_t> Engine::tokenize(const Prompt& prompt) const { return impl_->builder->tokenize(prompt); }
-PreparedPrompt Engine::prepare(const Prompt& prompt, const std::atomic<bool>* cancelled) {
-  impl_->expect_weights();
-  return impl_->builder->prepare(prompt, cancelled);
+
+Stats Engine::stats() const { return impl_->scheduler ? impl_->scheduler->stats() : Stats{}; }
+
+// ---- requests -------------------------------------------------------------------------------------------------------
+
+Ticket Engine::submit(Request request, std::shared_ptr<EventSink> sink) {
+  Scheduler& scheduler = impl_->running();
+  JobSetup setup;
+  setup.stop_ids = impl_->stop_ids(request.options);
+  setup.options = std::move(request.options);
+  setup.options.cancelled = nullptr;
+  setup.sink = std::move(sink);
+  setup.plan = [builder = impl_->builder.get(), prompt = std::make_shared<const Prompt>(std::move(request.prompt))] {
+    return builder->plan(*prompt);
+  };
+  return Ticket(std::make_shared<Ticket::State>(Ticket::State{scheduler.submit(std::move(setup))}));
 }
 
 Answer Engine::generate(const Request& request, EventSink* sink) {
-  check_sampling(request.sampling);
-  const PreparedPrompt prompt = prepare(request.prompt, request.cancelled);
-  auto cache = impl_->make_cache();
-  const std::vector<std::int32_t>& stop_ids = request.stop_ids.empty() ? default_stop_ids() : request.stop_ids;
-  return generate_answer(impl_->machine, impl_->model->text(),
-                         impl_->model->has_tokenizer() ? &impl_->model->tokenizer() : nullptr, *cache,
-                         {.prompt = prompt,
-                          .sampling = request.sampling,
-                          .max_tokens = request.max_tokens,
-                          .stop = request.stop,
-                          .stop_ids = stop_ids,
-                          .cancelled = request.cancelled,
-                          .chunk = impl_->chunk},
-                         sink);
+  const auto relay = std::make_shared<EventRelay>();
+  const Ticket ticket = submit(request, relay);
+  impl_->wait(*ticket.state_->job, *relay, sink, request.options.cancelled);
+  return ticket.answer();
 }
+
+PreparedPrompt Engine::prepare(const Prompt& prompt, const std::atomic<bool>* cancelled) {
+  JobSetup setup;
+  setup.plan = [this, &prompt] { return impl_->builder->plan(prompt); };
+  setup.wants_prompt_only = true;
+  const std::shared_ptr<Job> job = impl_->running().submit(std::move(setup));
+  impl_->wait(*job, cancelled);
+  job->answer();
+  return *job->prompt();
+}
+
+namespace {
+
+// Rows of logits on their way from the scheduler's thread to the one that waits; the job pauses until they are fetched.
+class RowRelay {
+ public:
+  void put(int64_t position, View<const float, 2> rows) {
+    std::lock_guard lock(mutex_);
+    first_ = position;
+    rows_.assign(rows.data, rows.data + rows.size());
+    count_ = rows.dim[0];
+    changed_.notify_one();
+  }
+  bool is_full() const {
+    std::lock_guard lock(mutex_);
+    return count_ > 0;
+  }
+  // Whether there was something. f(position, row).
+  template <typename F>
+  bool fetch(std::chrono::milliseconds time, F&& f) {
+    std::vector<float> rows;
+    int64_t first = 0, count = 0;
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait_for(lock, time, [this] { return count_ > 0; });
+      if (count_ == 0) return false;
+      rows.swap(rows_);
+      first = first_;
+      count = std::exchange(count_, 0);
+    }
+    const size_t width = rows.size() / static_cast<size_t>(count);
+    for (int64_t i = 0; i < count; ++i)
+      f(first + i, std::span<const float>(rows).subspan(static_cast<size_t>(i) * width, width));
+    return true;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<float> rows_;
+  int64_t first_ = 0, count_ = 0;
+};
+
+}  // namespace
 
 void Engine::logits(const PreparedPrompt& prompt, std::int64_t first,
                     const std::function<void(std::int64_t, std::span<const float>)>& on_logits,
                     const std::atomic<bool>* cancelled) {
-  impl_->expect_weights();
+  Scheduler& scheduler = impl_->running();
   const std::int64_t tokens = static_cast<std::int64_t>(prompt.ids.size());
   if (first < 0 || first >= tokens)
     throw Error(ErrorCode::kInvalidArgument, "logits: expected a position of the prompt (0 to " +
                                                  std::to_string(tokens - 1) + "), got " + std::to_string(first));
-  constexpr std::int64_t kRowsAtOnce = 64;  // a row of logits is a megabyte
-  auto cache = impl_->make_cache();
-  prompt_logits(impl_->machine, impl_->model->text(), *cache, prompt, first, std::min(impl_->chunk, kRowsAtOnce),
-                cancelled, [&](int64_t position, View<const float, 2> rows) {
-                  for (int64_t i = 0; i < rows.dim[0]; ++i)
-                    on_logits(position + i, {rows.row(i), static_cast<size_t>(rows.dim[1])});
-                });
+  const auto relay = std::make_shared<RowRelay>();
+  JobSetup setup;
+  setup.plan = [this, &prompt] { return impl_->builder->plan(std::make_shared<const PreparedPrompt>(prompt)); };
+  setup.wants_answer = false;
+  setup.logits = WantedLogits{
+      .first = first, .on_rows = [relay](int64_t position, View<const float, 2> rows) { relay->put(position, rows); }};
+  setup.is_paused = [relay] { return relay->is_full(); };
+  const std::shared_ptr<Job> job = scheduler.submit(std::move(setup));
+  try {
+    for (bool ended = false; !ended;) {
+      ended = job->wait_for(std::chrono::milliseconds(0));
+      if (cancelled && cancelled->load(std::memory_order_relaxed)) job->cancel();
+      while (relay->fetch(ended ? std::chrono::milliseconds(0) : kLook, on_logits)) job->wake_up();
+    }
+  } catch (...) {  // the caller's
+    job->cancel();
+    job->wait();
+    throw;
+  }
+  job->answer();
+}
+
+std::vector<Tap> Engine::trace(const Prompt& prompt, std::span<const std::string> globs, std::int64_t most_bytes,
+                               const std::atomic<bool>* cancelled) {
+  Scheduler& scheduler = impl_->running();
+  std::vector<Tap> taps;
+  std::int64_t bytes = 0;
+  TapRecorder recorder(globs, /*in_pieces=*/true,
+                       [&](const std::string& name, const std::vector<int64_t>& dims, std::span<const float> values) {
+                         bytes += static_cast<std::int64_t>(values.size_bytes());
+                         if (bytes > most_bytes)
+                           throw Error(ErrorCode::kInvalidArgument, "trace: the taps take more than " +
+                                                                        std::to_string(most_bytes) + " bytes (at " +
+                                                                        name + "): expected fewer taps or tokens");
+                         taps.push_back({name, dims, {values.begin(), values.end()}});
+                       });
+  JobSetup setup;
+  setup.plan = [this, &prompt] { return impl_->builder->plan(prompt); };
+  setup.wants_answer = false;
+  setup.logits = WantedLogits{.first = 0, .on_rows = {}};
+  setup.taps = &recorder;
+  setup.on_medium = [&](MediaKind kind, int64_t index, int64_t count) { recorder.begin_medium(kind, index, count); };
+  setup.open_cache = [&](const PreparedPrompt&) -> std::unique_ptr<SequenceCache> {  // the media are done
+    recorder.end_media();
+    return nullptr;
+  };
+  const std::shared_ptr<Job> job = scheduler.submit(std::move(setup));
+  impl_->wait(*job, cancelled);
+  job->answer();
+  recorder.finish();
+  for (const std::string& glob : recorder.unmatched_globs())
+    throw Error(ErrorCode::kInvalidArgument, "trace: no tap matches '" + glob + "'");
+  return taps;
 }
 
 }  // namespace g3n

@@ -1,36 +1,52 @@
-// What an Engine is made of; Session shares it.
+// What an Engine is made of; Session and tests share it.
 #pragma once
-#include <algorithm>
 #include <memory>
 
 #include "g3n/engine.h"
-#include "model/model.h"
-#include "runtime/generator.h"
-#include "runtime/machine.h"
+#include "model/opened_model.h"
 #include "runtime/prompt_builder.h"
+#include "runtime/scheduler.h"
 
 namespace g3n {
 
+struct Ticket::State {
+  std::shared_ptr<Job> job;
+};
+
 struct Engine::Impl {
+  // Opens the checkpoint and, unless load_weights is false, loads its weights into a CpuModel.
   explicit Impl(const EngineOptions& options);
+  // Over any model: configs, tokenizer and template come from the checkpoint, of which no weight is read.
+  Impl(const EngineOptions& options, std::unique_ptr<LanguageModel> model);
 
   // Throws kUnsupported if the engine was opened for tokens alone.
-  void expect_weights() const {
-    if (!has_weights)
-      throw Error(ErrorCode::kUnsupported,
-                  "this engine was opened without weights (EngineOptions::load_weights): it makes tokens, not answers");
-  }
-  std::unique_ptr<SequenceCache> make_cache() const {
-    return model->text().make_cache(context, std::min(chunk, context), kv);
-  }
+  Scheduler& running();
+  const Tokenizer* tokenizer() const { return checkpoint->has_tokenizer() ? &checkpoint->tokenizer() : nullptr; }
+  // All stop ids in force for an answer. Throws kInvalidArgument for options out of range.
+  std::vector<int32_t> stop_ids(const AnswerOptions& options) const;
+  // Waits for the job's end while its events, which `relay` gathers, pass to `sink`; cancelled ends it.
+  void wait(Job& job, EventRelay& relay, EventSink* sink, const std::atomic<bool>* cancelled) const;
+  // Without events.
+  void wait(Job& job, const std::atomic<bool>* cancelled) const;
 
-  Machine machine;
-  std::unique_ptr<Gemma3n> model;
-  std::unique_ptr<PromptBuilder> builder;
+  std::unique_ptr<OpenedModel> checkpoint;
   int64_t chunk, context = 0;
-  DType kv;  // what K and V are kept in
-  bool has_weights = true;
   ModelInfo info;
+  std::unique_ptr<LanguageModel> model;  // null without weights
+  std::unique_ptr<PromptBuilder> builder;
+  std::unique_ptr<Scheduler> scheduler;  // null without weights; ends first
+
+ private:
+  void open(const EngineOptions& options);
+  void start(const EngineOptions& options, bool has_encoders);
+};
+
+// The inside of an Engine, for what is built beside it (diagnostics, tests).
+struct EngineAccess {
+  using Impl = Engine::Impl;
+  static Engine::Impl& of(Engine& engine) { return *engine.impl_; }
+  // An Engine over a model of a test's own.
+  static std::shared_ptr<Engine> open_over(std::unique_ptr<LanguageModel> model, const EngineOptions& options);
 };
 
 }  // namespace g3n

@@ -1,10 +1,9 @@
 #include "runtime/prompt_builder.h"
 
 #include <algorithm>
-#include <chrono>
-#include <span>
 #include <string>
 
+#include "g3n/error.h"
 #include "tokenizer/tokenizer.h"
 
 namespace g3n {
@@ -15,134 +14,167 @@ std::string count_of(int64_t n, const std::string& what) {
   return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
 }
 
-void expect_count(int64_t placeholders, int64_t media, const std::string& what) {
-  if (placeholders != media)
-    throw Error(ErrorCode::kInvalidArgument, "the prompt has " + count_of(placeholders, what + " placeholder") +
-                                                 ", but " + count_of(media, what) + " came with it");
+MediaKind kind_of(const MediaPart& part) {
+  return std::holds_alternative<ImagePart>(part) ? MediaKind::kImage : MediaKind::kAudio;
 }
 
-void expect_positions(const std::vector<int64_t>& positions, int64_t count, int64_t each, const std::string& what) {
-  if (static_cast<int64_t>(positions.size()) != count * each)
-    throw Error(ErrorCode::kInvalidArgument, "the prompt has " + std::to_string(positions.size()) + " " + what +
-                                                 " soft tokens, " + count_of(count, what) + " of " +
-                                                 std::to_string(each) + " soft tokens came with it");
+int64_t count_kind(std::span<const MediaPart> media, MediaKind kind) {
+  return std::count_if(media.begin(), media.end(), [&](const MediaPart& part) { return kind_of(part) == kind; });
 }
 
-}  // namespace
-
-PromptBuilder::Media PromptBuilder::media_of(const std::vector<Message>& messages) {
-  Media media;
+std::vector<MediaPart> media_of(std::span<const Message> messages) {
+  std::vector<MediaPart> media;
   for (const Message& message : messages) {
     if (message.role == "system") continue;  // the template drops media of a system message
     for (const Part& part : message.parts) {
-      if (const auto* image = std::get_if<ImagePart>(&part)) media.images.push_back(image);
-      if (const auto* audio = std::get_if<AudioPart>(&part)) media.audios.push_back(audio);
+      if (const auto* image = std::get_if<ImagePart>(&part)) media.emplace_back(*image);
+      if (const auto* audio = std::get_if<AudioPart>(&part)) media.emplace_back(*audio);
     }
   }
   return media;
 }
 
-PromptBuilder::Media PromptBuilder::media_of(const Prompt& prompt) {
-  if (const auto* chat = std::get_if<ChatPrompt>(&prompt)) return media_of(chat->messages);
-  Media media;
-  auto collect = [&media](const auto& p) {
-    for (const ImagePart& image : p.images) media.images.push_back(&image);
-    for (const AudioPart& audio : p.audios) media.audios.push_back(&audio);
-  };
-  if (const auto* raw = std::get_if<RawPrompt>(&prompt)) collect(*raw);
-  if (const auto* ids = std::get_if<IdsPrompt>(&prompt)) collect(*ids);
-  return media;
-}
-
-std::string PromptBuilder::render(const ChatPrompt& prompt) const {
-  return text_of(g3n::render(prompt.messages, prompt_end(prompt.add_generation_prompt, false)));
-}
-
-std::vector<int32_t> PromptBuilder::encode(const std::vector<Segment>& segments, const Media& media) const {
-  const MediaCounts counts = count_media(segments);
-  expect_count(counts.images, static_cast<int64_t>(media.images.size()), "image");
-  expect_count(counts.audios, static_cast<int64_t>(media.audios.size()), "audio");
-  const MediaTokens tokens{static_cast<int>(model_.media_ids().image_soft_tokens),
-                           static_cast<int>(model_.media_ids().audio_soft_tokens)};
-  return model_.tokenizer().encode(expand_media(segments, tokens));
-}
-
-std::vector<int32_t> PromptBuilder::tokenize(const Prompt& prompt) const {
-  const Media media = media_of(prompt);
-  if (const auto* ids = std::get_if<IdsPrompt>(&prompt)) return ids->ids;
-  if (const auto* chat = std::get_if<ChatPrompt>(&prompt))
-    return encode(g3n::render(chat->messages, prompt_end(chat->add_generation_prompt, false)), media);
-  std::vector<Segment> segments = model_.tokenizer().split(std::get<RawPrompt>(prompt).text);
-  const std::string bos = model_.tokenizer().piece(model_.tokenizer().special().bos);
-  if (segments.empty() || !segments[0].is_control || segments[0].text != bos)
-    segments.insert(segments.begin(), {.text = bos, .is_control = true});
-  return encode(segments, media);
-}
-
-PreparedPrompt PromptBuilder::prepare(const Prompt& prompt, const std::atomic<bool>* cancelled) {
-  return fill(tokenize(prompt), media_of(prompt), cancelled);
-}
-
-PreparedPrompt PromptBuilder::prepare_turn(const Message& user, const std::atomic<bool>* cancelled) {
-  const std::vector<Message> messages{user};
-  std::vector<Segment> segments = g3n::render(messages, PromptEnd::kGenerate);
-  segments[0] = {.text =
-                     "\n"};  // in the place of <bos>: the newline that the model does not write behind <end_of_turn>
-  const Media media = media_of(messages);
-  return fill(encode(segments, media), media, cancelled);
-}
-
-namespace {
-
-// Soft tokens of one medium at its positions, one span per run of adjacent ones.
-void place(const SoftTokens& tokens, std::span<const int64_t> positions, std::vector<SoftSpan>& spans) {
-  const int64_t hidden = static_cast<int64_t>(tokens.values.size()) / tokens.rows;
-  for (size_t begin = 0, end = 0; begin < positions.size(); begin = end) {
-    for (end = begin + 1; end < positions.size() && positions[end] == positions[end - 1] + 1;) ++end;
-    SoftTokens run{static_cast<int64_t>(end - begin),
-                   {tokens.values.begin() + begin * hidden, tokens.values.begin() + end * hidden}};
-    spans.push_back({positions[begin], std::make_shared<const SoftTokens>(std::move(run))});
-  }
+PromptEnd end_of(const ChatPrompt& prompt) {
+  return prompt_end(prompt.add_generation_prompt && !prompt.continue_final_message, prompt.continue_final_message);
 }
 
 }  // namespace
 
-// Soft tokens of the media in order, and the side vocabularies' vectors of all other ids beyond the text (processor.md
-// 5).
-PreparedPrompt PromptBuilder::fill(std::vector<int32_t> ids, const Media& media, const std::atomic<bool>* cancelled) {
-  const auto start = std::chrono::steady_clock::now();
-  const MediaIds& special = model_.media_ids();
-  PreparedPrompt out;
-  out.token_types.resize(ids.size());
-  std::vector<int64_t> image_positions, audio_positions, side_positions;
-  for (size_t i = 0; i < ids.size(); ++i) {
-    const int64_t at = static_cast<int64_t>(i);
-    if (ids[i] == special.image)
-      image_positions.push_back(at), out.token_types[i] = 1;
-    else if (ids[i] == special.audio)
-      audio_positions.push_back(at), out.token_types[i] = 3;
-    else if (model_.is_side_id(ids[i]))
-      side_positions.push_back(at);
-  }
-  expect_positions(image_positions, static_cast<int64_t>(media.images.size()), special.image_soft_tokens, "image");
-  expect_positions(audio_positions, static_cast<int64_t>(media.audios.size()), special.audio_soft_tokens, "audio");
-  auto place_all = [&](const auto& items, const std::vector<int64_t>& positions, int64_t each, auto encode_one) {
-    for (size_t k = 0; k < items.size(); ++k)
-      place(machine_.run(cancelled, [&](Context& ctx) { return encode_one(ctx, *items[k]); }),
-            std::span(positions).subspan(k * each, each), out.soft);
+std::string PromptBuilder::render(const ChatPrompt& prompt) const {
+  return text_of(g3n::render(prompt.messages, end_of(prompt)));
+}
+
+std::vector<int32_t> PromptBuilder::encode(const std::vector<Segment>& segments,
+                                           std::span<const MediaPart> media) const {
+  const MediaCounts counts = count_media(segments);
+  const auto expect = [&](MediaKind kind, int64_t placeholders) {
+    const int64_t came = count_kind(media, kind);
+    const std::string name = model_.kinds().of(kind).name;
+    if (placeholders != came)
+      throw Error(ErrorCode::kInvalidArgument, "the prompt has " + count_of(placeholders, name + " placeholder") +
+                                                   ", but " + count_of(came, name) + " came with it");
   };
-  place_all(media.images, image_positions, special.image_soft_tokens,
-            [&](Context& ctx, const ImagePart& p) { return model_.encode_image(ctx, p); });
-  place_all(media.audios, audio_positions, special.audio_soft_tokens,
-            [&](Context& ctx, const AudioPart& p) { return model_.encode_audio(ctx, p); });
-  for (const int64_t at : side_positions)
-    place(machine_.run(cancelled, [&](Context& ctx) { return model_.hard_embedding(ctx, ids[at]); }), {&at, 1},
-          out.soft);
-  if (release_encoders_ && !out.soft.empty()) machine_.run(nullptr, [&](Context&) { model_.release_encoders(); });
-  std::sort(out.soft.begin(), out.soft.end(), [](const SoftSpan& a, const SoftSpan& b) { return a.first < b.first; });
-  out.ids = std::move(ids);
-  out.encode_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return out;
+  expect(MediaKind::kImage, counts.images);
+  expect(MediaKind::kAudio, counts.audios);
+  const auto soft_tokens = [&](MediaKind kind) { return static_cast<int>(model_.kinds().of(kind).soft_tokens); };
+  return model_.tokenizer().encode(
+      expand_media(segments, {soft_tokens(MediaKind::kImage), soft_tokens(MediaKind::kAudio)}));
+}
+
+std::vector<int32_t> PromptBuilder::tokenize(const Prompt& prompt) const {
+  if (const auto* prepared = std::get_if<std::shared_ptr<const PreparedPrompt>>(&prompt)) return (*prepared)->ids;
+  if (const auto* ids = std::get_if<IdsPrompt>(&prompt)) return ids->ids;
+  if (const auto* chat = std::get_if<ChatPrompt>(&prompt))
+    return encode(g3n::render(chat->messages, end_of(*chat)), media_of(chat->messages));
+  const RawPrompt& raw = std::get<RawPrompt>(prompt);
+  std::vector<Segment> segments = model_.tokenizer().split(raw.text);
+  const std::string bos = model_.tokenizer().piece(model_.tokenizer().special().bos);
+  if (segments.empty() || !segments[0].is_control || segments[0].text != bos)
+    segments.insert(segments.begin(), {.text = bos, .is_control = true});
+  return encode(segments, raw.media);
+}
+
+PromptPlan PromptBuilder::plan(const Prompt& prompt) const {
+  if (const auto* prepared = std::get_if<std::shared_ptr<const PreparedPrompt>>(&prompt)) {
+    expect_room(static_cast<int64_t>((*prepared)->ids.size()));
+    return {.prompt = **prepared, .media = {}};
+  }
+  std::vector<int32_t> ids = tokenize(prompt);
+  if (const auto* chat = std::get_if<ChatPrompt>(&prompt)) return place({}, std::move(ids), media_of(chat->messages));
+  if (const auto* raw = std::get_if<RawPrompt>(&prompt)) return place({}, std::move(ids), raw->media);
+  return place({}, std::move(ids), std::get<IdsPrompt>(prompt).media);
+}
+
+PromptPlan PromptBuilder::plan_turn(const PreparedPrompt& history, const Message& user) const {
+  const std::vector<Message> messages{user};
+  std::vector<Segment> segments = g3n::render(messages, PromptEnd::kGenerate);
+  segments[0] = {.text =
+                     "\n"};  // in the place of <bos>: the newline that the model does not write behind <end_of_turn>
+  const std::vector<MediaPart> media = media_of(messages);
+  return place(history, encode(segments, media), media);
+}
+
+void PromptBuilder::expect_room(int64_t tokens) const {
+  if (tokens == 0) throw Error(ErrorCode::kInvalidArgument, "the prompt is empty: expected at least one token");
+  if (tokens > context_)
+    throw Error(ErrorCode::kContextFull, "the prompt has " + std::to_string(tokens) +
+                                             " tokens, the context has room for " + std::to_string(context_));
+}
+
+// Soft tokens of the media in order, and the side vocabularies' vectors of all other ids beyond the text (processor.md
+// 5). Counts and room first, then every file, then the encoders.
+PromptPlan PromptBuilder::place(PreparedPrompt before, std::vector<int32_t> ids,
+                                std::span<const MediaPart> media) const {
+  const MediaKinds& kinds = model_.kinds();
+  const int64_t begin = static_cast<int64_t>(before.ids.size());
+  expect_room(begin + static_cast<int64_t>(ids.size()));
+  std::vector<int64_t> positions[kMediaKindCount];
+  std::vector<int64_t> sides;
+  PromptPlan plan{.prompt = std::move(before), .media = {}};
+  plan.prompt.token_types.resize(static_cast<size_t>(begin));
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const int64_t at = begin + static_cast<int64_t>(i);
+    const MediaKindFacts* soft = kinds.of_soft_id(ids[i]);
+    plan.prompt.token_types.push_back(soft ? soft->token_type : 0);
+    if (soft)
+      positions[static_cast<size_t>(soft->kind)].push_back(at);
+    else if (kinds.of_side_id(ids[i]))
+      sides.push_back(at);
+  }
+  plan.prompt.ids.insert(plan.prompt.ids.end(), ids.begin(), ids.end());
+  for (const MediaKindFacts& kind : kinds.all()) {
+    const int64_t came = count_kind(media, kind.kind),
+                  found = static_cast<int64_t>(positions[static_cast<size_t>(kind.kind)].size());
+    if (found != came * kind.soft_tokens)
+      throw Error(ErrorCode::kInvalidArgument, "the prompt has " + std::to_string(found) + " " + kind.name +
+                                                   " soft tokens, " + count_of(came, kind.name) + " of " +
+                                                   std::to_string(kind.soft_tokens) + " soft tokens came with it");
+  }
+
+  int64_t seen[kMediaKindCount] = {};
+  for (const MediaPart& part : media) {
+    const MediaKindFacts& kind = kinds.of(kind_of(part));
+    const size_t k = static_cast<size_t>(kind.kind);
+    PendingMedium pending{.kind = kind.kind, .index = seen[k]++, .count = count_kind(media, kind.kind)};
+    pending.rows = kind.soft_tokens;
+    pending.input = model_.read(part, image_size_);
+    // One span per run of adjacent positions.
+    const std::span<const int64_t> places =
+        std::span(positions[k])
+            .subspan(static_cast<size_t>(pending.index * pending.rows), static_cast<size_t>(pending.rows));
+    for (size_t from = 0, to = 0; from < places.size(); from = to) {
+      for (to = from + 1; to < places.size() && places[to] == places[to - 1] + 1;) ++to;
+      pending.spans.push_back(plan.prompt.soft.size());
+      plan.prompt.soft.push_back({.first = places[from],
+                                  .row = static_cast<int64_t>(from),
+                                  .count = static_cast<int64_t>(to - from),
+                                  .tokens = pending.input.ready,
+                                  .content = pending.input.content});
+    }
+    if (!pending.input.ready) plan.media.push_back(std::move(pending));
+  }
+  for (const int64_t at : sides) {
+    const int32_t id = plan.prompt.ids[static_cast<size_t>(at)];
+    plan.media.push_back(
+        {.kind = kinds.of_side_id(id)->kind, .side_id = id, .rows = 1, .spans = {plan.prompt.soft.size()}});
+    plan.prompt.soft.push_back({.first = at, .row = 0, .count = 1, .tokens = nullptr, .content = {}});
+  }
+  for (const PendingMedium& pending : plan.media) load_encoder_(pending.kind);
+
+  // Spans ascend in the prompt; the pending ones are told their new places.
+  std::vector<size_t> order(plan.prompt.soft.size()), place_of(order.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return plan.prompt.soft[a].first < plan.prompt.soft[b].first; });
+  std::vector<SoftSpan> sorted;
+  for (size_t i = 0; i < order.size(); ++i) {
+    place_of[order[i]] = i;
+    sorted.push_back(std::move(plan.prompt.soft[order[i]]));
+  }
+  plan.prompt.soft = std::move(sorted);
+  for (PendingMedium& pending : plan.media)
+    for (size_t& span : pending.spans) span = place_of[span];
+  return plan;
 }
 
 }  // namespace g3n

@@ -1,43 +1,60 @@
-// PromptBuilder: what a caller asked to what the model is fed: template, tokens, and soft tokens in their places.
+// PromptBuilder: what a caller asked to what the model is fed: template, tokens, and the places of soft tokens. Checks
+// everything that can be checked (counts, room, every file decodes) before anything is encoded. Any thread.
 #pragma once
+#include <functional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "g3n/prompt.h"
-#include "model/model.h"
-#include "runtime/machine.h"
+#include "model/media_input.h"
+#include "model/opened_model.h"
 #include "tokenizer/chat_template.h"
 
 namespace g3n {
 
+// Something that is still to be encoded: a medium, or an id of a side vocabulary.
+struct PendingMedium {
+  MediaKind kind = MediaKind::kImage;
+  int64_t index = 0, count = 1;  // among the prompt's media of this kind
+  MediaInput input;
+  int32_t side_id = -1;       // this instead of an input
+  int64_t rows = 0;           // soft tokens it becomes
+  std::vector<size_t> spans;  // of PromptPlan::prompt.soft that they fill
+};
+
+struct PromptPlan {
+  PreparedPrompt prompt;             // spans of pending media have no tokens yet
+  std::vector<PendingMedium> media;  // in the order of the prompt
+};
+
 class PromptBuilder {
  public:
-  // release_encoders: their memory is given back after each prompt with media.
-  PromptBuilder(Gemma3n& model, Machine& machine, bool release_encoders = false)
-      : model_(model), machine_(machine), release_encoders_(release_encoders) {}
+  // image_size: of pictures that name none; 0: the checkpoint's. load_encoder makes the encoder of a kind ready, on the
+  // asking thread.
+  PromptBuilder(const OpenedModel& model, int64_t context, int image_size, std::function<void(MediaKind)> load_encoder)
+      : model_(model), context_(context), image_size_(image_size), load_encoder_(std::move(load_encoder)) {}
 
   // The template's text with one placeholder per medium.
   std::string render(const ChatPrompt& prompt) const;
   // Ids alone; media are counted, not decoded. Throws kInvalidArgument when placeholders and media do not fit.
   std::vector<int32_t> tokenize(const Prompt& prompt) const;
-  PreparedPrompt prepare(const Prompt& prompt, const std::atomic<bool>* cancelled);
-
-  // A later turn of a conversation whose cache ends behind <end_of_turn>: "\n", the user turn, and the header of the
-  // answer.
-  PreparedPrompt prepare_turn(const Message& user, const std::atomic<bool>* cancelled);
+  // Tokens, and media decoded and brought to their encoder's size; the encoders they need are loaded. Throws
+  // kContextFull with both numbers, kInvalidArgument, kBadFile, kUnsupported.
+  PromptPlan plan(const Prompt& prompt) const;
+  // A later turn of a conversation whose cache ends behind <end_of_turn>: behind `history` come "\n", the user turn,
+  // and the header of the answer.
+  PromptPlan plan_turn(const PreparedPrompt& history, const Message& user) const;
 
  private:
-  struct Media {
-    std::vector<const ImagePart*> images;
-    std::vector<const AudioPart*> audios;
-  };
-  static Media media_of(const Prompt& prompt);
-  static Media media_of(const std::vector<Message>& messages);
-  std::vector<int32_t> encode(const std::vector<Segment>& segments, const Media& media) const;
-  PreparedPrompt fill(std::vector<int32_t> ids, const Media& media, const std::atomic<bool>* cancelled);
+  std::vector<int32_t> encode(const std::vector<Segment>& segments, std::span<const MediaPart> media) const;
+  PromptPlan place(PreparedPrompt before, std::vector<int32_t> ids, std::span<const MediaPart> media) const;
+  void expect_room(int64_t tokens) const;
 
-  Gemma3n& model_;
-  Machine& machine_;
-  bool release_encoders_;
+  const OpenedModel& model_;
+  int64_t context_;
+  int image_size_;
+  std::function<void(MediaKind)> load_encoder_;
 };
 
 }  // namespace g3n

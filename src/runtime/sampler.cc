@@ -1,77 +1,353 @@
 #include "runtime/sampler.h"
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
+#include <functional>
 #include <string>
 
 #include "core/rng.h"
 #include "g3n/error.h"
+#include "runtime/score_row.h"
 
 namespace g3n {
 namespace {
 
-// Higher score first, then the lower id: as a stable descending sort.
-bool better(const std::pair<float, int32_t>& a, const std::pair<float, int32_t>& b) {
-  return a.first != b.first ? a.first > b.first : a.second < b.second;
+constexpr size_t kFew = 1024;  // candidates that are sorted
+
+float within_float(double x) { return static_cast<float>(std::clamp<double>(x, -FLT_MAX, FLT_MAX)); }
+
+void check_ids(std::span<const int32_t> ids, int64_t vocab_size, const char* name) {
+  for (int32_t id : ids)
+    if (id < 0 || id >= vocab_size)
+      throw Error(ErrorCode::kInvalidArgument, std::string(name) + ": expected ids of the vocabulary, 0.." +
+                                                   std::to_string(vocab_size - 1) + ", got " + std::to_string(id));
+}
+
+[[noreturn]] void fail_not_finite(std::span<const float> logits, int64_t choosable, int64_t position) {
+  int64_t id = 0;
+  while (id < choosable ? std::isfinite(logits[id]) : !std::isnan(logits[id]) && logits[id] <= FLT_MAX) ++id;
+  const char* value = std::isnan(logits[id]) ? "nan" : logits[id] > 0 ? "inf" : "-inf";
+  throw Error(ErrorCode::kBadFile, "the logits of position " + std::to_string(position) + " are not finite (" + value +
+                                       " at id " + std::to_string(id) +
+                                       "): the weights or the file are damaged; `g3n trace` shows the first tap that "
+                                       "is not");
 }
 
 }  // namespace
 
-Sampler::Sampler(const Sampling& sampling, int64_t choosable_ids) : sampling_(sampling), choosable_(choosable_ids) {
-  check_sampling(sampling);
+// Higher score first, then the lower id: as a stable descending sort.
+bool Sampler::better(const Candidate& a, const Candidate& b) {
+  return a.score != b.score ? a.score > b.score : a.id < b.id;
 }
 
-int32_t Sampler::choose(std::span<const float> logits, std::span<const int32_t> history, int64_t position) {
-  scores_.assign(logits.begin(), logits.begin() + std::min<int64_t>(choosable_, static_cast<int64_t>(logits.size())));
-  if (sampling_.repetition_penalty != 1.0) penalise(history);
-  if (sampling_.temperature == 0 || sampling_.top_k == 1)
-    return static_cast<int32_t>(std::max_element(scores_.begin(), scores_.end()) - scores_.begin());
-  return draw(position);
+Sampler::Sampler(const AnswerOptions& options, int64_t choosable_ids, int64_t vocab_size,
+                 std::span<const int32_t> stop_ids)
+    : options_(options),
+      choosable_(std::min(choosable_ids, vocab_size)),
+      inverse_(std::min(1 / options.sampling.temperature, DBL_MAX)) {
+  check_answer_options(options);
+  check_ids(options.banned_ids, vocab_size, "banned-ids");
+  for (const auto& bias : options.logit_bias) check_ids({&bias.first, 1}, vocab_size, "logit-bias");
+  const auto choosable = [&](int32_t id) { return id >= 0 && id < choosable_; };
+  std::erase_if(options_.logit_bias, [&](const auto& bias) { return !choosable(bias.first); });
+  std::copy_if(options.banned_ids.begin(), options.banned_ids.end(), std::back_inserter(banned_), choosable);
+  std::copy_if(stop_ids.begin(), stop_ids.end(), std::back_inserter(stop_ids_), choosable);
 }
 
-// Each id that occurred is made less likely once. HF: RepetitionPenaltyLogitsProcessor.
-void Sampler::penalise(std::span<const int32_t> history) {
-  std::vector<int32_t> ids(history.begin(), history.end());
-  std::sort(ids.begin(), ids.end());
-  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-  const float penalty = static_cast<float>(sampling_.repetition_penalty);
-  for (int32_t id : ids) {
-    if (id < 0 || id >= static_cast<int64_t>(scores_.size())) continue;
-    scores_[id] = scores_[id] < 0 ? scores_[id] * penalty : scores_[id] / penalty;
+Sampler::Seen* Sampler::seen(int32_t id) {
+  if (id < 0 || id >= choosable_) return nullptr;
+  const auto [at, is_new] = seen_at_.try_emplace(id, seen_.size());
+  if (is_new) seen_.push_back({id, 0});
+  return &seen_[at->second];
+}
+
+void Sampler::add_prompt(std::span<const int32_t> ids) {
+  if (options_.sampling.repetition_penalty == 1) return;
+  for (int32_t id : ids) seen(id);
+}
+
+void Sampler::accept(int32_t id) {
+  ++generated_;
+  const Sampling& s = options_.sampling;
+  if (s.repetition_penalty == 1 && s.presence_penalty == 0 && s.frequency_penalty == 0) return;
+  if (Seen* entry = seen(id)) ++entry->count;
+}
+
+bool Sampler::adjusts() const {
+  return !seen_.empty() || !options_.logit_bias.empty() || !banned_.empty() ||
+         (generated_ < options_.min_tokens && !stop_ids_.empty());
+}
+
+// Penalties in double, each step kept within the range of float. HF: RepetitionPenaltyLogitsProcessor (the same
+// rounding: a product or quotient of two floats).
+void Sampler::penalise() {
+  const Sampling& s = options_.sampling;
+  const float repetition = static_cast<float>(s.repetition_penalty);
+  for (const Seen& entry : seen_) {
+    double score = scores_[entry.id];
+    if (repetition != 1) score = within_float(score < 0 ? score * repetition : score / repetition);
+    if (entry.count > 0) score = score - s.presence_penalty - s.frequency_penalty * entry.count;
+    scores_[entry.id] = within_float(score);
   }
 }
 
-int32_t Sampler::draw(int64_t position) {
-  const size_t n = scores_.size();
-  candidates_.resize(n);
-  for (size_t i = 0; i < n; ++i)
-    candidates_[i] = {static_cast<float>(scores_[i] / sampling_.temperature), static_cast<int32_t>(i)};
-  size_t keep = sampling_.top_k > 0 ? std::min<size_t>(sampling_.top_k, n) : n;
-  std::partial_sort(candidates_.begin(), candidates_.begin() + keep, candidates_.end(), better);
-  candidates_.resize(keep);
-  std::vector<double> weight(keep);
+// The choosable scores after penalties, bias and bans. Sets peaks_ and max_.
+std::span<const float> Sampler::adjusted(std::span<const float> logits, int64_t position) {
+  std::span<const float> row = logits.first(std::min(static_cast<size_t>(choosable_), logits.size()));
+  RowPeak peak = find_peaks(row, peaks_);
+  if (!peak.finite) fail_not_finite(logits, choosable_, position);
+  if (adjusts()) {
+    scores_.assign(row.begin(), row.end());
+    scores_.resize(static_cast<size_t>(choosable_), -INFINITY);
+    penalise();
+    for (const auto& [id, bias] : options_.logit_bias)
+      scores_[id] = within_float(static_cast<double>(scores_[id]) + bias);
+    for (int32_t id : banned_) scores_[id] = -INFINITY;
+    if (generated_ < options_.min_tokens)
+      for (int32_t id : stop_ids_) scores_[id] = -INFINITY;
+    row = std::span<const float>(scores_).first(row.size());
+    peak = find_peaks(row, peaks_);
+  }
+  if (peak.max == -INFINITY)
+    throw Error(ErrorCode::kInvalidArgument,
+                "every id is banned: expected at least one that may be chosen at position " + std::to_string(position));
+  max_ = peak.max;
+  return row;
+}
+
+Choice Sampler::choose(std::span<const float> logits, int64_t position) {
+  const std::span<const float> row = adjusted(logits, position);
+  Choice choice;
+  if (options_.sampling.temperature == 0 || options_.sampling.top_k == 1)
+    choice.id = likeliest(row);
+  else
+    choice.id = draw(row, position);
+  if (options_.logprobs >= 0) add_log_probabilities(logits, position, choice);
+  return choice;
+}
+
+// The first id of the highest score.
+int32_t Sampler::likeliest(std::span<const float> row) const {
+  const auto block = std::find(peaks_.begin(), peaks_.end(), max_) - peaks_.begin();
+  return static_cast<int32_t>(std::find(row.begin() + block * kScoreBlock, row.end(), max_) - row.begin());
+}
+
+int32_t Sampler::draw(std::span<const float> row, int64_t position) {
+  const Sampling& s = options_.sampling;
+  const uint64_t key = noise_key(s.seed, static_cast<uint64_t>(position));
+  const size_t top_k = s.top_k == 0 ? row.size() : std::min<size_t>(s.top_k, row.size());
+  if (top_k <= kFew && s.top_k > 0) return draw_of_few(row, key);
+  Head head;
+  if (top_k < row.size()) head = find_head(row, head, Measure::kCount);
+  if (s.top_p < 1) head = find_head(row, head, Measure::kMass);
+  return draw_of_row(row, head, key);
+}
+
+// top_k candidates, best first: top-p and min-p shorten the list.
+int32_t Sampler::draw_of_few(std::span<const float> row, uint64_t key) {
+  const Sampling& s = options_.sampling;
+  find_best(row, static_cast<size_t>(s.top_k));
+  weights_.clear();
   double total = 0;
-  for (size_t i = 0; i < keep; ++i)
-    total += weight[i] = std::exp(static_cast<double>(candidates_[i].first) - candidates_[0].first);
-  if (sampling_.top_p < 1) {  // the smallest head whose mass reaches top_p
-    double mass = 0;
+  for (const Candidate& c : candidates_) total += weights_.emplace_back(std::exp(gap(c.score)));
+  size_t keep = candidates_.size();
+  if (s.top_p < 1) {  // the smallest head whose mass reaches top_p
     size_t count = 0;
-    while (count < keep && mass < sampling_.top_p * total) mass += weight[count++];
+    for (double mass = 0; count < keep && mass < s.top_p * total; ++count) mass += weights_[count];
     keep = std::max<size_t>(count, 1);
-    total = mass > 0 ? mass : weight[0];
   }
-  if (sampling_.min_p > 0) {  // at least min_p times the likeliest
-    size_t count = 1;
-    double mass = weight[0];
-    while (count < keep && weight[count] >= sampling_.min_p * weight[0]) mass += weight[count++];
-    keep = count, total = mass;
+  Candidate best = candidates_[0];
+  double most = -INFINITY;
+  for (size_t i = 0; i < keep && weights_[i] >= s.min_p; ++i) {  // min-p: relative to the likeliest, whose weight is 1
+    const double value = gap(candidates_[i].score) + gumbel_noise(noise_hash(key, candidates_[i].id));
+    if (value > most || (value == most && candidates_[i].id < best.id)) most = value, best = candidates_[i];
   }
-  double at = uniform01(sampling_.seed, static_cast<uint64_t>(position)) * total;
-  for (size_t i = 0; i + 1 < keep; ++i) {
-    at -= weight[i];
-    if (at < 0) return candidates_[i].second;
+  return best.id;
+}
+
+// Among all ids of the row that are kept. An id can only win if u is high enough even for the highest score of its
+// block: the hash tells, so that few ids need logarithms.
+int32_t Sampler::draw_of_row(std::span<const float> row, const Head& head, uint64_t key) const {
+  const double min_p = options_.sampling.min_p;
+  float lowest = head.score;  // conservative, for whole blocks
+  if (min_p > 0)
+    lowest = std::max(lowest, std::nextafter(within_float(max_ + (std::log(min_p) - 1e-6) / inverse_), -INFINITY));
+  const int64_t size = static_cast<int64_t>(row.size());
+  int64_t best = likeliest(row);  // kept by every rule
+  double most = gumbel_noise(noise_hash(key, static_cast<uint64_t>(best)));
+  for (int64_t begin = 0; begin < size; begin += kScoreBlock) {
+    const float peak = peaks_[static_cast<size_t>(begin / kScoreBlock)];
+    const double ahead = gap(peak) - most;
+    if (peak < lowest || ahead < -kMostGumbelNoise) continue;
+    // It wins if -log(u) < exp(ahead); -log(u) is at least 1 - u, and 1 - u at least (hash - 2048) / 2^64.
+    const double limit = std::exp(std::min(ahead, 0.0)) * 0x1p64 * (1 + 1e-9) + 4096;
+    const uint64_t most_hash = limit < 0x1p64 ? static_cast<uint64_t>(limit) : UINT64_MAX;
+    const int64_t end = std::min(begin + kScoreBlock, size);
+    for (int64_t id = begin; id < end; ++id) {
+      const uint64_t hash = noise_hash(key, static_cast<uint64_t>(id));
+      if (hash > most_hash || !head.keeps(row[id], static_cast<int32_t>(id))) continue;
+      const double distance = gap(row[id]);
+      if (min_p > 0 && std::exp(distance) < min_p) continue;
+      const double value = distance + gumbel_noise(hash);
+      if (value > most || (value == most && id < best)) most = value, best = id;
+    }
   }
-  return candidates_[keep - 1].second;
+  return static_cast<int32_t>(best);
+}
+
+// candidates_: the `count` best of the row, best first. Wants peaks_.
+void Sampler::find_best(std::span<const float> row, size_t count) {
+  float at_least = -INFINITY;  // no higher than the count-th best: so many blocks have a score as high
+  if (count < peaks_.size()) {
+    peak_order_ = peaks_;
+    std::nth_element(peak_order_.begin(), peak_order_.begin() + count - 1, peak_order_.end(), std::greater<>());
+    at_least = peak_order_[count - 1];
+  }
+  candidates_.clear();
+  size_t equal = 0;
+  for (size_t b = 0; b < peaks_.size(); ++b) {
+    if (peaks_[b] < at_least) continue;
+    for (size_t i = b * kScoreBlock; i < std::min((b + 1) * kScoreBlock, row.size()); ++i)
+      if (row[i] > at_least || (row[i] == at_least && equal++ < count))
+        candidates_.push_back({row[i], static_cast<int32_t>(i)});
+  }
+  count = std::min(count, candidates_.size());
+  if (count < candidates_.size())
+    std::nth_element(candidates_.begin(), candidates_.begin() + count, candidates_.end(), better);
+  candidates_.resize(count);
+  std::sort(candidates_.begin(), candidates_.end(), better);
+}
+
+// Scores from max down to max - range in kBins equal parts; what lies below has the number kBins.
+struct Sampler::Bins {
+  float max;
+  double scale;
+  Bins(float max_score, double range) : max(max_score), scale((kBins - 0.5) / std::max(range, 1e-60)) {}
+  int of(float score) const {
+    const double at = (static_cast<double>(max) - score) * scale;
+    return static_cast<int>(at < kBins ? at : kBins);
+  }
+};
+
+// The bin in which the sum reaches the goal (kBins: in none), and the sum before it.
+struct Sampler::Crossing {
+  int bin;
+  double mass;
+};
+
+Sampler::Crossing Sampler::find_crossing(double mass, double goal) const {
+  int bin = 0;
+  for (; bin < kBins; ++bin) {
+    const double next = mass + (bins_[0][bin] + bins_[1][bin]);
+    if (next >= goal) break;
+    mass = next;
+  }
+  return {bin, mass};
+}
+
+// bins_: what the ids of each bin weigh. Returns the sum of all.
+double Sampler::fill_bins(std::span<const float> row, const Head& within, Measure measure, const Bins& bins) {
+  constexpr double kVanishing = -60;  // all ids of a vocabulary together weigh less than a rounding error there
+  const bool restricted = within.score > -INFINITY;
+  for (auto& half : bins_) half.fill(0);
+  double rest = 0;
+  float padded[kScoreBlock], weights[kScoreBlock];
+  int32_t at[kScoreBlock];
+  for (size_t b = 0; b < peaks_.size(); ++b) {
+    if (peaks_[b] < within.score || (measure == Measure::kMass && gap(peaks_[b]) < kVanishing)) continue;
+    const int64_t first = static_cast<int64_t>(b) * kScoreBlock;
+    const float* scores = block_scores(row, static_cast<int64_t>(b), padded);
+    if (measure == Measure::kMass)
+      block_weights(scores, max_, inverse_, weights);
+    else
+      std::fill(weights, weights + kScoreBlock, 1.0f);
+    if (restricted) keep_weights(scores, within.score, static_cast<int64_t>(within.last_id) - first + 1, weights);
+    if (bins.of(peaks_[b]) == kBins) {
+      rest += block_sum(weights);
+      continue;
+    }
+    block_bins(scores, bins.max, bins.scale, kBins, at);
+    for (int i = 0; i < kScoreBlock; i += 2) {
+      bins_[0][at[i]] += weights[i];
+      bins_[1][at[i + 1]] += weights[i + 1];
+    }
+  }
+  double total = 0;
+  for (int i = 0; i <= kBins; ++i) total += bins_[0][i] + bins_[1][i];
+  return total + rest;
+}
+
+// The smallest head (best first) of what `within` keeps: top_k ids, or those whose mass reaches top_p.
+Sampler::Head Sampler::find_head(std::span<const float> row, const Head& within, Measure measure) {
+  const Sampling& s = options_.sampling;
+  double range = static_cast<double>(max_) - lowest_score(row, max_);
+  // Ids that weigh less than (1 - top_p) / size of the whole weigh no more than 1 - top_p together: no head needs them.
+  if (measure == Measure::kMass)
+    range = std::min(range, -1.001 * std::log((1 - s.top_p) / static_cast<double>(row.size())) / inverse_);
+  const Bins bins(max_, range);
+  const double total = fill_bins(row, within, measure, bins);
+  const double goal = measure == Measure::kMass ? s.top_p * total : s.top_k;
+  const Crossing crossing = find_crossing(0, goal);
+  if (crossing.bin == kBins) return within;  // top_p so near 1 that sums round to it
+  // The bin's scores, by bounds that are a little wider; exactly by number.
+  const float high = std::nextafter(within_float(max_ - (crossing.bin - 0.01) / bins.scale), INFINITY),
+              low = std::nextafter(within_float(max_ - (crossing.bin + 1.01) / bins.scale), -INFINITY);
+  candidates_.clear();
+  for (size_t b = 0; b < peaks_.size(); ++b) {
+    if (peaks_[b] < low) continue;
+    for (size_t i = b * kScoreBlock; i < std::min((b + 1) * kScoreBlock, row.size()); ++i) {
+      const int32_t id = static_cast<int32_t>(i);
+      const bool near = (row[i] >= low) & (row[i] <= high);  // no branch between: either alone is a coin
+      if (near && bins.of(row[i]) == crossing.bin && within.keeps(row[i], id)) candidates_.push_back({row[i], id});
+    }
+  }
+  return cut_candidates(crossing.mass, goal, measure);
+}
+
+// Where the sum, `mass` before the candidates (in the order of ids), reaches the goal among them.
+Sampler::Head Sampler::cut_candidates(double mass, double goal, Measure measure) {
+  const auto weight = [&](float score) {
+    return measure == Measure::kMass ? static_cast<double>(score_weight(score, max_, inverse_)) : 1.0;
+  };
+  while (candidates_.size() > kFew) {
+    float low = candidates_[0].score, high = low;
+    for (const Candidate& c : candidates_) low = std::min(low, c.score), high = std::max(high, c.score);
+    if (low == high) {  // in order already
+      const double ids =
+          std::clamp<double>(std::ceil((goal - mass) / weight(low)), 1, static_cast<double>(candidates_.size()));
+      return {low, candidates_[static_cast<size_t>(ids) - 1].id};
+    }
+    const Bins bins(high, static_cast<double>(high) - low);
+    for (auto& half : bins_) half.fill(0);
+    for (size_t i = 0; i < candidates_.size(); ++i)
+      bins_[i % 2][bins.of(candidates_[i].score)] += weight(candidates_[i].score);
+    Crossing crossing = find_crossing(mass, goal);
+    if (crossing.bin == kBins) {  // sums round differently: in the last one then
+      crossing.bin = bins.of(low);
+      crossing.mass -= bins_[0][crossing.bin] + bins_[1][crossing.bin];
+    }
+    std::erase_if(candidates_, [&](const Candidate& c) { return bins.of(c.score) != crossing.bin; });
+    mass = crossing.mass;
+  }
+  std::sort(candidates_.begin(), candidates_.end(), better);
+  size_t last = 0;
+  while ((mass += weight(candidates_[last].score)) < goal && last + 1 < candidates_.size()) ++last;
+  return {candidates_[last].score, candidates_[last].id};
+}
+
+void Sampler::add_log_probabilities(std::span<const float> logits, int64_t position, Choice& choice) {
+  const float max = find_peaks(logits, peaks_).max;
+  const double total = sum_of_exp(logits, max);
+  if (!std::isfinite(total)) fail_not_finite(logits, choosable_, position);  // beyond the choosable ids
+  const double log_total = std::log(total);
+  const auto log_probability = [&](float logit) {
+    return static_cast<float>(static_cast<double>(logit) - max - log_total);
+  };
+  choice.logprob = log_probability(logits[choice.id]);
+  if (options_.logprobs == 0) return;
+  find_best(logits, static_cast<size_t>(options_.logprobs));
+  for (const Candidate& c : candidates_) choice.top.emplace_back(c.id, log_probability(c.score));
 }
 
 }  // namespace g3n

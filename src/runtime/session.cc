@@ -19,8 +19,10 @@ void append(PreparedPrompt& to, const PreparedPrompt& more) {
   const int64_t shift = static_cast<int64_t>(to.ids.size());
   to.ids.insert(to.ids.end(), more.ids.begin(), more.ids.end());
   to.token_types.insert(to.token_types.end(), more.token_types.begin(), more.token_types.end());
-  for (const SoftSpan& span : more.soft) to.soft.push_back({span.first + shift, span.tokens});
-  to.encode_seconds = more.encode_seconds;
+  for (SoftSpan span : more.soft) {
+    span.first += shift;
+    to.soft.push_back(std::move(span));
+  }
 }
 
 void append(PreparedPrompt& to, const std::vector<int32_t>& ids) {
@@ -28,17 +30,23 @@ void append(PreparedPrompt& to, const std::vector<int32_t>& ids) {
   to.token_types.resize(to.ids.size());
 }
 
-// Whether the first `length` positions of a and b are the same tokens, media included.
-bool same_prefix(const PreparedPrompt& a, const PreparedPrompt& b, int64_t length) {
-  if (static_cast<int64_t>(a.ids.size()) < length || static_cast<int64_t>(b.ids.size()) < length) return false;
-  if (!std::equal(a.ids.begin(), a.ids.begin() + length, b.ids.begin())) return false;
-  auto media = [length](const PreparedPrompt& p) {
-    std::vector<std::pair<int64_t, const SoftTokens*>> spans;
-    for (const SoftSpan& span : p.soft)
-      if (span.first < length) spans.emplace_back(span.first, span.tokens.get());
-    return spans;
+// How many first positions of a and b are the same tokens, media included.
+int64_t common_prefix(const PreparedPrompt& a, const PreparedPrompt& b) {
+  const size_t most = std::min(a.ids.size(), b.ids.size());
+  size_t length = 0;
+  while (length < most && a.ids[length] == b.ids[length]) ++length;
+  // Spans that begin within it must be the same ones, or it ends before the first that is not.
+  const auto differ = [](const SoftSpan& x, const SoftSpan& y) {
+    return x.first != y.first || x.row != y.row || x.count != y.count ||
+           (x.tokens != y.tokens && x.content != y.content);
   };
-  return media(a) == media(b);
+  for (size_t i = 0; i < std::max(a.soft.size(), b.soft.size()); ++i) {
+    if (i < a.soft.size() && i < b.soft.size() && !differ(a.soft[i], b.soft[i])) continue;
+    for (const PreparedPrompt* p : {&a, &b})
+      if (i < p->soft.size()) length = std::min(length, static_cast<size_t>(p->soft[i].first));
+    break;
+  }
+  return static_cast<int64_t>(length);
 }
 
 std::string text_of_parts(const std::vector<Part>& parts) {
@@ -56,12 +64,14 @@ std::string text_of_parts(const std::vector<Part>& parts) {
 
 struct Session::Impl {
   std::shared_ptr<Engine> engine;
-  std::unique_ptr<SequenceCache> cache;
   std::string system;
   std::vector<Exchange> exchanges;
-  PreparedPrompt fed;  // what the cache holds: its first cache->length() positions
+  // K and V of the conversation, and a fork of where its last exchange began: what an undone or edited turn and a
+  // second try go on from. `fed`: the tokens of both.
+  std::unique_ptr<SequenceCache> cache, base;
+  PreparedPrompt fed;
 
-  Engine::Impl& core() { return *engine->impl_; }
+  Engine::Impl& core() { return EngineAccess::of(*engine); }
 
   PreparedPrompt history() const {
     PreparedPrompt all;
@@ -72,18 +82,40 @@ struct Session::Impl {
     return all;
   }
 
-  PreparedPrompt next_prompt(const std::vector<Part>& parts, const std::atomic<bool>* cancelled) {
-    Message user{"user", parts};
-    if (!exchanges.empty()) return core().builder->prepare_turn(user, cancelled);
+  PromptPlan plan(const PreparedPrompt& history, const Message& user) {
+    if (!exchanges.empty()) return core().builder->plan_turn(history, user);
     ChatPrompt chat;
     if (!system.empty()) chat.messages.push_back(Message::text("system", system));
-    chat.messages.push_back(std::move(user));
-    return core().builder->prepare(chat, cancelled);
+    chat.messages.push_back(user);
+    return core().builder->plan(chat);
+  }
+
+  // The longest cache that holds a beginning of `whole`, and a fork of it to come back to. On the scheduler's thread.
+  std::unique_ptr<SequenceCache> open_cache(const PreparedPrompt& whole) {
+    const int64_t common = std::min(common_prefix(fed, whole), static_cast<int64_t>(whole.ids.size()) - 1);
+    const auto usable = [&](const std::unique_ptr<SequenceCache>& from) {
+      const int64_t length = from ? std::min(common, from->length()) : 0;
+      return length > 0 && from->resumable(length) ? length : 0;
+    };
+    const int64_t of_cache = usable(cache), of_base = usable(base);
+    std::unique_ptr<SequenceCache> open;
+    if (of_cache > 0 && of_cache >= of_base) {
+      open = std::move(cache);
+      open->truncate(of_cache);
+      base = open->fork(of_cache);
+    } else if (of_base > 0) {
+      base->truncate(of_base);
+      open = base->fork(of_base);
+    } else {
+      base.reset();
+    }
+    cache.reset();
+    return open;
   }
 
   // An answer always ends with <end_of_turn> in the conversation, as the template would render it.
-  std::vector<int32_t> closed(std::vector<int32_t> ids, const std::vector<int32_t>& stop_ids) const {
-    const int32_t end = engine->impl_->model->tokenizer().special().end_of_turn;
+  std::vector<int32_t> closed(std::vector<int32_t> ids, const std::vector<int32_t>& stop_ids) {
+    const int32_t end = core().checkpoint->tokenizer().special().end_of_turn;
     if (!ids.empty() && std::find(stop_ids.begin(), stop_ids.end(), ids.back()) != stop_ids.end()) ids.pop_back();
     ids.push_back(end);
     return ids;
@@ -92,9 +124,8 @@ struct Session::Impl {
 
 Session::Session(std::shared_ptr<Engine> engine) : impl_(std::make_unique<Impl>()) {
   impl_->engine = std::move(engine);
-  impl_->core().expect_weights();
-  impl_->core().model->tokenizer();  // throws without one: a conversation is text
-  impl_->cache = impl_->core().make_cache();
+  impl_->core().running();
+  impl_->core().checkpoint->tokenizer();  // throws without one: a conversation is text
 }
 Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;
@@ -110,31 +141,40 @@ const std::string& Session::system() const { return impl_->system; }
 
 Answer Session::reply(const std::vector<Part>& parts, const ReplyOptions& options, EventSink* sink) {
   Impl& s = *impl_;
-  check_sampling(options.sampling);
-  Exchange exchange{.prompt = s.next_prompt(parts, options.cancelled),
-                    .answer = {},
-                    .user_text = text_of_parts(parts),
-                    .answer_text = {}};
-  PreparedPrompt whole = s.history();
-  append(whole, exchange.prompt);
-  // A turn may be cancelled or undone: the cache is kept only if all of it is a prefix of what is wanted now.
-  if (s.cache->length() >= static_cast<int64_t>(whole.ids.size()) || !same_prefix(s.fed, whole, s.cache->length()))
-    s.cache->clear();
-  s.fed = whole;
-  const std::vector<int32_t>& stop_ids = s.engine->default_stop_ids();
-  Answer answer = generate_answer(s.core().machine, s.core().model->text(), &s.core().model->tokenizer(), *s.cache,
-                                  {.prompt = whole,
-                                   .sampling = options.sampling,
-                                   .max_tokens = options.max_tokens,
-                                   .stop = options.stop,
-                                   .stop_ids = stop_ids,
-                                   .cancelled = options.cancelled,
-                                   .chunk = s.core().chunk},
-                                  sink);
+  const auto relay = std::make_shared<EventRelay>();
+  const PreparedPrompt history = s.history();
+  const Message user{"user", parts};
+  JobSetup setup;
+  setup.stop_ids = s.core().stop_ids(options);
+  setup.options = options;
+  setup.sink = relay;
+  setup.plan = [&] { return s.plan(history, user); };
+  setup.open_cache = [&](const PreparedPrompt& whole) {
+    std::unique_ptr<SequenceCache> cache = s.open_cache(whole);
+    s.fed = whole;
+    return cache;
+  };
+  setup.keeps_cache = true;
+  const std::vector<int32_t> stop_ids = setup.stop_ids;
+  const std::shared_ptr<Job> job = s.core().running().submit(std::move(setup));
+  s.core().wait(*job, *relay, sink, options.cancelled);
+  if (std::unique_ptr<SequenceCache> cache = job->take_cache()) s.cache = std::move(cache);
+  Answer answer = job->answer();
+
+  PreparedPrompt prompt;  // of this exchange alone
+  const int64_t before = static_cast<int64_t>(history.ids.size());
+  prompt.ids.assign(s.fed.ids.begin() + before, s.fed.ids.end());
+  prompt.token_types.assign(s.fed.token_types.begin() + before, s.fed.token_types.end());
+  for (SoftSpan span : s.fed.soft)
+    if (span.first >= before) {
+      span.first -= before;
+      prompt.soft.push_back(std::move(span));
+    }
   append(s.fed, answer.ids);
-  exchange.answer = s.closed(answer.ids, stop_ids);
-  exchange.answer_text = answer.text;
-  s.exchanges.push_back(std::move(exchange));
+  s.exchanges.push_back({.prompt = std::move(prompt),
+                         .answer = s.closed(answer.ids, stop_ids),
+                         .user_text = text_of_parts(parts),
+                         .answer_text = answer.text});
   return answer;
 }
 
@@ -147,7 +187,8 @@ bool Session::undo() {
 void Session::reset() {
   impl_->exchanges.clear();
   impl_->system.clear();
-  impl_->cache->clear();
+  impl_->cache.reset();
+  impl_->base.reset();
   impl_->fed = {};
 }
 

@@ -16,10 +16,12 @@ class StopDetector {
   // The end of the answer: what was held back, unless stopped.
   std::string finish();
   bool stopped() const { return stopped_; }
+  // The stop string that ended the answer, or nothing.
+  const std::string& found() const { return found_; }
 
  private:
   std::vector<std::string> stops_;
-  std::string held_;
+  std::string held_, found_;
   bool stopped_ = false;
 };
 

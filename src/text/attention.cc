@@ -76,7 +76,7 @@ void Attention::read(Context& ctx, const RowSet& rows, View<float, 2> q, View<fl
   ctx.tap("q", layer_, by_head(q, head_dim_));
   ArenaScope scope(ctx.arena);
   View<float, 2> mixed = ctx.scratch(rows.rows, heads_ * head_dim_);
-  attention(ctx, q, heads_, attention_sequences(rows, type_, kv_layer_), mixed);
+  attention(ctx, q, heads_, attention_sequences(ctx, rows, type_, kv_layer_), mixed);
   matmul(ctx, mixed, o_proj, out);
 }
 

@@ -21,7 +21,6 @@ struct Attention {
   void append(Context& ctx, const RowSet& rows, View<const float, 2> x) const;
   // Queries alone: K and V were appended before.
   void attend(Context& ctx, const RowSet& rows, View<const float, 2> x, View<float, 2> out) const;
-  bool owns_kv() const { return owns_kv_; }
 
  private:
   void write(Context& ctx, const RowSet& rows, View<float, 2> k, View<float, 2> v) const;

@@ -1,7 +1,6 @@
 #include "text/per_layer_embedding.h"
 
 #include <cmath>
-#include <vector>
 
 #include "kernels/ops.h"
 
@@ -20,20 +19,18 @@ void PerLayerEmbedding::forward(Context& ctx, std::span<const int32_t> ids, View
   const int64_t tokens = merged.dim[0], hidden = merged.dim[1], first = first_layer * ple_, width = out.dim[1];
   expect_shape(out, {static_cast<int64_t>(ids.size()), width}, "PerLayerEmbedding out");
   ArenaScope scope(ctx.arena);
-  // The rows [first, first + width) of the projection; a panel may begin before them.
-  const int64_t start = first / kPanelRows * kPanelRows;
-  WeightView part = per_layer_model_projection;
-  part.data += start / kPanelRows * part.step_bytes;
-  part.rows = first - start + width;
+  // The rows [first, first + width) of the projection, and those before them that the weight cannot be cut off from.
+  const int64_t start = first / row_cut(per_layer_model_projection) * row_cut(per_layer_model_projection);
+  const WeightView part = rows_of(per_layer_model_projection, start, first - start + width);
   View<float, 2> projected = ctx.scratch(tokens, part.rows);
   matmul(ctx, merged, part, projected);
   projected = {projected.data + (first - start), {tokens, width}, {projected.step[0], 1}};
   scale(ctx, projected, static_cast<float>(1.0 / std::sqrt(static_cast<double>(hidden))), projected);
   rms_norm(ctx, projected, per_layer_projection_norm, eps_, projected, ple_);
-  std::vector<int32_t> rows(ids.begin(), ids.end());
-  for (int32_t& id : rows)
-    if (id < 0 || id >= vocab_) id = 0;
-  gather_rows(ctx, embed_tokens_per_layer, rows, first, static_cast<float>(std::sqrt(static_cast<double>(ple_))), out);
+  int32_t* rows = ctx.arena.take<int32_t>(tokens);
+  for (int64_t i = 0; i < tokens; ++i) rows[i] = ids[i] < 0 || ids[i] >= vocab_ ? 0 : ids[i];
+  gather_rows(ctx, embed_tokens_per_layer, {rows, ids.size()}, first,
+              static_cast<float>(std::sqrt(static_cast<double>(ple_))), out);
   add(ctx, projected, out, out);
   scale(ctx, out, static_cast<float>(std::sqrt(0.5)), out);
 }

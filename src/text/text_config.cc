@@ -1,11 +1,14 @@
 #include "text/text_config.h"
 
 #include <cmath>
+#include <limits>
 
 #include "g3n/error.h"
 
 namespace g3n {
 namespace {
+
+constexpr int64_t kMany = int64_t{1} << 24;  // widths: products of two and a type's size stay in range
 
 std::vector<LayerType> read_layer_types(const Config& c, int64_t layers) {
   std::vector<LayerType> types;
@@ -30,7 +33,7 @@ std::vector<int64_t> read_widths(const Config& c, int64_t layers) {
   if (static_cast<int64_t>(widths.size()) != layers)
     c.fail("intermediate_size", "a number or a list of " + std::to_string(layers) + " numbers (num_hidden_layers)");
   for (int64_t w : widths)
-    if (w < 1) c.fail("intermediate_size", "positive numbers");
+    if (w < 1 || w > kMany) c.fail("intermediate_size", "numbers from 1 to " + std::to_string(kMany));
   return widths;
 }
 
@@ -57,14 +60,38 @@ std::vector<double> read_multipliers(const Config& c, int64_t layers) {
   if (!multipliers.empty() && static_cast<int64_t>(multipliers.size()) != layers)
     c.fail("activation_sparsity_multiplier", "a list of " + std::to_string(layers) + " numbers (num_hidden_layers)");
   for (double m : multipliers)
-    if (!(m < INFINITY)) c.fail("activation_sparsity_multiplier", "finite numbers, or -Infinity for a dense layer");
+    if (std::isnan(m) || m > std::numeric_limits<float>::max())
+      c.fail("activation_sparsity_multiplier", "finite numbers, or -Infinity for a dense layer");
   return multipliers;
+}
+
+// Frequencies are powers of 1 / theta, down from 1.
+void check_theta(const Config& c, const std::string& key, double theta) {
+  if (!(theta >= 1 && theta < INFINITY)) c.fail(key, "a finite number of at least 1");
+}
+
+// What is a float in the model, read as such: no rounding to 0 or infinity.
+float read_eps(const Config& c) {
+  const auto eps = static_cast<float>(c.number("rms_norm_eps", 1e-6));
+  if (!(eps > 0 && eps < 1)) c.fail("rms_norm_eps", "a number between 0 and 1");
+  return eps;
+}
+
+// null: none.
+float read_soft_cap(const Config& c) {
+  const double number = c.number("final_logit_softcapping", c.is_null("final_logit_softcapping") ? 0.0 : 30.0);
+  const auto cap = static_cast<float>(number);
+  if (number != 0 && !(cap > 0 && std::isfinite(cap) && std::isfinite(1 / cap)))
+    c.fail("final_logit_softcapping", "null, 0 or a positive finite number");
+  return cap;
 }
 
 // Both schema generations: rope_theta and rope_local_base_freq, or rope_parameters per layer type.
 void read_rope(const Config& c, TextConfig& out) {
   out.rope_theta = c.number("rope_theta", 1e6);
   out.rope_local_base_freq = c.number("rope_local_base_freq", 1e4);
+  check_theta(c, "rope_theta", out.rope_theta);
+  check_theta(c, "rope_local_base_freq", out.rope_local_base_freq);
   if (c.has("rope_scaling")) {
     const Config scaling = c.object("rope_scaling");
     if (scaling.text("rope_type", scaling.text("type", "default")) != "default")
@@ -75,18 +102,16 @@ void read_rope(const Config& c, TextConfig& out) {
     const Config one = parameters.object(key);
     theta = one.number("rope_theta", theta);
     if (one.text("rope_type", "default") != "default") one.fail("rope_type", "\"default\"");
+    check_theta(one, "rope_theta", theta);
   };
   read("full_attention", out.rope_theta);
   read("sliding_attention", out.rope_local_base_freq);
-  if (!(out.rope_theta > 0)) c.fail("rope_theta", "a positive number");
-  if (!(out.rope_local_base_freq > 0)) c.fail("rope_local_base_freq", "a positive number");
 }
 
 }  // namespace
 
 TextConfig TextConfig::from(const Config& top) {
   const Config c = top.has("text_config") || !top.has("hidden_size") ? top.object("text_config") : top;
-  constexpr int64_t kMany = int64_t{1} << 24;
   TextConfig t;
   t.vocab_size = c.integer("vocab_size", 262400, 1, kMany);
   t.vocab_size_per_layer_input = c.integer("vocab_size_per_layer_input", 262144, 1, t.vocab_size);
@@ -104,10 +129,10 @@ TextConfig TextConfig::from(const Config& top) {
   t.altup_correct_scale = c.boolean("altup_correct_scale", true);
   t.tie_word_embeddings = top.boolean("tie_word_embeddings", true);
   t.altup_coef_clip = c.number("altup_coef_clip", 120.0);
+  if (!(t.altup_coef_clip > 0)) c.fail("altup_coef_clip", "a positive number");
   t.max_position_embeddings = c.integer("max_position_embeddings", 32768, 1, int64_t{1} << 30);
-  t.rms_norm_eps = static_cast<float>(c.number("rms_norm_eps", 1e-6));
-  t.final_logit_softcapping =
-      static_cast<float>(c.number("final_logit_softcapping", c.is_null("final_logit_softcapping") ? 0.0 : 30.0));
+  t.rms_norm_eps = read_eps(c);
+  t.final_logit_softcapping = read_soft_cap(c);
   t.layer_types = read_layer_types(c, t.num_hidden_layers);
   t.intermediate_size = read_widths(c, t.num_hidden_layers);
   t.activation_sparsity_pattern = read_sparsity(c, t.num_hidden_layers);

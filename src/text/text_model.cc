@@ -18,6 +18,29 @@ void gather_streams(View<const float, 3> from, std::span<const int32_t> which, V
       std::copy_n(from[s].row(which[i]), from.dim[2], to[s].row(static_cast<int64_t>(i)));
 }
 
+// Pages for the rows of a batch: given back unless the rows were written.
+class Reservation {
+ public:
+  explicit Reservation(std::span<const SequenceRun> runs) : runs_(runs) {}
+  Reservation(const Reservation&) = delete;
+  Reservation& operator=(const Reservation&) = delete;
+  ~Reservation() {
+    if (kept_) return;
+    for (const SequenceRun& run : runs_) run.cache->give_back();
+  }
+  void take() {
+    for (const SequenceRun& run : runs_) run.cache->reserve(run.rows);
+  }
+  void keep() {
+    for (const SequenceRun& run : runs_) run.cache->appended(run.rows);
+    kept_ = true;
+  }
+
+ private:
+  std::span<const SequenceRun> runs_;
+  bool kept_ = false;
+};
+
 }  // namespace
 
 void TextModel::bind(Binder& bind) {
@@ -40,66 +63,62 @@ void TextModel::bind(Binder& bind) {
   bind.vector("norm.weight", norm_, hidden);
 }
 
-std::unique_ptr<SequenceCache> TextModel::make_cache(int64_t context, int64_t chunk, DType kv) const {
-  return std::make_unique<KvCache>(config_, kv, context, chunk);
+std::unique_ptr<SequenceCache> TextModel::make_cache(std::shared_ptr<PagePool> pool, int64_t context) const {
+  return std::make_unique<KvPages>(config_, this, std::move(pool), context);
 }
 
-// Two row sets: all rows up to K and V of the cut layer, the wanted rows from its queries on (text.md 7.3).
 void TextModel::forward(Context& base, const Batch& batch, View<float, 2> logits) const {
   if (batch.rows.empty()) return;
   Context ctx = base;
   ctx.scope = "text.layer";
   ArenaScope scope(ctx.arena);
-  const BatchPlan plan = plan_batch(ctx, config_, batch);
+  const BatchPlan plan = plan_batch(ctx, config_, this, batch);
+  expect_shape(logits, {plan.wanted.rows, config_.vocab_size}, "logits");
+  Reservation reservation(plan.all.runs);
+  reservation.take();
+  run(ctx, batch, plan, logits);
+  reservation.keep();
+}
+
+// Two row sets: all rows up to K and V of the cut layer, the wanted rows from its queries on (text.md 7.3).
+void TextModel::run(Context& ctx, const Batch& batch, const BatchPlan& plan, View<float, 2> logits) const {
   const int64_t rows = plan.all.rows, wanted = plan.wanted.rows, hidden = config_.hidden_size,
                 streams = config_.altup_num_inputs;
   const int64_t ple = config_.hidden_size_per_layer_input, layers = config_.num_hidden_layers,
                 cut = config_.cut_layer();
   const bool whole = plan.everything_wanted();
-  if (batch.soft_tokens) expect_shape(batch.soft_tokens, {batch.soft_tokens.dim[0], hidden}, "soft tokens");
-  expect_shape(logits, {wanted, config_.vocab_size}, "logits");
-
-  std::vector<int32_t> ids(rows);
-  for (int64_t i = 0; i < rows; ++i) ids[i] = batch.rows[i].id;
   View<float, 2> merged = ctx.scratch(rows, hidden);
-  embed(ctx, batch, ids, merged);
+  embed(ctx, batch, plan.all.ids, merged);
   const int64_t early_layers = whole ? layers : cut;
   View<float, 2> early = ctx.scratch(rows, early_layers * ple);  // per-layer inputs of all rows
-  if (early_layers) per_layer_embedding_.forward(ctx, ids, merged, 0, early);
+  if (early_layers) per_layer_embedding_.forward(ctx, plan.all.ids, merged, 0, early);
   if (whole)
     ctx.tap("text.per_layer_inputs", View<const float, 3>{early.data, {rows, layers, ple}, {early.step[0], ple, 1}});
   View<float, 3> h = ctx.scratch(streams, rows, hidden);
   expand(ctx, merged, h);
   ctx.tap("text.altup_expand", h, 1);
-
-  auto layer_input = [&](View<const float, 2> inputs, int64_t index) {
+  const auto layer_input = [&](View<const float, 2> inputs, int64_t index) {
     return View<const float, 2>{inputs.data + index * ple, {inputs.dim[0], ple}, {inputs.step[0], 1}};
   };
   for (int64_t i = 0; i < early_layers; ++i) {
-    ctx.check_cancelled();
-    layers_[i].forward(ctx, plan.all, layer_input(early, i), false, h);
+    ctx.between_blocks();
+    layers_[i].forward(ctx, plan.all, layer_input(early, i), /*kv_is_written=*/false, h);
   }
-  if (!whole) {
-    layers_[cut].append_kv(ctx, plan.all, h);
-    if (wanted > 0) {
-      View<float, 3> some = ctx.scratch(streams, wanted, hidden);
-      gather_streams(h, plan.wanted_rows, some);
-      View<float, 2> some_merged = ctx.scratch(wanted, hidden), late = ctx.scratch(wanted, (layers - cut) * ple);
-      std::vector<int32_t> some_ids(wanted);
-      for (int64_t i = 0; i < wanted; ++i) {
-        some_ids[i] = ids[plan.wanted_rows[i]];
-        std::copy_n(merged.row(plan.wanted_rows[i]), hidden, some_merged.row(i));
-      }
-      per_layer_embedding_.forward(ctx, some_ids, some_merged, cut, late);
-      for (int64_t i = cut; i < layers; ++i) {
-        ctx.check_cancelled();
-        layers_[i].forward(ctx, plan.wanted, layer_input(late, i - cut), i == cut, some);
-      }
-      h = some;
-    }
+  if (whole) return head(ctx, h, logits);
+
+  ctx.between_blocks();
+  layers_[cut].append_kv(ctx, plan.all, h);
+  if (wanted == 0) return;
+  View<float, 3> some = ctx.scratch(streams, wanted, hidden);
+  gather_streams(h, plan.wanted_rows, some);
+  View<float, 2> some_merged = ctx.scratch(wanted, hidden), late = ctx.scratch(wanted, (layers - cut) * ple);
+  for (int64_t i = 0; i < wanted; ++i) std::copy_n(merged.row(plan.wanted_rows[i]), hidden, some_merged.row(i));
+  per_layer_embedding_.forward(ctx, plan.wanted.ids, some_merged, cut, late);
+  for (int64_t i = cut; i < layers; ++i) {
+    ctx.between_blocks();
+    layers_[i].forward(ctx, plan.wanted, layer_input(late, i - cut), /*kv_is_written=*/i == cut, some);
   }
-  if (wanted > 0) head(ctx, h, logits);
-  for (const SequenceRun& run : plan.all.runs) run.cache->commit(run.rows);
+  head(ctx, some, logits);
 }
 
 // Token rows times sqrt(hidden), soft tokens as they are (text.md 3).
@@ -109,7 +128,7 @@ void TextModel::embed(Context& ctx, const Batch& batch, std::span<const int32_t>
   ctx.tap("text.embed", merged);
   for (size_t i = 0; i < batch.rows.size(); ++i)
     if (batch.rows[i].soft_token >= 0)
-      std::copy_n(batch.soft_tokens.row(batch.rows[i].soft_token), config_.hidden_size,
+      std::copy_n(batch.soft_tokens[static_cast<size_t>(batch.rows[i].soft_token)], config_.hidden_size,
                   merged.row(static_cast<int64_t>(i)));
   ctx.tap("text.merged", merged);
 }

@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "g3n/error.h"
-#include "tokenizer/utf8.h"
+#include "core/utf8.h"
 
 namespace g3n {
 namespace {

@@ -9,7 +9,7 @@
 #include "core/mapped_file.h"
 #include "g3n/error.h"
 #include "tokenizer/tokenizer_json.h"
-#include "tokenizer/utf8.h"
+#include "core/utf8.h"
 
 namespace g3n {
 namespace {

@@ -3,7 +3,7 @@
 #include "tokenizer/stream_decoder.h"
 
 #include "tokenizer/tokenizer.h"
-#include "tokenizer/utf8.h"
+#include "core/utf8.h"
 
 namespace g3n {
 

@@ -7,7 +7,7 @@
 #include "tokenizer/sentencepiece_file.h"
 #include "tokenizer/stream_decoder.h"
 #include "tokenizer/tokenizer_json.h"
-#include "tokenizer/utf8.h"
+#include "core/utf8.h"
 
 namespace g3n {
 namespace {

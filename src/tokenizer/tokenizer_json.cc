@@ -1,18 +1,16 @@
-// The events of nlohmann's SAX parser, sorted by the two outer keys of tokenizer.json. The one unit of this room that
-// includes json.hpp.
+// The events of a JSON text, sorted by the two outer keys of tokenizer.json.
 #include "tokenizer/tokenizer_json.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "g3n/error.h"
+#include "json/events.h"
+#include "json/tree.h"
 #include "tokenizer/piece_table.h"
-#include "tokenizer/utf8.h"
+#include "core/utf8.h"
 
 namespace g3n {
 namespace {
-
-using Json = nlohmann::json;
 
 [[noreturn]] void bad(const std::string& file, const std::string& what) {
   throw Error(ErrorCode::kBadFile, file + ": " + what);
@@ -23,7 +21,7 @@ using Json = nlohmann::json;
 
 // Fills the fields below. Depth 1 is inside the outer object: its keys are `section_`; the keys of depth 2 are `key_`,
 // deeper ones `inner_key_`.
-class Reader : public nlohmann::json_sax<Json> {
+class Reader : public JsonEvents {
  public:
   Reader(std::string file, bool added_tokens_only) : file_(std::move(file)), added_tokens_only_(added_tokens_only) {}
 
@@ -33,29 +31,24 @@ class Reader : public nlohmann::json_sax<Json> {
   std::string model_type, normalizer, pre_tokenizer;  // the latter two: "key=value;" of every string inside
   bool has_byte_fallback = false, is_complete = false;
 
-  bool null() override { return true; }
-  bool boolean(bool value) override {
+  void on_null() override {}
+  void on_boolean(bool value) override {
     if (section_ == "model" && depth_ == 2 && key_ == "byte_fallback") has_byte_fallback = value;
     if (in_added_token() && inner_key_ == "special") added.back().is_special = value;
-    return true;
   }
-  bool number_integer(number_integer_t) override {
-    if (in_vocab() || (in_added_token() && inner_key_ == "id")) bad(file_, "'" + inner_key_ + "' has a negative id");
-    return true;
-  }
-  bool number_unsigned(number_unsigned_t value) override {
+  void on_integer(std::int64_t value) override {
+    const bool is_id = in_added_token() && inner_key_ == "id";
+    if (value < 0 && (is_id || in_vocab())) bad(file_, "'" + inner_key_ + "' has a negative id");
     if (in_vocab()) {
       add_piece(value);
-    } else if (in_added_token() && inner_key_ == "id") {
-      added.back().id = static_cast<std::int32_t>(std::min<number_unsigned_t>(value, kMaxPieces));
+    } else if (is_id) {
+      added.back().id = static_cast<std::int32_t>(std::min(value, kMaxPieces));
     }
-    return true;
   }
-  bool number_float(number_float_t, const string_t&) override {
+  void on_number(double) override {
     if (in_vocab()) bad(file_, "'" + inner_key_ + "' has an id that is not a whole number");
-    return true;
   }
-  bool string(string_t& value) override {
+  void on_text(std::string& value) override {
     if (in_merges()) {
       add_merge(value);
     } else if (in_added_token()) {
@@ -67,47 +60,34 @@ class Reader : public nlohmann::json_sax<Json> {
     } else if (section_ == "pre_tokenizer") {
       pre_tokenizer += (depth_ == 2 ? key_ : inner_key_) + "=" + value + ";";
     }
-    return true;
   }
-  bool binary(binary_t&) override { return true; }
-  bool start_object(std::size_t) override {
+  void on_object_begin() override {
     ++depth_;
     if (section_ == "added_tokens" && depth_ == 3) added.push_back({-1, "", false});
-    return true;
   }
-  bool end_object() override {
-    --depth_;
-    return true;
-  }
-  bool start_array(std::size_t) override {
+  void on_object_end() override { --depth_; }
+  void on_list_begin() override {
     if (depth_ == 0) bad(file_, "expected a JSON object, found an array");
     ++depth_;
-    return true;
   }
-  bool end_array() override {
+  void on_list_end() override {
     if (in_merges() && depth_ == 4) end_pair();
     --depth_;
-    if (depth_ == 1 && section_ == "added_tokens") {
-      is_complete = true;
-      if (added_tokens_only_) return false;
-    }
-    return true;
+    if (depth_ == 1 && section_ == "added_tokens") is_complete = true;
   }
-  bool key(string_t& value) override {
-    (depth_ == 1 ? section_ : depth_ == 2 ? key_ : inner_key_) = value;
-    return true;
+  void on_key(std::string& key) override {
+    (depth_ == 1 ? section_ : depth_ == 2 ? key_ : inner_key_) = key;  // copied: all three keep their memory
   }
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) override {
-    bad(file_, "not JSON: at byte " + std::to_string(position) + ": " + error.what());
-  }
+  bool wants_more() const override { return !(is_complete && added_tokens_only_); }
 
  private:
   bool in_vocab() const { return depth_ == 3 && section_ == "model" && key_ == "vocab"; }
   bool in_merges() const { return depth_ >= 3 && section_ == "model" && key_ == "merges"; }
   bool in_added_token() const { return depth_ == 3 && section_ == "added_tokens"; }
 
-  void add_piece(std::uint64_t id) {
-    if (id >= static_cast<std::uint64_t>(kMaxPieces))
+  void add_piece(std::int64_t number) {
+    const std::size_t id = static_cast<std::size_t>(number);
+    if (number >= kMaxPieces)
       bad(file_,
           "'" + inner_key_ + "': expected an id below " + std::to_string(kMaxPieces) + ", found " + std::to_string(id));
     if (inner_key_.empty()) bad(file_, "piece " + std::to_string(id) + " has no text");
@@ -200,8 +180,10 @@ void check_kind(const Reader& reader, const std::string& file) {
     unsupported(file, "expected no pre_tokenizer or a split at spaces, found '" + reader.pre_tokenizer + "'");
 }
 
-std::string_view without_bom(std::string_view bytes) {
-  return bytes.substr(0, 3) == "\xEF\xBB\xBF" ? bytes.substr(3) : bytes;
+void read_events(std::string_view bytes, const std::string& file, Reader& reader) try {
+  parse_json(bytes, file, reader);
+} catch (const JsonError& error) {
+  bad(file, "not JSON: at byte " + std::to_string(error.byte()) + ": " + error.reason());
 }
 
 void check_added(const std::vector<AddedToken>& added, const std::string& file) {
@@ -212,15 +194,14 @@ void check_added(const std::vector<AddedToken>& added, const std::string& file) 
 }
 
 // "<bos>" or {"content": "<bos>", ...}
-std::optional<std::string> token_text(const Json& value) {
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_object() && value.contains("content") && value["content"].is_string())
-    return value["content"].get<std::string>();
+std::optional<std::string> token_text(const JsonNode& value) {
+  const JsonNode* content = value.object() ? value.find("content") : &value;
+  if (content && content->text()) return *content->text();
   return std::nullopt;
 }
 
-void read_names(const Json& object, std::map<std::string, std::string>& names) {
-  for (const auto& [key, value] : object.items())
+void read_names(const JsonNode& object, std::map<std::string, std::string>& names) {
+  for (const auto& [key, value] : *object.object())
     if (key.size() > 6 && key.ends_with("_token"))
       if (const auto text = token_text(value)) names[key] = *text;
 }
@@ -229,7 +210,7 @@ void read_names(const Json& object, std::map<std::string, std::string>& names) {
 
 Vocabulary read_tokenizer_json(std::string_view bytes, const std::string& file) {
   Reader reader(file, /*added_tokens_only=*/false);
-  Json::sax_parse(without_bom(bytes), &reader);
+  read_events(bytes, file, reader);
   check_kind(reader, file);
   if (reader.pieces.empty()) bad(file, "model.vocab is missing or empty");
   check_added(reader.added, file);
@@ -242,34 +223,35 @@ Vocabulary read_tokenizer_json(std::string_view bytes, const std::string& file) 
 
 std::vector<AddedToken> read_added_tokens(std::string_view bytes, const std::string& file) {
   Reader reader(file, /*added_tokens_only=*/true);
-  Json::sax_parse(without_bom(bytes), &reader);
+  read_events(bytes, file, reader);
   if (!reader.is_complete) bad(file, "added_tokens is missing");
   check_added(reader.added, file);
   return std::move(reader.added);
 }
 
 TokenizerConfig read_tokenizer_config(std::string_view bytes, const std::string& file) try {
-  const Json json = Json::parse(without_bom(bytes));
-  if (!json.is_object()) bad(file, "expected a JSON object");
+  const JsonNode json = parse_json_tree(bytes, file);
+  if (!json.object()) bad(file, "expected a JSON object");
   TokenizerConfig config;
-  if (json.contains("extra_special_tokens") && json["extra_special_tokens"].is_object())
-    read_names(json["extra_special_tokens"], config.names);
+  if (const JsonNode* extra = json.find("extra_special_tokens"); extra && extra->object())
+    read_names(*extra, config.names);
   read_names(json, config.names);
-  if (json.contains("chat_template") && json["chat_template"].is_string())
-    config.chat_template = json["chat_template"].get<std::string>();
-  if (!json.contains("added_tokens_decoder")) return config;
-  const Json& decoder = json["added_tokens_decoder"];
-  if (!decoder.is_object()) bad(file, "added_tokens_decoder: expected an object");
-  for (const auto& [key, value] : decoder.items()) {
+  if (const JsonNode* chat_template = json.find("chat_template"); chat_template && chat_template->text())
+    config.chat_template = *chat_template->text();
+  const JsonNode* decoder = json.find("added_tokens_decoder");
+  if (!decoder) return config;
+  if (!decoder->object()) bad(file, "added_tokens_decoder: expected an object");
+  for (const auto& [key, value] : *decoder->object()) {
     const auto text = token_text(value);
     const bool is_number = !key.empty() && key.size() < 8 && key.find_first_not_of("0123456789") == std::string::npos;
-    if (!text || text->empty() || !is_number)
+    const JsonNode* special = value.find("special");
+    if (!text || text->empty() || !is_number || (special && !special->boolean()))
       bad(file, "added_tokens_decoder: '" + key + "': expected an id and an object with content");
-    config.added.push_back({std::stoi(key), *text, value.is_object() && value.value("special", false)});
+    config.added.push_back({std::stoi(key), *text, special && *special->boolean()});
   }
   return config;
-} catch (const Json::exception& error) {
-  bad(file, std::string("expected the JSON of a tokenizer_config: ") + error.what());
+} catch (const JsonError& error) {
+  bad(file, "expected the JSON of a tokenizer_config: " + error.reason());
 }
 
 }  // namespace g3n

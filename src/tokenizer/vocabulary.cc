@@ -5,7 +5,7 @@
 
 #include "g3n/error.h"
 #include "tokenizer/piece_table.h"
-#include "tokenizer/utf8.h"
+#include "core/utf8.h"
 
 namespace g3n {
 namespace {

@@ -124,6 +124,17 @@ struct Planner {
   }
 };
 
+// Whether the file has any tensor of a tower; without one the structure is that of the published model.
+bool has_tower(const Binder& binder) {
+  for (const char* name : {"conv_stem.conv.weight", "conv_stem.bn.weight", "msfa.ffn.pw_exp.conv.weight",
+                           "msfa.ffn.pw_proj.conv.weight", "msfa.norm.weight"})
+    if (binder.has(name)) return true;
+  for (int stage = 0; stage < kStages; ++stage)
+    for (int64_t index = 0; index < kBlocks[stage]; ++index)
+      if (has_block(binder, block_name(stage, index))) return true;
+  return false;
+}
+
 }  // namespace
 
 int64_t make_divisible(double channels) {
@@ -131,16 +142,6 @@ int64_t make_divisible(double channels) {
   int64_t rounded = std::max(kDivisor, static_cast<int64_t>(channels + kDivisor / 2) / kDivisor * kDivisor);
   if (static_cast<double>(rounded) < 0.9 * channels) rounded += kDivisor;
   return rounded;
-}
-
-bool has_tower(const Binder& binder, const std::string& prefix) {
-  for (const char* name : {"conv_stem.conv.weight", "conv_stem.bn.weight", "msfa.ffn.pw_exp.conv.weight",
-                           "msfa.ffn.pw_proj.conv.weight", "msfa.norm.weight"})
-    if (binder.has(prefix + name)) return true;
-  for (int stage = 0; stage < kStages; ++stage)
-    for (int64_t index = 0; index < kBlocks[stage]; ++index)
-      if (has_block(binder, prefix + block_name(stage, index))) return true;
-  return false;
 }
 
 TowerPlan plan_tower(const Binder& binder, const VisionConfig& config) {

@@ -36,9 +36,6 @@ struct TowerPlan {
 
 // binder: names relative to the tower ("conv_stem.conv.weight").
 TowerPlan plan_tower(const Binder& binder, const VisionConfig& config);
-// Whether the file has any tensor of a tower; prefix: what comes before "conv_stem.conv.weight" in the binder's present
-// scope.
-bool has_tower(const Binder& binder, const std::string& prefix = "");
 
 // timm's rule for widths: the nearest multiple of 8, not more than a tenth below.
 int64_t make_divisible(double channels);

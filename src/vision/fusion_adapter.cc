@@ -21,17 +21,6 @@ void concat_rows(Context& ctx, const Map& fine, const Map& coarse, RowRange rows
   });
 }
 
-// A weight in panels can be cut before this multiple of inputs.
-int64_t cut_of(const WeightView& weight) { return is_quantized(weight.dtype) ? kPairCols : kBlockCols; }
-
-// Inputs first .. first + count of a weight in panels; first is a multiple of cut_of.
-WeightView inputs_of(const WeightView& weight, int64_t first, int64_t count) {
-  WeightView part = weight;
-  part.data += packed_step_bytes(weight.dtype, Layout::kPanels, kPanelRows, first);
-  part.cols = count;
-  return part;
-}
-
 // out += nearest upsampling of coarse, for rows of the fine map.
 void add_upsampled(Context& ctx, const Map& fine, const Map& coarse, RowRange rows, View<float, 2> out) {
   for_rows(ctx, (rows.end - rows.begin) * fine.w, out.dim[1], [&](int64_t begin, int64_t end) {
@@ -115,8 +104,9 @@ void FusionAdapter::forward(Context& ctx, const Map& fine, const Map& coarse, Vi
   const Map fused = scratch_map(ctx, fine.h, fine.w, shape_.out);
   const Map mid = scratch_map(ctx, step, fine.w, shape_.mid);
   // pw_exp is linear: its product with the coarse map is taken before the upsampling, where it is four times smaller,
-  // if the weight can be cut there. Which way is taken depends on the widths alone.
-  const bool split = shape_.fine % cut_of(pw_exp_) == 0;
+  // if the weight can be cut there. Which way is taken depends on the widths and the
+  // weight's format alone.
+  const bool split = shape_.fine % input_cut(pw_exp_) == 0;
   const Map joined = split ? Map{} : scratch_map(ctx, step, fine.w, shape_.fine + shape_.coarse);
   const Map coarse_mid = split ? scratch_map(ctx, coarse.h, coarse.w, shape_.mid) : Map{};
   if (split) matmul(ctx, coarse.x, inputs_of(pw_exp_, shape_.fine, shape_.coarse), coarse_mid.x);

@@ -169,7 +169,7 @@ void MobileAttention::forward(Context& ctx, const Map& x, Map out) const {
   const int64_t page_bytes = kv_page_bytes(dtype, 1, plan_.head_dim, page_positions);
   std::byte* page = ctx.arena.take<std::byte>(page_bytes);
   zero_bytes(page, static_cast<size_t>(page_bytes));
-  const KeyValues kv = {dtype, 1, plan_.head_dim, {&page, 1}, page_positions, 0};
+  const KeyValues kv = {dtype, 1, plan_.head_dim, {&page, 1}, page_positions};
   kv_append(ctx, kv, 0, k, v);
 
   const int64_t step = strip_rows(ctx, x.h, x.w, plan_.mid);

@@ -28,11 +28,6 @@ class MapBuffers {
 
 }  // namespace
 
-bool VisionTower::present(const Binder& binder) {
-  // The prefix is part of the names here: a const binder takes no scope.
-  return has_tower(binder, kTowerPrefix);
-}
-
 void VisionTower::bind(Binder& binder) {
   {
     Binder::Scope scope(binder, kTowerPrefix);
@@ -87,7 +82,7 @@ void VisionTower::features(Context& ctx, View<const float, 3> pixels, View<float
   Map fine;
   for (int s = 0; s < kStages; ++s) {
     for (size_t i = 0; i < stages_[s].size(); ++i) {
-      ctx.check_cancelled();
+      ctx.between_blocks();
       const BlockPlan& plan = stages_[s][i].plan();
       const Map y = buffers.next(same_size(x.h, plan.stride), same_size(x.w, plan.stride), plan.out);
       stages_[s][i].forward(ctx, x, y);

@@ -17,8 +17,6 @@ class VisionTower {
 
   // Names every tensor; the structure comes from the binder's file if it has one.
   void bind(Binder& binder);
-  // Whether the file holds a tower at all (always false without a file).
-  static bool present(const Binder& binder);
 
   // The picture may have any size; const, one call per Context. Taps vision.*.
   void forward(Context& ctx, View<const float, 3> pixels,  // [h, w, 3] in [0, 1]

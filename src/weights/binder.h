@@ -7,7 +7,6 @@
 
 #include "core/view.h"
 #include "core/weight.h"
-#include "kernels/ops.h"
 
 namespace g3n {
 

@@ -5,7 +5,9 @@
 #include <fstream>
 #include <sstream>
 
-#include "formats/safetensors.h"
+#include "core/arena.h"
+#include "core/printable.h"
+#include "formats/safetensors_source.h"
 #include "g3n/error.h"
 #include "weights/bundle_checksum.h"
 
@@ -33,8 +35,8 @@ bool can_be_read(const PackedTensor& t) {
       is_block_type(t.dtype) && element_count(t.shape, 1) % dtype_facts(t.dtype).block_values == 0;
   switch (t.kind) {
     case PackedKind::kMatrix:
-      return t.layout == Layout::kBlocks ? whole_blocks
-                                         : t.dtype == DType::kF32 || t.dtype == DType::kBF16 || is_quantized(t.dtype);
+      if (t.layout == Layout::kBlocks) return whole_blocks;
+      return has_kernels(t.dtype, t.layout) && (whole_blocks || !has_only_panels(t.dtype));
     case PackedKind::kTable:
       return t.layout == Layout::kRows &&
              (whole_blocks || t.dtype == DType::kF32 || t.dtype == DType::kBF16 || t.dtype == DType::kF16);

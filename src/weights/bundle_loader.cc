@@ -1,6 +1,6 @@
 #include "weights/bundle_loader.h"
 
-#include "formats/safetensors.h"
+#include "core/printable.h"
 #include "g3n/error.h"
 #include "weights/problems.h"
 
@@ -72,6 +72,7 @@ void BundleLoader::on_table(const std::string& name, TableView& member, const Sh
   member.data = entry->bytes->data;
   member.fd = entry->bytes->range.fd;
   member.file_offset = entry->bytes->range.offset;
+  member.file = entry->bytes->file.c_str();
 }
 
 void BundleLoader::check() const { throw_problems(problems_); }

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <vector>
 
-#include "formats/safetensors.h"
+#include "core/printable.h"
 #include "g3n/error.h"
 #include "kernels/pack.h"
 #include "weights/problems.h"
@@ -14,17 +14,12 @@
 namespace g3n {
 namespace {
 
-constexpr int64_t kGrain = 1 << 16;           // elements per run of a loop over a tensor
-constexpr int64_t kReadAhead = 256 << 20;     // bytes
-constexpr int64_t kPartBytes = 32 << 20;      // of the source of a streamed tensor that is packed at once
-constexpr int64_t kSmallModel = 100'000'000;  // parameters
-const std::string kText = "model.language_model.";
-const std::string kHead = kText + "embed_tokens.weight", kOwnHead = "lm_head.weight";
+constexpr int64_t kGrain = 1 << 16;        // elements per run of a loop over a tensor
+constexpr int64_t kReadAhead = 256 << 20;  // bytes
+constexpr int64_t kPartBytes = 32 << 20;   // of the source of a streamed tensor that is packed at once
+constexpr const char* kText = "model.language_model.";
 
 bool is_float(DType type) { return type == DType::kF32 || type == DType::kBF16 || type == DType::kF16; }
-
-// Routers and coefficients work in f32 whatever their stored type is.
-bool is_exact(const std::string& name) { return name.find(".altup.") != std::string::npos; }
 
 template <typename T>
 T load_as(const std::byte* data, int64_t index) {
@@ -62,12 +57,11 @@ void reorder_taps(ThreadPool& pool, const std::byte* from, std::byte* to, int64_
 }  // namespace
 
 Loader::Loader(std::shared_ptr<const TensorSource> source, LoaderOptions options)
-    : source_(std::move(source)), options_(std::move(options)), tensors_(canonical_tensors(*source_)), store_(source_) {
-  int64_t parameters = 0;
-  for (const auto& [name, tensor] : tensors_)
-    if (__builtin_add_overflow(parameters, element_count(tensor->shape), &parameters)) parameters = INT64_MAX;
-  small_model_ = parameters < kSmallModel;
-}
+    : source_(std::move(source)),
+      options_(std::move(options)),
+      tensors_(canonical_tensors(*source_)),
+      plan_(options_.recipe, parameter_count(tensors_)),
+      store_(source_) {}
 
 Loader::~Loader() = default;
 
@@ -90,7 +84,8 @@ const TensorInfo* Loader::take(const std::string& name, const Shape& shape, bool
     return nullptr;
   }
   if (!is_float(tensor.dtype) && !is_block_type(tensor.dtype)) {
-    problems_.push_back(where + ": expected BF16, F32 or F16, found " + dtype_name(tensor.dtype));
+    problems_.push_back(where + ": expected BF16, F32, F16 or blocks of a GGUF type, found " +
+                        dtype_name(tensor.dtype));
     return nullptr;
   }
   return &tensor;
@@ -98,31 +93,16 @@ const TensorInfo* Loader::take(const std::string& name, const Shape& shape, bool
 
 std::byte* Loader::allocate(int64_t bytes) {
   bytes_.packed += bytes;
-  return options_.check_only || options_.stream ? nullptr : store_.allocate(bytes);
+  return options_.mode == LoadMode::kLoad ? store_.allocate(bytes) : nullptr;
 }
 
-// What the recipe says; else the stored type, but f16 has no kernels: it becomes bf16 where that is exact, else f32.
-DType Loader::packed_dtype(const std::string& name, const TensorInfo& tensor, int64_t cols, Layout& layout) const {
-  if (is_block_type(tensor.dtype)) {
-    const bool convolution =
-        element_count(tensor.shape, std::min<size_t>(2, tensor.shape.size())) > 1;  // its inputs are reordered
-    if (is_exact(name) || convolution) return DType::kF32;
-    if (is_quantized(tensor.dtype)) return tensor.dtype;
-    // The head is read for every token: decoding its blocks each time takes a second at full size, its f32 panels a
-    // twentieth of that.
-    if (layout != Layout::kPanels || name == kHead || name == kOwnHead) return DType::kF32;
-    layout = Layout::kBlocks;
-    return tensor.dtype;
-  }
-  const DType wanted = options_.recipe.format(name, tensor.dtype, cols, small_model_);
-  if (wanted != DType::kF16) return wanted;
-  if (options_.check_only) return DType::kF32;
+bool Loader::is_bf16(const TensorInfo& tensor) const {
   std::atomic<bool> exact{true};
   options_.pool.parallel_for(element_count(tensor.shape), kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end && exact.load(std::memory_order_relaxed); ++i)
       if (!is_bf16_exactly(element(DType::kF16, tensor.data, i))) exact.store(false, std::memory_order_relaxed);
   });
-  return exact ? DType::kBF16 : DType::kF32;
+  return exact;
 }
 
 void Loader::add_task(const TensorInfo* tensor, PackedTensor what, std::byte* out, int64_t taps) {
@@ -137,13 +117,16 @@ void Loader::on_matrix(const std::string& name, WeightView& member, const Shape&
   member.cols = element_count(shape, 1);
   const TensorInfo* tensor = take(name, shape, false);
   if (!tensor) return;
-  member.dtype = packed_dtype(name, *tensor, member.cols, member.layout);
+  const PackingPlan::IsBf16 look = [this](const TensorInfo& t) { return is_bf16(t); };
+  const Packing packing =
+      plan_.matrix(name, *tensor, layout, options_.mode == LoadMode::kCheck ? PackingPlan::IsBf16() : look);
+  member.dtype = packing.dtype, member.layout = packing.layout;
   member.step_bytes = packed_step_bytes(member.dtype, member.layout, member.rows, member.cols);
-  if (member.layout == Layout::kBlocks && !options_.stream) {  // read where it lies
-    member.data = options_.check_only ? nullptr : tensor->data;
+  if (member.layout == Layout::kBlocks && options_.mode != LoadMode::kStream) {  // read where it lies
     bytes_.mapped += tensor->bytes;
-    if (!options_.check_only)
-      add_task(tensor, {name, PackedKind::kMatrix, member.dtype, member.layout, shape}, nullptr, 1);
+    if (options_.mode == LoadMode::kCheck) return;
+    member.data = tensor->data;
+    add_task(tensor, {name, PackedKind::kMatrix, member.dtype, member.layout, shape}, nullptr, 1);
     return;
   }
   std::byte* out = allocate(packed_bytes(member.dtype, member.layout, member.rows, member.cols));
@@ -179,21 +162,18 @@ void Loader::on_table(const std::string& name, TableView& member, const Shape& s
   const TensorInfo* tensor = take(name, shape, false);
   if (!tensor) return;
   member.dtype = tensor->dtype;
-  const DType wanted = options_.recipe.format(name + kTableEnding, tensor->dtype, member.cols, small_model_);
-  const DType dtype = member.cols % dtype_facts(wanted).block_values == 0 ? wanted : tensor->dtype;
-  if (options_.stream) {
+  const DType dtype = plan_.table(name, *tensor);
+  if (options_.mode == LoadMode::kStream) {
     add_task(tensor, {name + kTableEnding, PackedKind::kTable, dtype, Layout::kRows, shape}, nullptr, 1);
     return;
   }
-  member.through_q8 = dtype == DType::kQ8_0 && dtype != tensor->dtype;  // the answers of a bundle, without its memory
-  member.data = options_.check_only ? nullptr : tensor->data;
+  if (dtype != tensor->dtype) member.rounded_to = dtype;  // the answers of a bundle, without its memory
   bytes_.mapped += tensor->bytes;
   member.fd = tensor->range.fd;
   member.file_offset = tensor->range.offset;
-  if (member.fd >= 0 || is_block_type(tensor->dtype) ||
-      reinterpret_cast<uintptr_t>(tensor->data) % static_cast<uintptr_t>(dtype_bytes(tensor->dtype)) == 0)
-    return;
-  // Memory where elements are not aligned: this table is copied.
+  member.file = tensor->file.c_str();
+  if (options_.mode == LoadMode::kLoad) member.data = tensor->data;
+  if (!PackingPlan::copies_table(*tensor)) return;
   std::byte* out = allocate(tensor->bytes);
   if (!out) return;
   std::memcpy(out, tensor->data, static_cast<size_t>(tensor->bytes));
@@ -214,7 +194,7 @@ void Loader::run_matrix(const Task& task, int64_t first, int64_t rows, std::byte
                         .rows = rows,
                         .cols = cols,
                         .step_bytes = packed_step_bytes(task.what.dtype, task.what.layout, rows, cols)};
-  PackSource from{task.tensor->dtype, task.tensor->data + first * row_bytes};
+  PackSource from{task.tensor->dtype, task.tensor->data + first * row_bytes, first};
   if (view.layout == Layout::kBlocks) {
     std::memcpy(out, from.data, static_cast<size_t>(rows * row_bytes));
     return;
@@ -225,11 +205,11 @@ void Loader::run_matrix(const Task& task, int64_t first, int64_t rows, std::byte
     options_.pool.parallel_for(rows, 16, [&](int64_t begin, int64_t end) {
       decode_values(from.dtype, from.data + begin * row_bytes, (end - begin) * cols, values + begin * cols);
     });
-    from = {DType::kF32, reinterpret_cast<const std::byte*>(values)};
+    from = {DType::kF32, reinterpret_cast<const std::byte*>(values), first};
   } else if (from.dtype != view.dtype && view.dtype == DType::kBF16) {  // a recipe asks for less than the file has
     std::byte* rounded = scratch(0, count * 2);
     pack_table(options_.pool, from, rows, cols, DType::kBF16, rounded);
-    from = {DType::kBF16, rounded};
+    from = {DType::kBF16, rounded, first};
   }
   const int64_t size = is_block_type(from.dtype) ? 1 : dtype_bytes(from.dtype);
   if (task.taps > 1) {
@@ -246,8 +226,8 @@ void Loader::run_matrix(const Task& task, int64_t first, int64_t rows, std::byte
 
 void Loader::run_table(const Task& task, int64_t first, int64_t rows, std::byte* out) {
   const int64_t cols = element_count(task.what.shape, 1), row_bytes = dtype_bytes(task.tensor->dtype, cols);
-  pack_table(options_.pool, {task.tensor->dtype, task.tensor->data + first * row_bytes}, rows, cols, task.what.dtype,
-             out);
+  pack_table(options_.pool, {task.tensor->dtype, task.tensor->data + first * row_bytes, first}, rows, cols,
+             task.what.dtype, out);
 }
 
 void Loader::run_f32(const Task& task, std::byte* bytes) {
@@ -276,7 +256,7 @@ void Loader::run(const Task& task, int64_t first, int64_t rows, std::byte* out) 
   const bool by_rows = task.what.kind == PackedKind::kMatrix || task.what.kind == PackedKind::kTable;
   const int64_t cols = element_count(task.what.shape, by_rows ? 1 : 0);
   try {
-    expect_finite_scales(options_.pool, {tensor.dtype, tensor.data + first * dtype_bytes(tensor.dtype, cols)}, first,
+    expect_finite_scales(options_.pool, {tensor.dtype, tensor.data + first * dtype_bytes(tensor.dtype, cols), first},
                          by_rows ? rows : 1, cols);
     if (out) pack(task, first, rows, out);
   } catch (const Error& e) {
@@ -323,7 +303,7 @@ void Loader::check() const {
 
 WeightStore Loader::finish() {
   check();
-  if (options_.check_only || options_.stream)
+  if (options_.mode != LoadMode::kLoad)
     throw Error(ErrorCode::kInternal, "a loader that keeps nothing has nothing to give");
   int64_t total = 0, done = 0;
   for (const Task& task : tasks_) total += task.tensor->bytes;

@@ -1,5 +1,6 @@
-// Loader: packs the tensors of a checkpoint. Members get their views while the model binds; finish() reports everything
-// that does not fit at once, and only then packs, tensor by tensor, giving file pages back as it goes.
+// Loader: packs the tensors of a checkpoint as a PackingPlan says. Members get their views while the model binds;
+// finish() reports everything that does not fit at once, and only then packs, tensor by tensor, giving file pages back
+// as it goes.
 //   Loader loader(source, {.pool = pool, .components = {"model.language_model."}});
 //   model.bind(loader);
 //   WeightStore store = loader.finish();
@@ -17,10 +18,17 @@
 #include "core/thread_pool.h"
 #include "formats/tensor_source.h"
 #include "weights/bundle.h"
+#include "weights/plan.h"
 #include "weights/recipe.h"
 #include "weights/weight_reader.h"
 
 namespace g3n {
+
+enum class LoadMode {
+  kLoad,    // finish() fills a WeightStore
+  kCheck,   // only check(): nothing is allocated and no value is read; the members' views stay null
+  kStream,  // pack_each() instead of finish(): nothing is kept, the members' views stay null; tables are packed, too
+};
 
 struct LoaderOptions {
   ThreadPool& pool;
@@ -31,10 +39,7 @@ struct LoaderOptions {
   // whole checkpoint. Names of no known component (lm_head.weight) belong to "model.language_model.".
   std::vector<std::string> components{};
   Recipe recipe{};  // formats of the packed weights
-  // Only check(): nothing is allocated and no value is read; the members' views stay null.
-  bool check_only = false;
-  // pack_each() instead of finish(): nothing is kept, the members' views stay null; tables follow the recipe, too.
-  bool stream = false;
+  LoadMode mode = LoadMode::kLoad;
 };
 
 class Loader : public WeightReader {
@@ -72,8 +77,7 @@ class Loader : public WeightReader {
   };
   // The tensor if it is there with that shape and a type that can be read; else the problem is noted and null returned.
   const TensorInfo* take(const std::string& name, const Shape& shape, bool optional);
-  // Type and layout that a matrix gets.
-  DType packed_dtype(const std::string& name, const TensorInfo& tensor, int64_t cols, Layout& layout) const;
+  bool is_bf16(const TensorInfo& tensor) const;  // all values of an f16 tensor
   // Memory for a tensor of the store; null when nothing is kept.
   std::byte* allocate(int64_t bytes);
   void add_task(const TensorInfo* tensor, PackedTensor what, std::byte* out, int64_t taps);
@@ -94,7 +98,7 @@ class Loader : public WeightReader {
   std::shared_ptr<const TensorSource> source_;
   LoaderOptions options_;
   std::map<std::string, const TensorInfo*> tensors_;  // by canonical name
-  bool small_model_ = false;                          // fewer than 100 million parameters
+  PackingPlan plan_;
   std::set<std::string> seen_;
   std::vector<std::string> problems_;
   std::vector<Task> tasks_;

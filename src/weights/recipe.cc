@@ -71,7 +71,7 @@ Recipe Recipe::parse(const std::string& text, const std::string& where) {
                                            line + "'");
     recipe.lines_.push_back(entry);
   }
-  recipe.name_ = where;
+  recipe.name_ = where, recipe.explicit_ = true;
   return recipe;
 }
 
@@ -81,12 +81,12 @@ Recipe Recipe::named(const std::string& name) {
   if (name == "q4" || name == "q8") {
     recipe = parse(name == "q4" ? kQ4 : kQ8, name);
     recipe.eases_small_models_ = name == "q4";
-  } else if (name == "bf16") {
-    recipe.name_ = name;
+  } else if (name == "keep") {
+    recipe.explicit_ = true;
   } else if (std::filesystem::is_regular_file(name)) {
     recipe = parse(read_text_file(name, size_t{1} << 20), name);
   } else {
-    throw Error(ErrorCode::kInvalidArgument, "recipe: expected q4, q8, bf16 or a file, found '" + name + "'");
+    throw Error(ErrorCode::kInvalidArgument, "recipe: expected q4, q8, keep or a file, found '" + name + "'");
   }
   return recipe;
 }

@@ -13,14 +13,14 @@ class Recipe {
  public:
   // Everything as in the file.
   Recipe() = default;
-  // "q4", "q8", "bf16", or the path of a file. Throws kNotFound, kBadFile naming the line, kInvalidArgument listing the
-  // names.
+  // "q4", "q8", "keep" (everything as in the file), the path of a file, or "": nobody asks for anything. Throws
+  // kNotFound, kBadFile naming the line, kInvalidArgument listing the names.
   static Recipe named(const std::string& name);
   static Recipe parse(const std::string& text, const std::string& where);
 
   const std::string& name() const { return name_; }
-  // Does it leave everything as it is?
-  bool keeps_all() const { return lines_.empty(); }
+  // Did somebody ask for formats, be it for those of the file? What is packed already can only be taken as it is.
+  bool is_explicit() const { return explicit_; }
 
   // The format of a matrix or table [rows, cols] whose stored type is `stored`. small_model: fewer than 100 million
   // parameters. What is quantised already stays as it is; so do matrices with fewer than 32 inputs.
@@ -31,7 +31,8 @@ class Recipe {
     std::string pattern;
     std::string format;
   };
-  std::string name_ = "as in the file";
+  std::string name_ = "keep";
+  bool explicit_ = false;
   bool eases_small_models_ = false;  // the built-in q4: narrow tensors of small models take q8
   std::vector<Line> lines_;
 };

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/weight.h"
+#include "weights/plan.h"
 
 namespace g3n {
 namespace {
@@ -54,33 +55,36 @@ void ShapeLister::on_ignored(const std::string& name, const Shape& shape) {
 }
 
 BytesNeeded total_bytes_needed(const std::vector<ListedTensor>& listed,
-                               const std::map<std::string, const TensorInfo*>& tensors) {
+                               const std::map<std::string, const TensorInfo*>& tensors, const Recipe& recipe) {
+  std::map<std::string, TensorInfo> assumed;
+  std::map<std::string, const TensorInfo*> found = tensors;
+  if (tensors.empty())
+    for (const ListedTensor& tensor : listed) {
+      TensorInfo& info = assumed[tensor.name];
+      info = {.name = tensor.name, .dtype = DType::kBF16, .shape = tensor.shape};
+      info.bytes = saturating_product(element_count(tensor.shape), dtype_bytes(info.dtype));
+      found[tensor.name] = &info;
+    }
+  const PackingPlan plan(recipe, parameter_count(found));
   BytesNeeded out;
   std::set<std::string> counted;
   for (const ListedTensor& tensor : listed) {
-    const auto found = tensors.find(tensor.name);
-    const bool absent = !tensors.empty() && found == tensors.end();
-    if (tensor.kind == TensorKind::kIgnored || absent) continue;
-    const DType stored = found == tensors.end() ? DType::kBF16 : found->second->dtype;
-    const int64_t count = element_count(tensor.shape), file_bytes = found == tensors.end()
-                                                                        ? saturating_product(count, dtype_bytes(stored))
-                                                                        : found->second->bytes;
-    if (counted.insert(tensor.name).second) saturating_add(out.file, file_bytes);
+    const auto at = found.find(tensor.name);
+    if (tensor.kind == TensorKind::kIgnored || at == found.end()) continue;
+    const TensorInfo& stored = *at->second;
+    if (counted.insert(tensor.name).second) saturating_add(out.file, stored.bytes);
     if (tensor.kind == TensorKind::kTable) {
-      saturating_add(out.mapped, file_bytes);
+      saturating_add(out.mapped, stored.bytes);
+      if (PackingPlan::copies_table(stored)) saturating_add(out.packed, stored.bytes);
     } else if (tensor.kind == TensorKind::kMatrix) {
-      const bool other_blocks =
-          is_block_type(stored) && !is_quantized(stored);  // multiplied where they lie, or decoded
-      const DType packed = stored == DType::kF16 || other_blocks ? DType::kF32 : stored;  // an upper bound for f16
-      const bool small = count < INT64_MAX / 4096;
-      if (other_blocks && tensor.layout == Layout::kPanels)
-        saturating_add(out.mapped, file_bytes);
+      const Packing packing = plan.matrix(tensor.name, stored, tensor.layout);
+      if (packing.layout == Layout::kBlocks)
+        saturating_add(out.mapped, stored.bytes);
       else
-        saturating_add(
-            out.packed,
-            small ? packed_bytes(packed, tensor.layout, tensor.shape[0], element_count(tensor.shape, 1)) : INT64_MAX);
+        saturating_add(out.packed,
+                       bytes_of({tensor.name, PackedKind::kMatrix, packing.dtype, packing.layout, tensor.shape}));
     } else {
-      saturating_add(out.packed, saturating_product(count, 4));
+      saturating_add(out.packed, saturating_product(element_count(tensor.shape), 4));
     }
   }
   return out;

@@ -7,6 +7,7 @@
 
 #include "formats/tensor_source.h"
 #include "weights/binder.h"
+#include "weights/recipe.h"
 
 namespace g3n {
 
@@ -47,12 +48,12 @@ class ShapeLister : public Binder {
 
 struct BytesNeeded {
   int64_t packed = 0;  // memory of the loaded model
-  int64_t mapped = 0;  // tables that stay in the file
+  int64_t mapped = 0;  // tables and blocks that are read where they lie in the file
   int64_t file = 0;    // bytes of the bound tensors in the file, each once
 };
-// What the listed tensors take in the type their file has (`tensors`), bf16 where there is none. Saturates, never
-// overflows.
+// What a Loader takes for the listed tensors of a checkpoint (`tensors`: all of it), or of bf16 ones where there is
+// none. No value is read: f16 matrices that a loader would keep as bf16 count as f32. Saturates, never overflows.
 BytesNeeded total_bytes_needed(const std::vector<ListedTensor>& listed,
-                               const std::map<std::string, const TensorInfo*>& tensors = {});
+                               const std::map<std::string, const TensorInfo*>& tensors = {}, const Recipe& recipe = {});
 
 }  // namespace g3n

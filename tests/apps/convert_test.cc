@@ -60,7 +60,7 @@ TEST(Convert, ABundleGivesTheBitsOfItsFolder) {
     SCOPED_TRACE(c.name);
     const std::string want = traced(demo(), c);
     ASSERT_GT(want.size(), 100'000u);
-    EXPECT_TRUE(traced(bundle("bf16"), c) == want) << "bf16";
+    EXPECT_TRUE(traced(bundle("keep"), c) == want) << "keep";
     for (const char* recipe : {"q8", "q4"}) {
       const std::string quantized = traced(demo(), c, {"--quantize", recipe});
       EXPECT_FALSE(quantized == want) << "nothing was quantised";
@@ -71,13 +71,28 @@ TEST(Convert, ABundleGivesTheBitsOfItsFolder) {
 
 TEST(Convert, BundlesAreSmallerAndSayWhatTheyAre) {
   const auto size = [](const std::string& recipe) { return std::filesystem::file_size(bundle(recipe)); };
-  EXPECT_LT(size("q8"), size("bf16"));
+  EXPECT_LT(size("q8"), size("keep"));
   EXPECT_LE(size("q4"), size("q8"));
-  for (const char* recipe : {"bf16", "q8", "q4"}) {
+  for (const char* recipe : {"keep", "q8", "q4"}) {
     const Outcome outcome = run_g3n({"inspect", "-m", bundle(recipe)});
     EXPECT_EQ(outcome.status, 0) << outcome.err;
     EXPECT_THAT(outcome.out, HasSubstr(recipe));
   }
+}
+
+// What is packed cannot be had in another form, be it that of the file it came from.
+TEST(Convert, ABundleTakesNoRecipe) {
+  const TemporaryFolder folder;
+  write_text(folder.path("text"), "some words");
+  for (const char* recipe : {"keep", "q8", "q4"}) {
+    const Outcome outcome = run_g3n({"run", "-m", bundle("q4"), "--quantize", recipe, "hello"});
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_THAT(outcome.err, HasSubstr("this bundle was packed as q4: expected no recipe, got " + std::string(recipe)));
+    EXPECT_EQ(run_g3n({"eval", "kld", "-m", bundle("q4"), "--candidate", recipe, "-f", folder.path("text")}).status, 1);
+  }
+  EXPECT_EQ(run_g3n({"eval", "kld", "-m", bundle("q4"), "--candidate", bundle("q8"), "-f", folder.path("text")}).status,
+            0)
+      << "the bundle as it is, and another";
 }
 
 TEST(Convert, ARecipeFromAFile) {
@@ -93,7 +108,7 @@ TEST(Convert, ARecipeFromAFile) {
   EXPECT_EQ(wrong.status, 1);
   EXPECT_THAT(wrong.err, HasSubstr("recipe, line 1"));
   EXPECT_THAT(run_g3n({"convert", demo(), folder.path("b.g3n"), "--recipe", "q5"}).err,
-              HasSubstr("q4, q8, bf16 or a file"));
+              HasSubstr("q4, q8, keep or a file"));
   EXPECT_FALSE(std::filesystem::exists(folder.path("b.g3n")));
 }
 
@@ -104,7 +119,7 @@ TEST(Convert, AGgufFileBecomesABundleWithItsTokenizer) {
   for (const std::string name : {"text-bf16.gguf", "text-mixed.gguf"}) {
     SCOPED_TRACE(name);
     const std::string gguf = G3N_SOURCE_DIR "/tests/golden/data/gguf/" + name;
-    const Outcome made = run_g3n({"convert", gguf, out, "--recipe", "bf16", "--force"});
+    const Outcome made = run_g3n({"convert", gguf, out, "--recipe", "keep", "--force"});
     ASSERT_EQ(made.status, 0) << made.err;
     const Conversation c{.prompt = "Where is the key?"};
     EXPECT_TRUE(traced(out, c) == traced(gguf, c));

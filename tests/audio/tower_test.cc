@@ -264,29 +264,6 @@ TEST(AudioTower, RefusesWhatItCannotEncode) {
   EXPECT_THAT(refuse(4, {1, 0, 0, 1}), HasSubstr("valid frame 3 after padding from frame 1"));
 }
 
-// A binder over a checkpoint that has one tensor, or none.
-class OneTensor : public Binder {
- public:
-  explicit OneTensor(std::string name) : name_(std::move(name)) {}
-  Shape shape_of(const std::string& name) const override { return name == name_ ? Shape{1} : Shape{}; }
-
- private:
-  void on_matrix(const std::string&, WeightView&, const Shape&, Layout) override {}
-  void on_vector(const std::string&, View<const float, 1>&, const Shape&, bool) override {}
-  void on_depthwise(const std::string&, View<const float, 2>&, const Shape&) override {}
-  void on_table(const std::string&, TableView&, const Shape&) override {}
-  void on_ignored(const std::string&, const Shape&) override {}
-  std::string name_;
-};
-
-TEST(AudioTower, IsPresentWhenAnyTensorIs) {
-  const AudioConfig c = small_config();
-  EXPECT_TRUE(AudioTower::present(c, OneTensor("model.audio_tower.conformer.1.lconv1d.depthwise_conv1d.weight")));
-  EXPECT_TRUE(AudioTower::present(c, OneTensor("model.audio_tower.subsample_conv_projection.conv_0.norm.weight")));
-  EXPECT_FALSE(AudioTower::present(c, OneTensor("model.audio_tower.conformer.2.norm.weight")));
-  EXPECT_FALSE(AudioTower::present(c, OneTensor("model.language_model.norm.weight")));
-}
-
 TEST(AudioConfig, DefaultsAreThePublishedModels) {
   const AudioConfig c = AudioConfig::from(Config::parse("{}", "config.json"));
   EXPECT_EQ(c.hidden, 1536);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -36,15 +37,20 @@ TEST(Context, TapsPackStridedViewsAndAskFirst) {
   EXPECT_EQ(recorder.values.count("unwanted"), 0u);
 }
 
-TEST(Context, ACancelledCallThrows) {
+TEST(Context, CallsBetweenBlocks) {
   ThreadPool pool(1);
   Arena arena;
   const KernelTable unused{};
-  std::atomic<bool> cancelled{false};
-  Context ctx{.pool = pool, .kernels = unused, .arena = arena, .cancelled = &cancelled};
-  ctx.check_cancelled();
-  cancelled = true;
-  EXPECT_THROW(ctx.check_cancelled(), Error);
+  int calls = 0;
+  const std::function<void()> between = [&] {
+    if (++calls == 2) throw Error(ErrorCode::kCancelled, "enough");
+  };
+  Context ctx{.pool = pool, .kernels = unused, .arena = arena};
+  ctx.between_blocks();
+  ctx.between = &between;
+  ctx.between_blocks();
+  EXPECT_EQ(calls, 1);
+  EXPECT_THROW(ctx.between_blocks(), Error);
 }
 
 }  // namespace

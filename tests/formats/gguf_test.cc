@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <random>
 
-#include "errors.h"
+#include "support/errors.h"
 #include "formats/gguf_writer.h"
 #include "json/config.h"
 
@@ -51,21 +51,18 @@ const std::map<std::string, std::string> kWords = {
     {"duplicate_tensor", "the tensor name stands there twice"},
     {"offset_unaligned", "is no multiple of the alignment 32"},
     {"offset_overflow", "end after the file"},
-    {"overlap", "overlaps the tensor before"},
-    {"arch_missing", "general.architecture: expected a string, found nothing"},
-    {"arch_other", "architecture \"llama\", expected \"gemma3n\""},
-    {"arch_type", "general.architecture: expected a string, found"}};
+    {"overlap", "overlaps the tensor before"}};
 
 TEST(Gguf, EveryBrokenFileIsRefusedForItsReason) {
-  const auto cases = Config::load(kFolder + "manifest.json").objects("broken");
-  ASSERT_EQ(cases.size(), 36u);
-  for (const Config& one : cases) {
-    const std::string path = kFolder + one.text("file"), name = std::filesystem::path(path).stem();
-    SCOPED_TRACE(name + ": " + one.text("reason"));
+  const Config reasons = Config::load(kFolder + "manifest.json").object("broken");
+  ASSERT_EQ(reasons.keys().size(), 36u);
+  for (const std::string& file_name : reasons.keys()) {
+    const std::string path = kFolder + file_name, name = std::filesystem::path(path).stem();
+    SCOPED_TRACE(name + ": " + reasons.text(file_name));
+    if (name.starts_with("arch_")) continue;  // as a container nothing is wrong with it: tests/checkpoint
     ASSERT_TRUE(kWords.contains(name));
     try {
       const GgufFile file(path);
-      file.architecture();
       for (const GgufTensor& tensor : file.tensors()) tensor.dtype_or_fail();
       ADD_FAILURE() << "was accepted";
     } catch (const Error& error) {
@@ -80,15 +77,15 @@ TEST(Gguf, TensorsAreThoseOfTheManifest) {
   const Config files = Config::load(kFolder + "manifest.json").object("files");
   for (const std::string name : {"text-bf16.gguf", "text-mixed.gguf"}) {
     const GgufFile file(kFolder + name);
-    EXPECT_EQ(file.architecture(), "gemma3n");
-    const auto records = files.object(name).objects("tensors");
-    ASSERT_EQ(file.tensors().size(), records.size());
-    for (size_t i = 0; i < records.size(); ++i) {
-      const GgufTensor& tensor = file.tensors()[i];
-      EXPECT_EQ(tensor.name, records[i].text("name"));
-      EXPECT_EQ(tensor.ne, records[i].integers("ne"));
-      EXPECT_EQ(tensor.bytes, records[i].integer("bytes"));
-      EXPECT_EQ(dtype_name(tensor.dtype_or_fail()), records[i].text("type"));
+    const Config records = files.object(name).object("tensors");
+    ASSERT_EQ(file.tensors().size(), records.keys().size());
+    for (const GgufTensor& tensor : file.tensors()) {
+      ASSERT_TRUE(records.has(tensor.name)) << tensor.name;
+      const Config record = records.object(tensor.name);
+      EXPECT_EQ(tensor.ne, record.integers("ne"));
+      EXPECT_EQ(tensor.bytes, record.integer("bytes"));
+      EXPECT_EQ(tensor.data - file.tensors()[0].data, record.integer("offset"));
+      EXPECT_EQ(dtype_name(tensor.dtype_or_fail()), record.text("type"));
     }
   }
 }

@@ -5,7 +5,9 @@
 #include <cstring>
 #include <random>
 
-#include "errors.h"
+#include "formats/safetensors_source.h"
+#include "formats/shard_index.h"
+#include "support/errors.h"
 
 namespace g3n::testing {
 namespace {
@@ -106,6 +108,17 @@ TEST(Safetensors, TensorsThatDoNotFit) {
   EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(long_name, 1)), "a tensor name of 70000 bytes");
 }
 
+// Fields that nobody here knows, of whatever type.
+TEST(Safetensors, UnknownFieldsOfATensorAreSkipped) {
+  for (const char* field : {R"("more":5)", R"("more":-5)", R"("more":"x")", R"("more":true)", R"("more":1.5)",
+                            R"("more":null)", R"("more":[1,-2,"x"])", R"("more":{"shape":[-1]})"})
+    parse(safetensors(one(std::string(R"("dtype":"F32","shape":[1],)") + field + R"(,"data_offsets":[0,4])"), 4));
+  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":5,"shape":[1],"data_offsets":[0,4])"), 4)),
+               "t: expected {");
+  EXPECT_ERROR(ErrorCode::kBadFile, parse(safetensors(one(R"("dtype":"F32","shape":1,"data_offsets":[0,4])"), 4)),
+               "t: expected {");
+}
+
 TEST(Safetensors, SeventeenHundredTensorsParseQuickly) {
   std::string header = "{";
   for (int i = 0; i < 1700; ++i) {
@@ -123,15 +136,13 @@ std::string tensor_file(const std::string& name) {
   return safetensors("{\"" + name + R"(":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4);
 }
 
-TEST(SafetensorsFolder, SingleFileShardsAndSurplus) {
+TEST(SafetensorsShards, AreOneSource) {
   const TemporaryFolder folder;
-  EXPECT_ERROR(ErrorCode::kNotFound, open_safetensors_folder(folder.path()),
-               "expected model.safetensors or model.safetensors.index.json");
-  folder.write("model.safetensors.index.json",
+  folder.write("index.json",
                R"({"metadata":{"total_size":8},"weight_map":{"a":"s1.safetensors","b":"s2.safetensors"}})");
   folder.write("s1.safetensors", tensor_file("a"));
   folder.write("s2.safetensors", tensor_file("b"));
-  const auto shards = open_safetensors_folder(folder.path());
+  const auto shards = open_safetensors_shards(folder / "index.json");
   EXPECT_EQ(shards->tensors().size(), 2u);
   ASSERT_TRUE(shards->find("b"));
   EXPECT_EQ(shards->find("b")->file, folder / "s2.safetensors");
@@ -141,32 +152,31 @@ TEST(SafetensorsFolder, SingleFileShardsAndSurplus) {
   EXPECT_EQ(std::memcmp(read.data(), b.data, read.size()), 0);
   shards->will_need(*shards->find("b"));
   shards->drop(*shards->find("b"));
-  folder.write("model.safetensors", tensor_file("c"));
-  EXPECT_TRUE(open_safetensors_folder(folder.path())->find("c"));
+  EXPECT_EQ(shards_of_index(folder / "index.json"), (std::vector<std::string>{"s1.safetensors", "s2.safetensors"}));
 }
 
-TEST(SafetensorsFolder, ProblemsOfAllShardsAreReportedTogether) {
+TEST(SafetensorsShards, ProblemsOfAllShardsAreReportedTogether) {
   const TemporaryFolder folder;
   folder.write(
       "model.safetensors.index.json",
       R"({"weight_map":{"a":"s1.safetensors","b":"s2.safetensors","c":"s3.safetensors","d":"s4.safetensors"}})");
   folder.write("s1.safetensors", tensor_file("a"));
   folder.write("s2.safetensors", tensor_file("b").substr(0, 40));
-  EXPECT_ERROR(ErrorCode::kNotFound, open_safetensors_folder(folder.path()),
+  EXPECT_ERROR(ErrorCode::kNotFound, open_safetensors_shards(folder / "model.safetensors.index.json"),
                "2 of 4 shards are missing: s3.safetensors, s4.safetensors", "s2.safetensors: truncated");
   folder.write("s2.safetensors", tensor_file("x"));
   folder.write("s3.safetensors", tensor_file("c"));
   folder.write("s4.safetensors", tensor_file("y"));
-  EXPECT_ERROR(ErrorCode::kBadFile, open_safetensors_folder(folder.path()),
+  EXPECT_ERROR(ErrorCode::kBadFile, open_safetensors_shards(folder / "model.safetensors.index.json"),
                "2 tensors are not in their shards: b (s2.safetensors), d (s4.safetensors)");
 }
 
-TEST(SafetensorsFolder, IndicesThatAreNot) {
+TEST(SafetensorsShards, IndicesThatAreNot) {
   const TemporaryFolder folder;
   const std::string index = "model.safetensors.index.json";
   const auto open = [&](const std::string& text) {
     folder.write(index, text);
-    open_safetensors_folder(folder.path());
+    open_safetensors_shards(folder / index);
   };
   EXPECT_ERROR(ErrorCode::kBadFile, open("{}"), index.c_str(), "expected a weight_map");
   EXPECT_ERROR(ErrorCode::kBadFile, open(R"({"weight_map":{"a":5}})"), "found something else at a");

@@ -25,9 +25,9 @@ class DemoChunks : public ::testing::TestWithParam<int> {};
 
 TEST_P(DemoChunks, GreedyAnswersAreThoseOfTransformers) {
   for (const Conversation& c : conversations()) {
-    const Answer answer =
-        demo_engine(GetParam())
-            ->generate({.prompt = ChatPrompt{c.messages}, .sampling = greedy(), .max_tokens = kMostTokens});
+    const Answer answer = demo_engine(GetParam())
+                              ->generate({.prompt = ChatPrompt{c.messages},
+                                          .options = {.sampling = greedy(), .max_tokens = kMostTokens}});
     EXPECT_EQ(answer.ids, c.greedy_ids) << c.name << ": " << answer.text << " | " << c.text;
     EXPECT_EQ(answer.text, c.text) << c.name;
     EXPECT_EQ(answer.prompt_tokens, static_cast<std::int64_t>(c.ids.size())) << c.name;
@@ -47,7 +47,7 @@ TEST(DemoConversations, ASessionContinuesAsTheWholePromptWould) {
     EXPECT_LT(second.timings.prefilled_tokens, 30) << name;
     // What transformers would have been given: the model's own first answer.
     std::vector<Message> whole{c.messages[0], Message::text("assistant", first.text), c.messages[2]};
-    const Answer want = demo_engine()->generate({.prompt = ChatPrompt{whole}, .sampling = greedy()});
+    const Answer want = demo_engine()->generate({.prompt = ChatPrompt{whole}, .options = {.sampling = greedy()}});
     EXPECT_EQ(second.ids, want.ids) << name;
     EXPECT_EQ(second.prompt_tokens, want.prompt_tokens) << name;
   }

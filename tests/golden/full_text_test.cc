@@ -7,10 +7,7 @@
 #include <filesystem>
 
 #include "golden/full_text.h"
-#include "kernels/table.h"
-#include "model/model.h"
-#include "runtime/machine.h"
-#include "runtime/prompt_builder.h"
+#include "runtime/engine_impl.h"
 #include "support/inputs.h"
 
 namespace g3n::testing {
@@ -22,23 +19,20 @@ std::string checkpoint_folder(const std::string& size) {
 }
 
 // One loaded model at a time: two do not fit.
-struct Rig {
-  Machine machine{2, best_kernels(), ComputeType::kF32};
-  std::string size;
-  std::unique_ptr<Gemma3n> model;
-
-  static Rig& of(const std::string& size) {
-    static std::unique_ptr<Rig> rig;
-    if (!rig || rig->size != size) {
-      rig.reset();
-      rig = std::make_unique<Rig>();
-      rig->size = size;
-      rig->model = Gemma3n::load(checkpoint_folder(size), rig->machine.pool(), {});
-      rig->model->set_image_size(256);
-    }
-    return *rig;
+Engine::Impl& engine_of(const std::string& size) {
+  static std::shared_ptr<Engine> engine;
+  static std::string loaded;
+  if (!engine || loaded != size) {
+    engine.reset();
+    EngineOptions options;
+    options.model = checkpoint_folder(size);
+    options.threads = 2;
+    options.image_size = 256;
+    engine = Engine::open(options);
+    loaded = size;
   }
-};
+  return EngineAccess::of(*engine);
+}
 
 // Which rows of the prompt want logits: all (no row is cut), or the last one (all others stop inside the last layer
 // that owns K and V).
@@ -51,73 +45,55 @@ class FullText : public ::testing::TestWithParam<std::string> {
       GTEST_SKIP() << checkpoint_folder(GetParam()) << " is not there: tools/test_full.sh makes it";
   }
 
-  // The prompt as the runtime prepares it, its soft tokens compared: what the encoders and the side vocabularies put in
-  // the places of ids.
-  PreparedPrompt prepare(Rig& rig, FullTextCase& golden) {
-    IdsPrompt prompt{golden.ids(), {}, {}};
-    if (golden.has_media()) {
-      SoftTokens image, audio;
-      rig.machine.run(nullptr, [&](Context& ctx) {
-        image = rig.model->encode_image(ctx, {Pixels{256, 256, golden_image(256, 1)}});
-      });
-      rig.machine.run(nullptr,
-                      [&](Context& ctx) { audio = rig.model->encode_audio(ctx, {Samples{golden_samples(48000, 1)}}); });
-      EXPECT_EQ(golden.compare_medium("vision.soft_tokens", image.values), "");
-      EXPECT_EQ(golden.compare_medium("audio.soft_tokens", audio.values), "");
-      prompt.images = {{image}};
-      prompt.audios = {{audio}};
+  // The golden's prompt; its soft tokens are compared on the way.
+  IdsPrompt prompt_of(Engine::Impl& engine, FullTextCase& golden) {
+    IdsPrompt prompt{golden.ids(), {}};
+    if (!golden.has_media()) return prompt;
+    prompt.media = {ImagePart{Pixels{256, 256, golden_image(256, 1)}}, AudioPart{Samples{golden_samples(48000, 1)}}};
+    JobSetup setup;
+    setup.plan = [&] { return engine.builder->plan(prompt); };
+    setup.wants_prompt_only = true;
+    const std::shared_ptr<Job> job = engine.running().submit(std::move(setup));
+    job->answer();
+    for (const SoftSpan& span : job->prompt()->soft) {
+      const char* tap = span.tokens->rows == 256 ? "vision.soft_tokens" : "audio.soft_tokens";
+      if (span.tokens->rows > 1) {
+        EXPECT_EQ(golden.compare_medium(tap, span.tokens->values), "");
+      }
     }
-    return PromptBuilder(*rig.model, rig.machine).prepare(prompt, nullptr);
+    return prompt;
   }
 
   // Prefill in chunks, then the recorded tokens one by one; every step compared.
   void expect_case(const std::string& name, Wanted wanted, int64_t chunk) {
-    Rig& rig = Rig::of(GetParam());
+    Engine::Impl& engine = engine_of(GetParam());
     FullTextCase golden(GetParam(), name);
-    const PreparedPrompt prompt = prepare(rig, golden);
-    const TextModel& text = rig.model->text();
-    const int64_t vocab = text.vocab_size(), hidden = text.config().hidden_size;
-    std::vector<int32_t> ids = prompt.ids, soft_row(ids.size(), -1);
-    ASSERT_EQ(ids, golden.ids());
-    std::vector<float> soft;
-    for (const SoftSpan& span : prompt.soft) {
-      for (int64_t i = 0; i < span.tokens->rows; ++i)
-        soft_row[static_cast<size_t>(span.first + i)] =
-            static_cast<int32_t>(static_cast<int64_t>(soft.size()) / hidden + i);
-      soft.insert(soft.end(), span.tokens->values.begin(), span.tokens->values.end());
-    }
-    const int64_t context = static_cast<int64_t>(ids.size()) + golden.steps();
-    const auto cache = text.make_cache(context, chunk, DType::kF32);
-    SequenceCache* const caches[] = {cache.get()};
+    IdsPrompt prompt = prompt_of(engine, golden);
     FullTextSink sink;
-    rig.machine.set_taps(&sink);
-    const std::unique_ptr<Machine, void (*)(Machine*)> no_taps_afterwards(
-        &rig.machine, [](Machine* machine) { machine->set_taps(nullptr); });
     std::vector<float> logits;
+    std::unique_ptr<SequenceCache> cache;
     for (int64_t step = 0; step < golden.steps(); ++step) {
-      if (step > 0) ids = {golden.greedy_ids()[static_cast<size_t>(step - 1)]}, soft_row = {-1};
+      if (step > 0) prompt.ids.push_back(golden.greedy_ids()[static_cast<size_t>(step - 1)]);
       sink.clear();
-      const int64_t count = static_cast<int64_t>(ids.size());
-      for (int64_t first = 0; first < count; first += chunk) {
-        std::vector<Row> rows;
-        int64_t wants = 0;
-        for (int64_t i = first; i < std::min(first + chunk, count); ++i) {
-          rows.push_back({.position = static_cast<int32_t>(cache->length() + i - first),
-                          .id = ids[i],
-                          .soft_token = soft_row[i],
-                          .wants_logits = wanted == Wanted::kAll || i + 1 == count});
-          wants += rows.back().wants_logits;
-        }
-        logits.resize(static_cast<size_t>(wants * vocab));
-        rig.machine.run(nullptr, [&](Context& ctx) {
-          text.forward(ctx, {rows, caches, {soft.data(), {static_cast<int64_t>(soft.size()) / hidden, hidden}}},
-                       {logits.data(), {wants, vocab}});
-        });
-      }
+      const int64_t last = static_cast<int64_t>(prompt.ids.size()) - 1;
+      JobSetup setup;
+      setup.plan = [&] { return engine.builder->plan(prompt); };
+      setup.wants_answer = false;
+      setup.logits = WantedLogits{.first = wanted == Wanted::kAll ? 0 : last,
+                                  .most_rows = chunk,
+                                  .on_rows = [&](int64_t, View<const float, 2> rows) {
+                                    const float* row = rows.row(rows.dim[0] - 1);
+                                    logits.assign(row, row + rows.dim[1]);
+                                  }};
+      setup.taps = &sink;
+      setup.open_cache = [&](const PreparedPrompt&) { return std::move(cache); };
+      setup.keeps_cache = true;
+      Scheduler scheduler(*engine.model, {.context = engine.context, .chunk = chunk});
+      const std::shared_ptr<Job> job = scheduler.submit(std::move(setup));
+      job->answer();
+      cache = job->take_cache();
       const bool whole = wanted == Wanted::kAll || step > 0;
-      ASSERT_EQ(golden.compare(step, sink, {logits.end() - vocab, logits.end()},
-                               name == "text_12" && step == 0 && whole, whole),
-                "");
+      ASSERT_EQ(golden.compare(step, sink, logits, name == "text_12" && step == 0 && whole, whole), "");
     }
     std::printf("%s/%s, %s, chunks of %d: %d steps, %s\n", GetParam().c_str(), name.c_str(),
                 wanted == Wanted::kAll ? "every row wanted" : "last row wanted", static_cast<int>(chunk),

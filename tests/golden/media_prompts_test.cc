@@ -5,12 +5,9 @@
 #include <filesystem>
 
 #include "golden/demo.h"
-#include "model/model.h"
-#include "runtime/machine.h"
-#include "runtime/prompt_builder.h"
+#include "runtime/engine_impl.h"
 #include "support/golden.h"
 #include "support/inputs.h"
-#include "kernels/table.h"
 #include "tools/checkpoint_writer.h"
 
 namespace g3n::testing {
@@ -29,65 +26,36 @@ std::string tiny_folder() {
   return folder;
 }
 
-struct Rig {
-  Machine machine;
-  std::unique_ptr<Gemma3n> model;
-
-  Rig(const std::string& folder, int image_size, ComputeType compute)
-      : machine(2, best_kernels(), compute), model(Gemma3n::load(folder, machine.pool(), {})) {
-    model->set_image_size(image_size);
-  }
-
-  // Soft tokens under the golden's names: image.I. when there are several.
-  template <typename PartType, typename Encode>
-  void encode_all(std::vector<PartType>& parts, const char* what, GoldenSink& sink, Encode encode) {
-    for (size_t i = 0; i < parts.size(); ++i) {
-      sink.set_prefix(parts.size() > 1 ? std::string(what) + "." + std::to_string(i) + "." : "");
-      parts[i] = {machine.run(nullptr, [&](Context& ctx) { return encode(ctx, parts[i]); })};
-    }
+// The prompt through the engine's own scheduler, every row wanted, in steps of `chunk` rows; taps under the golden's
+// names: image.I. when there are several.
+void expect_case(const GoldenCase& golden, const std::string& folder, const IdsPrompt& prompt, int image_size,
+                 int64_t chunk, const GoldenOptions& options) {
+  EngineOptions engine_options;
+  engine_options.model = folder;
+  engine_options.threads = 2;
+  engine_options.image_size = image_size;
+  engine_options.chunk = chunk;
+  engine_options.compute = options.bf16 ? Compute::kBF16 : Compute::kF32;
+  const std::shared_ptr<Engine> engine = Engine::open(engine_options);
+  Engine::Impl& inside = EngineAccess::of(*engine);
+  GoldenSink sink(golden, options);
+  JobSetup setup;
+  setup.plan = [&] { return inside.builder->plan(prompt); };
+  setup.wants_answer = false;
+  setup.logits = WantedLogits{.first = 0, .most_rows = chunk, .on_rows = {}};
+  setup.taps = &sink;
+  setup.on_medium = [&](MediaKind kind, int64_t index, int64_t count) {
+    const std::string name = kind == MediaKind::kImage ? "image." : "clip.";
+    sink.set_prefix(count > 1 ? name + std::to_string(index) + "." : "");
+  };
+  setup.open_cache = [&](const PreparedPrompt&) -> std::unique_ptr<SequenceCache> {
     sink.set_prefix("");
-  }
-
-  void expect_case(const GoldenCase& golden, IdsPrompt prompt, int64_t chunk, const GoldenOptions& options) {
-    GoldenSink sink(golden, options);
-    machine.set_taps(&sink);
-    encode_all(prompt.images, "image", sink,
-               [&](Context& ctx, const ImagePart& part) { return model->encode_image(ctx, part); });
-    encode_all(prompt.audios, "clip", sink,
-               [&](Context& ctx, const AudioPart& part) { return model->encode_audio(ctx, part); });
-    const PreparedPrompt prepared = PromptBuilder(*model, machine).prepare(prompt, nullptr);
-    feed(prepared, chunk);
-    machine.set_taps(nullptr);
-    EXPECT_EQ(sink.first_difference(), "");
-    std::printf("%s\n", sink.worst().c_str());
-  }
-
-  void feed(const PreparedPrompt& prompt, int64_t chunk) {
-    const int64_t tokens = static_cast<int64_t>(prompt.ids.size()), hidden = model->text().config().hidden_size;
-    auto cache = model->text().make_cache(tokens, chunk, standard_cache(machine.compute()));
-    SequenceCache* const caches[] = {cache.get()};
-    std::vector<float> soft;
-    std::vector<int32_t> soft_row(tokens, -1);
-    for (const SoftSpan& span : prompt.soft) {
-      for (int64_t i = 0; i < span.tokens->rows; ++i)
-        soft_row[span.first + i] = static_cast<int32_t>(soft.size() / hidden + i);
-      soft.insert(soft.end(), span.tokens->values.begin(), span.tokens->values.end());
-    }
-    for (int64_t first = 0; first < tokens; first += chunk) {
-      std::vector<Row> rows;
-      for (int64_t i = first; i < std::min(first + chunk, tokens); ++i)
-        rows.push_back({.position = static_cast<int32_t>(i),
-                        .id = prompt.ids[i],
-                        .soft_token = soft_row[i],
-                        .wants_logits = true});
-      std::vector<float> logits(rows.size() * model->text().vocab_size());
-      machine.run(nullptr, [&](Context& ctx) {
-        model->text().forward(ctx, {rows, caches, {soft.data(), {static_cast<int64_t>(soft.size()) / hidden, hidden}}},
-                              {logits.data(), {static_cast<int64_t>(rows.size()), model->text().vocab_size()}});
-      });
-    }
-  }
-};
+    return nullptr;
+  };
+  inside.running().submit(std::move(setup))->answer();
+  EXPECT_EQ(sink.first_difference(), "");
+  std::printf("%s\n", sink.worst().c_str());
+}
 
 Pixels picture_of(const GoldenImage& image) {
   return {static_cast<int>(image.size), static_cast<int>(image.size), golden_image(image.size, image.seed)};
@@ -95,12 +63,11 @@ Pixels picture_of(const GoldenImage& image) {
 
 void expect_tiny(const std::string& name, int image_size, int64_t chunk = 4096, const GoldenOptions& options = {}) {
   const GoldenCase golden = GoldenCase::load(GoldenCase::tiny_manifest(), name);
-  IdsPrompt prompt{{golden.ids().begin(), golden.ids().end()}, {}, {}};
-  for (const GoldenImage& image : golden.images()) prompt.images.push_back({picture_of(image)});
+  IdsPrompt prompt{{golden.ids().begin(), golden.ids().end()}, {}};
+  for (const GoldenImage& image : golden.images()) prompt.media.emplace_back(ImagePart{picture_of(image)});
   for (const GoldenClip& clip : golden.clips())
-    prompt.audios.push_back({Samples{golden_samples(clip.samples, static_cast<uint32_t>(clip.seed))}});
-  Rig(tiny_folder(), image_size, options.bf16 ? ComputeType::kBF16 : ComputeType::kF32)
-      .expect_case(golden, prompt, chunk, options);
+    prompt.media.emplace_back(AudioPart{Samples{golden_samples(clip.samples, static_cast<uint32_t>(clip.seed))}});
+  expect_case(golden, tiny_folder(), prompt, image_size, chunk, options);
 }
 
 TEST(TinyMedia, TwoImages) { expect_tiny("two_images", 256); }
@@ -117,14 +84,13 @@ TEST(TinyMediaSlow, AudioAndImageInChunksOfOne) { expect_tiny("mixed", 256, 1); 
 void expect_demo(const std::string& name, int64_t chunk, const GoldenOptions& options = {}) {
   const GoldenCase golden = GoldenCase::load(GoldenCase::demo_manifest(), name);
   const Conversation& c = conversation(golden.conversation());
-  IdsPrompt prompt{c.ids, {}, {}};
+  IdsPrompt prompt{c.ids, {}};
   for (const Message& message : c.messages)
     for (const Part& part : message.parts) {
-      if (const auto* image = std::get_if<ImagePart>(&part)) prompt.images.push_back(*image);
-      if (const auto* audio = std::get_if<AudioPart>(&part)) prompt.audios.push_back(*audio);
+      if (const auto* image = std::get_if<ImagePart>(&part)) prompt.media.emplace_back(*image);
+      if (const auto* audio = std::get_if<AudioPart>(&part)) prompt.media.emplace_back(*audio);
     }
-  Rig(demo_folder(), 256, options.bf16 ? ComputeType::kBF16 : ComputeType::kF32)
-      .expect_case(golden, prompt, chunk, options);
+  expect_case(golden, demo_folder(), prompt, 256, chunk, options);
 }
 
 class DemoTaps : public ::testing::TestWithParam<std::string> {};

@@ -29,7 +29,8 @@ Same same_answers(Engine& engine) {
   Sampling greedy;
   greedy.temperature = 0;
   for (const Conversation& c : conversations()) {
-    const Answer answer = engine.generate({.prompt = ChatPrompt{c.messages}, .sampling = greedy, .max_tokens = 48});
+    const Answer answer =
+        engine.generate({.prompt = ChatPrompt{c.messages}, .options = {.sampling = greedy, .max_tokens = 48}});
     const bool equal = answer.ids == c.greedy_ids, decided = c.smallest_top1_margin > kDecided;
     same.all += equal, same.of_decided += decided, same.decided += equal && decided;
     if (!equal)

@@ -17,8 +17,8 @@ TEST(RealModel, ContinuesAListOfColors) {
   EngineOptions options;
   options.model = folder;
   const auto engine = Engine::open(options);
-  const Answer answer = engine->generate(
-      {.prompt = RawPrompt{"A list of colors: red, blue", {}, {}}, .sampling = {.temperature = 0}, .max_tokens = 20});
+  const Answer answer = engine->generate({.prompt = RawPrompt{"A list of colors: red, blue", {}},
+                                          .options = {.sampling = {.temperature = 0}, .max_tokens = 20}});
   EXPECT_THAT(answer.text, ::testing::StartsWith(", green, yellow, orange, purple, pink, brown, black, white."));
 }
 

@@ -1,4 +1,4 @@
-// attention and kv_append over pages and rings against softmax in doubles: segments, grouped heads, odd sizes, ragged
+// attention and kv_append over pages against softmax in doubles: segments, grouped heads, odd sizes, ragged
 // sequences.
 #include <cmath>
 
@@ -8,25 +8,23 @@
 namespace g3n::test {
 namespace {
 
-// One sequence: K and V of `keys` positions, appended in chunks into a cache of pages or a ring.
+// One sequence: K and V of `keys` positions, appended in chunks into pages of 64 positions, full of NaN before.
 struct Sequence {
   int64_t kv_heads, head_dim, keys;
   std::vector<float> k, v;
   std::vector<std::vector<std::byte>> memory;
   std::vector<std::byte*> pages;
   KeyValues kv;
-  Sequence(DType dtype, int64_t heads, int64_t dim, int64_t count, int64_t ring, uint32_t seed)
+  Sequence(DType dtype, int64_t heads, int64_t dim, int64_t count, uint32_t seed)
       : kv_heads(heads),
         head_dim(dim),
         keys(count),
         k(normal(static_cast<size_t>(count * heads * dim), seed)),
         v(normal(k.size(), seed + 1)) {
-    const int64_t positions = ring ? ring : 64;
-    for (int64_t p = 0; p < (ring ? 1 : (count + 63) / 64); ++p)
-      memory.emplace_back(static_cast<size_t>(kv_page_bytes(dtype, heads, dim, positions)),
-                          ring ? std::byte{0} : std::byte{0xff});  // a ring is zeroed at birth
+    for (int64_t p = 0; p < (count + 63) / 64; ++p)
+      memory.emplace_back(static_cast<size_t>(kv_page_bytes(dtype, heads, dim, 64)), std::byte{0xff});
     for (auto& m : memory) pages.push_back(m.data());
-    kv = {dtype, heads, dim, pages, positions, ring};
+    kv = {dtype, heads, dim, pages, 64};
   }
   void append(Context& ctx, int64_t first, int64_t count) {
     const int64_t width = kv_heads * head_dim;
@@ -89,7 +87,7 @@ TEST(AttentionOp, IsSoftmaxForEveryShape) {
   for (const Shape& shape : {Shape{1, 1, 32}, {3, 1, 48}, {6, 3, 64}, {8, 2, 96}, {4, 2, 256}, {30, 1, 16}})
     for (DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0}) {
       const int64_t tokens = 45;
-      Sequence s(dtype, shape.kv_heads, shape.head_dim, tokens, 0, 1);
+      Sequence s(dtype, shape.kv_heads, shape.head_dim, tokens, 1);
       std::vector<KeyRange> visible;
       for (int64_t t = 0; t < tokens; ++t) visible.push_back({std::max<int64_t>(0, t - 20), t + 1});
       const int64_t width = shape.heads * shape.head_dim;
@@ -106,7 +104,7 @@ TEST(AttentionOp, IsSoftmaxForEveryShape) {
 // Over a segment's border, and chunks of any size: the same bits, and right.
 void expect_same_bits_in_chunks(DType dtype) {
   const int64_t keys = 2100, heads = 4, dim = 32, first = 2050, rows = keys - first, width = heads * dim;
-  Sequence s(dtype, 2, dim, keys, 0, 4);
+  Sequence s(dtype, 2, dim, keys, 4);
   std::vector<KeyRange> visible;
   for (int64_t t = first; t < keys; ++t) visible.push_back({t % 3 == 0 ? 0 : t % 3 == 1 ? 1000 : 2047, t + 1});
   const std::vector<float> q = normal(static_cast<size_t>(rows * width), 5, 0.2f);
@@ -135,7 +133,7 @@ TEST(AttentionOp, SegmentsAndChunksGiveTheSameBits) {
 // bf16 compute on a table with bf16 dot products: q is rounded, too.
 TEST(AttentionOp, PairsTakeRoundedQueries) {
   const int64_t tokens = 40, heads = 4, dim = 48, width = heads * dim;
-  Sequence s(DType::kBF16, 2, dim, tokens, 0, 20);
+  Sequence s(DType::kBF16, 2, dim, tokens, 20);
   TestContext context(2, kReferenceKernels, ComputeType::kBF16);
   s.append(context, 0, tokens);
   std::vector<float> q = normal(static_cast<size_t>(width), 21, 0.2f), out(q.size()), unrounded(q.size());
@@ -154,12 +152,11 @@ TEST(AttentionOp, CodesTakeHalfTheMemory) {
   EXPECT_EQ(kv_page_bytes(DType::kQ8_0, 1, 30, 32), 2 * 32 * 34);
 }
 
-// A sliding window of 20 over a ring that is written many times over.
-TEST(AttentionOp, RingsKeepTheWindow) {
+// A sliding window of 20 whose pages go when no row sees any of them: null pages are never touched.
+TEST(AttentionOp, PagesBeforeTheWindowMayBeGone) {
   const int64_t keys = 300, window = 20, chunk = 7, heads = 2, dim = 30, width = heads * dim;
-  const int64_t ring = round_up(window - 1 + chunk + 31, 32);
   for (DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0}) {
-    Sequence s(dtype, 1, dim, keys, ring, 6);
+    Sequence s(dtype, 1, dim, keys, 6);
     TestContext context(2);
     const std::vector<float> q = normal(static_cast<size_t>(keys * width), 8, 0.3f);
     std::vector<float> out(q.size());
@@ -168,17 +165,19 @@ TEST(AttentionOp, RingsKeepTheWindow) {
     for (int64_t t = 0; t < keys; t += chunk) {
       const int64_t n = std::min(chunk, keys - t);
       s.append(context, t, n);
+      for (int64_t page = 0; (page + 1) * 64 <= t - window + 1; ++page) s.pages[static_cast<size_t>(page)] = nullptr;
       const AttentionSequence part[] = {
           {s.kv, t, std::span(visible).subspan(static_cast<size_t>(t), static_cast<size_t>(n))}};
       attention(context, matrix(q, keys, width), heads, part, matrix(out, keys, width));
     }
+    EXPECT_EQ(s.pages[3], nullptr);
     expect_exact(s, q, heads, 0, visible, out);
   }
 }
 
 TEST(AttentionOp, SequencesOfABatchDoNotSeeEachOther) {
   const int64_t heads = 4, dim = 64, width = heads * dim, rows = 1 + 5 + 3;
-  Sequence a(DType::kF32, 2, dim, 70, 0, 9), b(DType::kF32, 2, dim, 5, 0, 11), c(DType::kF32, 2, dim, 1200, 0, 13);
+  Sequence a(DType::kF32, 2, dim, 70, 9), b(DType::kF32, 2, dim, 5, 11), c(DType::kF32, 2, dim, 1200, 13);
   TestContext context(3);
   a.append(context, 0, 70), b.append(context, 0, 5), c.append(context, 0, 1200);
   const std::vector<KeyRange> va = {{0, 70}}, vb = {{0, 1}, {0, 2}, {0, 3}, {0, 4}, {0, 5}},
@@ -194,7 +193,7 @@ TEST(AttentionOp, SequencesOfABatchDoNotSeeEachOther) {
 }
 
 TEST(AttentionOp, ErrorsNameWhatWasWanted) {
-  Sequence s(DType::kF32, 2, 32, 64, 0, 1);
+  Sequence s(DType::kF32, 2, 32, 64, 1);
   TestContext context(1);
   std::vector<float> q(4 * 32), out(4 * 32);
   const auto run = [&](int64_t heads, KeyRange range) {
@@ -205,7 +204,11 @@ TEST(AttentionOp, ErrorsNameWhatWasWanted) {
   EXPECT_THROW(run(3, {0, 1}), Error);
   EXPECT_THROW(run(4, {5, 5}), Error);
   EXPECT_THROW(run(4, {0, 65}), Error);
+  EXPECT_THROW(run(4, {-1, 5}), Error);
   EXPECT_THROW(kv_append(context, s.kv, 60, matrix(s.k, 64, 64).slice(0, 5), matrix(s.v, 64, 64).slice(0, 5)), Error);
+  s.pages[0] = nullptr;
+  EXPECT_THROW(run(4, {0, 1}), Error);
+  EXPECT_THROW(kv_append(context, s.kv, 0, matrix(s.k, 64, 64), matrix(s.v, 64, 64)), Error);
 }
 
 }  // namespace

@@ -185,6 +185,28 @@ TEST(PackQuantized, BlocksOfAFileMoveBitForBit) {
   }
 }
 
+// The lowest row, and its first block, whichever is found first; rows are counted in the whole tensor.
+TEST(PackQuantized, TheFirstRowThatCannotBeKeptIsNamed) {
+  const int64_t rows = 80, cols = 96;
+  std::vector<float> x = values(rows * cols, 3);
+  x[50 * cols + 1] = x[5 * cols + 40] = x[5 * cols + 80] = NAN;
+  for (const int threads : {1, 3})
+    for (const DType dtype : kTypes)
+      for (const Layout layout : kLayouts) {
+        ThreadPool pool(threads);
+        PackSource source = source_of(x);
+        source.first_row = 1000;
+        const WeightView view{dtype, layout, rows, cols, packed_step_bytes(dtype, layout, rows, cols), nullptr};
+        Buffer<std::byte> out(packed_bytes(dtype, layout, rows, cols));
+        try {
+          pack_weight(pool, source, view, out.data());
+          ADD_FAILURE() << "expected an error";
+        } catch (const Error& e) {
+          EXPECT_NE(std::string(e.what()).find("row 1005, block 1:"), std::string::npos) << e.what();
+        }
+      }
+}
+
 TEST(PackQuantized, WhatCannotBeKeptIsNamed) {
   const int64_t rows = 20, cols = 96;
   for (const DType dtype : kTypes)

@@ -80,7 +80,8 @@ TEST(TableOps, AFileThatEndsTooEarlyIsNamedByItsByte) {
   std::vector<std::byte> bytes = table_file(DType::kQ8_0);
   bytes.resize(bytes.size() - 1);
   const TemporaryFile file(bytes);
-  const TableView table{.dtype = DType::kQ8_0, .rows = kRows, .cols = kCols, .fd = file.fd, .file_offset = kOffset};
+  const TableView table{
+      .dtype = DType::kQ8_0, .rows = kRows, .cols = kCols, .fd = file.fd, .file_offset = kOffset, .file = "model.gguf"};
   for (int threads : {1, 3}) {
     TestContext context(threads);
     std::vector<int32_t> ids(30, 39);
@@ -90,7 +91,9 @@ TEST(TableOps, AFileThatEndsTooEarlyIsNamedByItsByte) {
       ADD_FAILURE() << "expected an error";
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kBadFile);
-      EXPECT_NE(std::string(error.what()).find("at byte " + std::to_string(bytes.size())), std::string::npos)
+      EXPECT_NE(std::string(error.what())
+                    .find("at byte " + std::to_string(bytes.size()) + " of model.gguf: the file ends there"),
+                std::string::npos)
           << error.what();
     }
     gather_rows(context, table, ids, 0, 1.0f, View<float, 2>{out.data(), {30, 480}});  // the last block is not read
@@ -128,6 +131,60 @@ TEST(TableOps, AScaleThatIsNotFiniteIsNamedByItsByte) {
     gather_rows(context, {.dtype = DType::kQ8_0, .rows = kRows, .cols = kCols, .data = bytes.data() + kOffset}, ids, 0,
                 1.0f, View<float, 2>{out.data(), {30, 160}});
   }
+}
+
+// Of several failures the lowest is told with its own reason, whatever the order of rows and threads.
+TEST(TableOps, TheLowestFailureIsTold) {
+  std::vector<std::byte> bytes = table_file(DType::kQ8_0);
+  for (const int row : {3, 17}) bytes[static_cast<size_t>(kOffset + 34 * 16 * row + 1)] = std::byte{0x7c};
+  bytes.resize(bytes.size() - 1);
+  const TemporaryFile file(bytes);
+  const TableView table{.dtype = DType::kQ8_0, .rows = kRows, .cols = kCols, .fd = file.fd, .file_offset = kOffset};
+  for (int threads : {1, 3})
+    for (const auto& order : {std::vector<int32_t>{39, 17, 3}, {3, 39, 17}, {17, 3, 39}}) {
+      std::vector<int32_t> ids;
+      for (int i = 0; i < 20; ++i) ids.insert(ids.end(), order.begin(), order.end());
+      TestContext context(threads);
+      std::vector<float> out(ids.size() * kCols);
+      try {
+        gather_rows(context, table, ids, 0, 1.0f, matrix(out, static_cast<int64_t>(ids.size()), kCols));
+        ADD_FAILURE() << "expected an error";
+      } catch (const Error& error) {
+        EXPECT_EQ(error.what(), "gather_rows: expected a finite scale in the block of Q8_0 at byte " +
+                                    std::to_string(kOffset + 34 * 16 * 3) + " of its file, found another");
+      }
+    }
+}
+
+// Values as another type keeps them: the bits of a table packed to that type.
+TEST(TableOps, RoundedToIsWhatPackingGives) {
+  ThreadPool pool(1);
+  std::vector<int32_t> ids = {39, 0, 7};
+  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16})
+    for (const DType to : {DType::kBF16, DType::kQ8_0}) {
+      const std::vector<std::byte> bytes = table_file(type);
+      std::vector<std::byte> packed(static_cast<size_t>(dtype_bytes(to, kRows * kCols)));
+      pack_table(pool, {type, bytes.data() + kOffset}, kRows, kCols, to, packed.data());
+      TestContext context(1);
+      std::vector<float> want(3 * 100), got(3 * 100);
+      gather_rows(context, {.dtype = to, .rows = kRows, .cols = kCols, .data = packed.data()}, ids, 50, 1.7f,
+                  matrix(want, 3, 100));
+      gather_rows(context,
+                  {.dtype = type, .rows = kRows, .cols = kCols, .data = bytes.data() + kOffset, .rounded_to = to}, ids,
+                  50, 1.7f, matrix(got, 3, 100));
+      EXPECT_THAT(got, SameBits(want)) << dtype_name(type) << " to " << dtype_name(to);
+    }
+  TestContext context(1);
+  std::vector<float> out(kCols);
+  const std::vector<std::byte> bytes = table_file(DType::kQ4_K);
+  EXPECT_THROW(gather_rows(context,
+                           {.dtype = DType::kQ4_K,
+                            .rows = kRows,
+                            .cols = kCols,
+                            .data = bytes.data() + kOffset,
+                            .rounded_to = DType::kQ8_0},
+                           std::vector<int32_t>{0}, 0, 1.0f, matrix(out, 1, kCols)),
+               Error);
 }
 
 }  // namespace

@@ -74,28 +74,29 @@ TEST(Engine, RawPromptsAndIdsGiveTheSameAnswerAsTheTemplate) {
   const auto engine = demo_engine();
   const Conversation& c = conversation("spoken_question");
   const std::string rendered = engine->render({c.messages});
-  std::vector<ImagePart> images;
-  std::vector<AudioPart> audios;
+  std::vector<MediaPart> media;
   for (const Part& part : c.messages[0].parts) {
-    if (const auto* image = std::get_if<ImagePart>(&part)) images.push_back(*image);
-    if (const auto* audio = std::get_if<AudioPart>(&part)) audios.push_back(*audio);
+    if (const auto* image = std::get_if<ImagePart>(&part)) media.emplace_back(*image);
+    if (const auto* audio = std::get_if<AudioPart>(&part)) media.emplace_back(*audio);
   }
   EXPECT_EQ(
-      engine->generate({.prompt = RawPrompt{rendered, images, audios}, .sampling = greedy(), .max_tokens = 48}).ids,
+      engine->generate({.prompt = RawPrompt{rendered, media}, .options = {.sampling = greedy(), .max_tokens = 48}}).ids,
       c.greedy_ids);
-  EXPECT_EQ(engine->generate({.prompt = IdsPrompt{c.ids, images, audios}, .sampling = greedy(), .max_tokens = 48}).ids,
-            c.greedy_ids);
+  EXPECT_EQ(
+      engine->generate({.prompt = IdsPrompt{c.ids, media}, .options = {.sampling = greedy(), .max_tokens = 48}}).ids,
+      c.greedy_ids);
   // Soft tokens made before.
   const PreparedPrompt prepared = engine->prepare(ChatPrompt{c.messages});
   EXPECT_EQ(prepared.ids, c.ids);
   EXPECT_EQ(std::count(prepared.token_types.begin(), prepared.token_types.end(), 1), 256);
   EXPECT_EQ(std::count(prepared.token_types.begin(), prepared.token_types.end(), 3), 188);
   for (const SoftSpan& span : prepared.soft) {
-    if (span.tokens->rows == 256) images[0] = {*span.tokens};
-    if (span.tokens->rows == 188) audios[0] = {*span.tokens};
+    if (span.tokens->rows == 256) media[0] = ImagePart{*span.tokens};
+    if (span.tokens->rows == 188) media[1] = AudioPart{*span.tokens};
   }
-  EXPECT_EQ(engine->generate({.prompt = IdsPrompt{c.ids, images, audios}, .sampling = greedy(), .max_tokens = 48}).ids,
-            c.greedy_ids);
+  EXPECT_EQ(
+      engine->generate({.prompt = IdsPrompt{c.ids, media}, .options = {.sampling = greedy(), .max_tokens = 48}}).ids,
+      c.greedy_ids);
 }
 
 TEST(Engine, ControlTokensInUserTextArePlainText) {
@@ -110,19 +111,19 @@ TEST(Engine, MediaAndPlaceholdersMustFit) {
   const auto engine = demo_engine();
   const ImagePart image = std::get<ImagePart>(conversation("caption").messages[0].parts[0]);
   EXPECT_THAT(error_of([&] {
-                engine->prepare(RawPrompt{"<image_soft_token>", {}, {}});
+                engine->prepare(RawPrompt{"<image_soft_token>", {}});
               }),
               AllOf(HasSubstr("1 image placeholder"), HasSubstr("0 images")));
   EXPECT_THAT(error_of([&] {
-                engine->prepare(RawPrompt{"hello", {image}, {}});
+                engine->prepare(RawPrompt{"hello", {image}});
               }),
               AllOf(HasSubstr("0 image placeholders"), HasSubstr("1 image ")));
-  EXPECT_THAT(error_of([&] { engine->prepare(IdsPrompt{{2, 2049}, {image}, {}}); }), HasSubstr("1 image soft token"));
+  EXPECT_THAT(error_of([&] { engine->prepare(IdsPrompt{{2, 2049}, {image}}); }), HasSubstr("1 image soft token"));
   EXPECT_THAT(error_of([&] {
-                engine->prepare(IdsPrompt{{2}, {ImagePart{SoftTokens{3, std::vector<float>(3 * 128)}}}, {}});
+                engine->prepare(IdsPrompt{{2}, {ImagePart{SoftTokens{3, std::vector<float>(3 * 128)}}}});
               }),
               HasSubstr("0 image soft tokens"));
-  IdsPrompt wrong{std::vector<std::int32_t>(256, 2049), {ImagePart{SoftTokens{3, std::vector<float>(3 * 128)}}}, {}};
+  IdsPrompt wrong{std::vector<std::int32_t>(256, 2049), {ImagePart{SoftTokens{3, std::vector<float>(3 * 128)}}}};
   EXPECT_THAT(error_of([&] { engine->prepare(wrong); }), HasSubstr("expected [256, 128]"));
 }
 
@@ -134,7 +135,8 @@ TEST(Engine, ConfigAndWeightsAloneLoadAndAnswerOnIds) {
   EXPECT_FALSE(engine->info().has_tokenizer);
   EXPECT_EQ(engine->info().image_size, 768);
   const Conversation& c = conversation("sum");
-  const Answer answer = engine->generate({.prompt = IdsPrompt{c.ids, {}, {}}, .sampling = greedy(), .max_tokens = 48});
+  const Answer answer =
+      engine->generate({.prompt = IdsPrompt{c.ids, {}}, .options = {.sampling = greedy(), .max_tokens = 48}});
   EXPECT_EQ(answer.ids, c.greedy_ids);
   EXPECT_EQ(answer.text, "");
   EXPECT_THAT(error_of([&] { engine->encode("x"); }), AllOf(HasSubstr("tokenizer.model"), HasSubstr(folder.path())));
@@ -172,6 +174,20 @@ TEST(Engine, AnUnknownTemplateIsAWarning) {
   EXPECT_THAT(warnings[0], HasSubstr("chat template"));
 }
 
+TEST(Engine, ACutSoundIsAWarning) {
+  std::vector<std::string> warnings;
+  const auto engine = open(demo_folder(), &warnings);
+  std::ifstream in(std::string(G3N_SOURCE_DIR) + "/tests/data/media/u8.wav", std::ios::binary);
+  MediaBytes sound{{std::istreambuf_iterator<char>(in), {}}, "u8.wav"};
+  const auto listen = [&] { engine->prepare(RawPrompt{"<audio_soft_token>", {AudioPart{sound}}}); };
+  listen();
+  EXPECT_THAT(warnings, ::testing::IsEmpty());
+  sound.bytes.resize(sound.bytes.size() * 3 / 4);
+  listen();
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_THAT(warnings[0], HasSubstr("u8.wav: the file is cut"));
+}
+
 TEST(Engine, BadOptionsAndFolders) {
   EXPECT_THAT(error_of([] { open(""); }), HasSubstr("model"));
   EXPECT_THAT(error_of([] { open("/no/such/folder"); }), HasSubstr("/no/such/folder"));
@@ -187,7 +203,7 @@ TEST(Engine, BadOptionsAndFolders) {
 
 TEST(Engine, ABrokenConfigNamesFileAndKey) {
   const PartialFolder folder({});
-  folder.write("generation_config.json", R"({"temperature": -3})");
+  folder.write("generation_config.json", R"({"temperature": "warm"})");
   EXPECT_THAT(error_of([&] { open(folder.path()); }),
               AllOf(HasSubstr("generation_config.json"), HasSubstr("temperature")));
   folder.write("generation_config.json", "{");
@@ -202,9 +218,10 @@ TEST(Engine, OtherImageSizesAnswer) {
   options.model = demo_folder();
   options.image_size = 224;  // its fusion map is no multiple of 16: the bilinear way
   const auto engine = Engine::open(options);
-  EXPECT_FALSE(
-      engine->generate({.prompt = ChatPrompt{conversation("caption").messages}, .sampling = greedy(), .max_tokens = 8})
-          .ids.empty());
+  EXPECT_FALSE(engine
+                   ->generate({.prompt = ChatPrompt{conversation("caption").messages},
+                               .options = {.sampling = greedy(), .max_tokens = 8}})
+                   .ids.empty());
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ TEST(Session, AnAnswerCutShortIsClosedBeforeTheNextTurn) {
   const Answer second = cut.reply(text("Thank you!"), {.sampling = greedy()});
   const std::vector<Message> whole{Message::text("user", "What is the capital of Norway?"),
                                    Message::text("assistant", first.text), Message::text("user", "Thank you!")};
-  const Answer want = demo_engine()->generate({.prompt = ChatPrompt{whole}, .sampling = greedy()});
+  const Answer want = demo_engine()->generate({.prompt = ChatPrompt{whole}, .options = {.sampling = greedy()}});
   EXPECT_EQ(second.prompt_tokens, want.prompt_tokens);
   EXPECT_EQ(second.ids, want.ids);
 }

@@ -7,6 +7,9 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "core/printable.h"
+#include "formats/safetensors_source.h"
+
 namespace g3n::testing {
 namespace {
 
@@ -23,12 +26,6 @@ std::string folder_of(const std::string& path) { return path.substr(0, path.find
 uint32_t crc(const Json& input) {
   return input.contains("crc32") ? static_cast<uint32_t>(std::stoul(input["crc32"].get<std::string>(), nullptr, 16))
                                  : 0;
-}
-
-std::string shape_text(const std::vector<int64_t>& shape) {
-  std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
-  return text + "]";
 }
 
 std::string number(double value) {

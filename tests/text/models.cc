@@ -1,9 +1,7 @@
 #include "text/models.h"
 
-#include <algorithm>
-
 #include "support/hash_weights.h"
-#include "text/kv_cache.h"
+#include "text/kv_pages.h"
 #include "weights/loader.h"
 #include "weights/shape_lister.h"
 
@@ -33,14 +31,18 @@ LoadedText hash_text(const Config& config) {
   return load_text(hash_checkpoint(tensors, parsed.hidden_size_per_layer_input), config);
 }
 
+std::shared_ptr<PagePool> make_pool(const TextModel& model, DType kv) {
+  return std::make_shared<PagePool>(kv, model.config().num_key_value_heads, model.config().head_dim);
+}
+
 TextRunner::TextRunner(const TextModel& model, const TextRun& run, int64_t context)
-    : model_(model),
-      run_(run),
-      pool_(run.threads),
-      cache_(model.make_cache(context, std::min(run.chunk, context), run.cache_type())) {}
+    : TextRunner(model, run, model.make_cache(make_pool(model, run.cache_type()), context)) {}
+
+TextRunner::TextRunner(const TextModel& model, const TextRun& run, std::unique_ptr<SequenceCache> cache)
+    : model_(model), run_(run), pool_(run.threads), cache_(std::move(cache)) {}
 
 std::vector<std::vector<float>> TextRunner::feed(const std::vector<int32_t>& ids, const std::vector<int32_t>& soft,
-                                                 View<const float, 2> soft_tokens) {
+                                                 std::span<const float* const> soft_tokens) {
   std::vector<std::vector<float>> logits;
   const int64_t count = static_cast<int64_t>(ids.size()), vocab = model_.vocab_size();
   for (int64_t first = 0; first < count; first += run_.chunk) {
@@ -63,6 +65,7 @@ std::vector<std::vector<float>> TextRunner::feed(const std::vector<int32_t>& ids
                 .compute = run_.compute,
                 .taps = run_.taps};
     model_.forward(ctx, {rows, caches, soft_tokens}, {out.data(), {wanted, vocab}});
+    cache_->commit(static_cast<int64_t>(rows.size()));
     for (int64_t i = 0; i < wanted; ++i) logits.emplace_back(out.begin() + i * vocab, out.begin() + (i + 1) * vocab);
   }
   return logits;
@@ -72,11 +75,12 @@ std::vector<std::vector<std::vector<float>>> feed_batch(const TextModel& model, 
                                                         const std::vector<std::vector<int32_t>>& sequences) {
   ThreadPool pool(run.threads);
   Arena arena;
+  const std::shared_ptr<PagePool> pages = make_pool(model, run.cache_type());
   std::vector<std::unique_ptr<SequenceCache>> caches;
   std::vector<SequenceCache*> pointers;
   std::vector<Row> rows;
   for (size_t s = 0; s < sequences.size(); ++s) {
-    caches.push_back(model.make_cache(4096, 4096, run.cache_type()));
+    caches.push_back(model.make_cache(pages, 4096));
     pointers.push_back(caches.back().get());
     for (size_t i = 0; i < sequences[s].size(); ++i)
       rows.push_back({.sequence = static_cast<int32_t>(s),

@@ -26,25 +26,28 @@ const LoadedText& tiny_text();
 LoadedText hash_text(const Config& config);
 
 struct TextRun {
-  DType cache_type() const { return kv.value_or(standard_cache(compute)); }
+  DType cache_type() const { return kv.value_or(compute == ComputeType::kF32 ? DType::kF32 : DType::kBF16); }
 
   const KernelTable* kernels = nullptr;  // null: the best
   int threads = 2;
   ComputeType compute = ComputeType::kF32;
   std::optional<DType> kv = {};  // of the cache; else as compute
-  int64_t chunk = 4096;
-  bool all_logits = true;  // else the last row of the prompt alone
+  int64_t chunk = 4096;          // rows of one call
+  bool all_logits = true;        // else the last row of the prompt alone
   TapSink* taps = nullptr;
 };
 
-// One machine and one cache: feeds ids and remembers where it is.
+std::shared_ptr<PagePool> make_pool(const TextModel& model, DType kv);
+
+// One machine and one cache: feeds ids and commits them.
 class TextRunner {
  public:
   TextRunner(const TextModel& model, const TextRun& run, int64_t context = 4096);
-  // Logits of the rows that want them, one after the other. soft: per id a row index into soft_tokens or -1; may be
+  TextRunner(const TextModel& model, const TextRun& run, std::unique_ptr<SequenceCache> cache);
+  // Logits of the rows that want them, one after the other. soft: per id an index into soft_tokens or -1; may be
   // empty.
   std::vector<std::vector<float>> feed(const std::vector<int32_t>& ids, const std::vector<int32_t>& soft = {},
-                                       View<const float, 2> soft_tokens = {});
+                                       std::span<const float* const> soft_tokens = {});
   SequenceCache& cache() { return *cache_; }
 
  private:

@@ -5,8 +5,10 @@
 
 #include <cmath>
 #include <fstream>
+#include <functional>
 #include <iterator>
 
+#include "checkpoint/safetensors_folder.h"
 #include "core/mapped_file.h"
 #include "json/config.h"
 #include "media/image.h"
@@ -218,16 +220,6 @@ TEST(VisionStructure, TensorsThatAreMissingOrMisshapenAreReportedTogether) {
   EXPECT_THAT(message, HasSubstr("1.2.pw_proj.bn.weight"));
 }
 
-TEST(VisionStructure, ATowerIsPresentWhenAnyOfItsTensorsIs) {
-  ThreadPool pool(1);
-  const Loader none(hash_checkpoint({{"model.language_model.norm.weight", {8}}}, 32), {.pool = pool});
-  EXPECT_FALSE(VisionTower::present(none));
-  const Loader some(
-      hash_checkpoint({{"model.vision_tower.timm_model.blocks.3.38.pw_exp.conv.weight", {8, 8, 1, 1}}}, 32),
-      {.pool = pool});
-  EXPECT_TRUE(VisionTower::present(some));
-}
-
 TEST(VisionStructure, AMissingStemBiasIsZeroAndKnown) {
   std::vector<NamedShape> tensors = tiny_vision_tensors();
   std::erase_if(tensors, [](const NamedShape& s) { return s.name.ends_with("conv_stem.conv.bias"); });
@@ -313,8 +305,8 @@ TEST(VisionTowerTest, PoolAndBilinearByHand) {
 TEST(VisionTowerTest, CancelledCallsEnd) {
   ThreadPool pool(1);
   Arena arena;
-  const std::atomic<bool> cancelled{true};
-  Context ctx{.pool = pool, .kernels = best_kernels(), .arena = arena, .cancelled = &cancelled};
+  const std::function<void()> cancel = [] { throw Error(ErrorCode::kCancelled, "cancelled"); };
+  Context ctx{.pool = pool, .kernels = best_kernels(), .arena = arena, .between = &cancel};
   const std::vector<float> pixels = picture(32, 32, 1);
   std::vector<float> out(256 * 96);
   EXPECT_THROW(tiny_tower().tower.forward(ctx, View<const float, 3>(pixels.data(), {32, 32, 3}),

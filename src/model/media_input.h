@@ -1,0 +1,34 @@
+// MediaInput: one medium, decoded and brought to what its encoder is fed. Made on any thread, without the model's lock.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "core/log.h"
+#include "g3n/message.h"
+#include "g3n/prompt.h"
+#include "model/media_kinds.h"
+#include "seam/language_model.h"
+
+namespace g3n {
+
+struct ProcessorConfig;  // checkpoint/processor_config.h
+
+struct MediaInput {
+  MediaKind kind = MediaKind::kImage;
+  std::vector<float> values;                // pixels [height, width, 3] or frames [frames, mels]
+  std::vector<uint8_t> valid;               // [frames] of a clip
+  int64_t height = 0, width = 0;            // of pixels; frames and mels of a clip
+  std::shared_ptr<const SoftTokens> ready;  // came as soft tokens: nothing to encode
+  ContentHash content{};
+
+  EncoderInput view() const;  // valid as long as this; empty if it came as soft tokens
+};
+
+// hidden: the width of soft tokens that come ready. engine_image_size: pixels a side of pictures whose part names none;
+// 0: the processor's. log: of sounds that are cut. Any thread; no model, no pool. Throws kUnsupported for a kind
+// without encoder (soft tokens are taken all the same), kInvalidArgument for sizes, clips and soft tokens that do not
+// fit, and as decode_image and decode_audio.
+MediaInput read_medium(const ProcessorConfig& processor, const MediaKinds& kinds, int64_t hidden, const MediaPart& part,
+                       int engine_image_size, const Log& log = {});
+
+}  // namespace g3n

@@ -1,0 +1,120 @@
+#include "runtime/job.h"
+
+#include <string>
+
+#include "g3n/error.h"
+
+namespace g3n {
+
+void WakeUp::notify() {
+  {
+    std::lock_guard lock(mutex);
+    ++count;
+  }
+  changed.notify_all();
+}
+
+void Job::cancel() {
+  cancelled_.store(true);
+  wake_up_->notify();
+}
+
+bool Job::wait_for(std::chrono::milliseconds time) const {
+  std::unique_lock lock(mutex_);
+  return ended_changed_.wait_for(lock, time, [this] { return ended_; });
+}
+
+void Job::wait() const {
+  std::unique_lock lock(mutex_);
+  ended_changed_.wait(lock, [this] { return ended_; });
+}
+
+const Answer& Job::answer() const {
+  wait();
+  if (error_) throw Error(*error_);
+  return answer_;
+}
+
+namespace {
+
+Error as_error(const std::exception_ptr& problem) {
+  try {
+    std::rethrow_exception(problem);
+  } catch (const Error& error) {
+    return error;
+  } catch (const std::bad_alloc&) {
+    return Error(ErrorCode::kOutOfMemory, "out of memory: expected room for this request, found none");
+  } catch (const std::exception& error) {
+    return Error(ErrorCode::kInternal, error.what());
+  } catch (...) {
+    return Error(ErrorCode::kInternal, "an exception of unknown type");
+  }
+}
+
+}  // namespace
+
+void Job::end(std::exception_ptr problem) noexcept {
+  std::optional<Error> error;
+  if (problem) error = as_error(problem);
+  if (sequence_ && setup_.keeps_cache) cache_ = sequence_->take_cache();
+  sequence_.reset();
+  plan_ = {};
+  if (setup_.sink) {
+    if (error)
+      setup_.sink->on_error(*error);
+    else
+      setup_.sink->on_finish(answer_);
+  }
+  {
+    std::lock_guard lock(mutex_);
+    error_ = std::move(error);
+    ended_ = true;
+  }
+  ended_changed_.notify_all();
+}
+
+// ---- events on the waiting thread -----------------------------------------------------------------------------------
+
+void EventRelay::put(std::function<void(EventSink&)> event, bool is_last) {
+  {
+    std::lock_guard lock(mutex_);
+    events_.push_back(std::move(event));
+    has_ended_ |= is_last;
+  }
+  changed_.notify_one();
+}
+
+void EventRelay::on_prefill(std::int64_t done, std::int64_t total) {
+  put([=](EventSink& sink) { sink.on_prefill(done, total); });
+}
+void EventRelay::on_token(std::int32_t id) {
+  put([=](EventSink& sink) { sink.on_token(id); });
+}
+void EventRelay::on_logprobs(const TokenLogprob& token) {
+  put([=](EventSink& sink) { sink.on_logprobs(token); });
+}
+void EventRelay::on_text(std::string_view text) {
+  put([text = std::string(text)](EventSink& sink) { sink.on_text(text); });
+}
+void EventRelay::on_finish(const Answer& answer) {
+  put([=](EventSink& sink) { sink.on_finish(answer); }, true);
+}
+void EventRelay::on_error(const Error& error) {
+  put([=](EventSink& sink) { sink.on_error(error); }, true);
+}
+
+bool EventRelay::pass_on(EventSink* sink, std::chrono::milliseconds time) {
+  std::vector<std::function<void(EventSink&)>> events;
+  bool is_last = false;
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, time, [this] { return !events_.empty(); });
+    events.swap(events_);
+    is_last = has_ended_;
+  }
+  if (sink)
+    for (const auto& event : events) event(*sink);
+  return !is_last;
+}
+
+}  // namespace g3n

@@ -1,0 +1,79 @@
+// Sequence: one prompt and its answer while they run: the rows it wants next, the logits it takes, its end. It is
+// stepped by the scheduler (or a test) and knows no thread, no queue and no other sequence.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "g3n/prompt.h"
+#include "runtime/answer_maker.h"
+#include "seam/language_model.h"
+
+namespace g3n {
+
+// The rows of one forward call, gathered from the sequences that take part.
+struct StepRows {
+  std::vector<Row> rows;
+  std::vector<SequenceCache*> caches;
+  std::vector<const float*> soft_tokens;
+  int64_t wanted = 0;  // rows that want logits
+
+  void clear();
+  Batch batch() const { return {rows, caches, soft_tokens}; }
+};
+
+// Logits of a prompt's positions, for those who ask for them.
+struct WantedLogits {
+  int64_t first = 0;       // positions first, first + 1, ...
+  int64_t most_rows = 64;  // at once: a row is a megabyte
+  // [rows, vocab] of positions `position`, position + 1, ...; may be empty.
+  std::function<void(int64_t position, View<const float, 2> rows)> on_rows;
+};
+
+class Sequence {
+ public:
+  // The cache holds the first cache->length() positions of the prompt; at least one is not there yet. answer may be
+  // null: the sequence then ends with its prompt. Throws kInvalidArgument for an empty prompt, kContextFull with both
+  // numbers.
+  Sequence(std::shared_ptr<const PreparedPrompt> prompt, std::unique_ptr<SequenceCache> cache,
+           std::unique_ptr<AnswerMaker> answer, std::optional<WantedLogits> logits, EventSink* sink);
+
+  bool done() const { return done_; }
+  // Prompt rows that are still to come; 0: it decodes.
+  int64_t prompt_rows() const { return tokens_ - position_ > 0 ? tokens_ - position_ : 0; }
+  int64_t prompt_tokens() const { return tokens_; }
+  int64_t computed_tokens() const { return tokens_ - start_; }
+  // At most this many rows at once, whatever the budget: rows of logits are a megabyte each.
+  int64_t most_rows() const;
+
+  // Adds the next rows to a step: up to `budget` of the prompt, or the last token.
+  void want(StepRows& step, int64_t budget);
+  // Rows of the last want whose logits are wanted.
+  int64_t wanted() const { return wanted_; }
+  // logits: [wanted(), vocab]. choose runs on any thread; accept commits the rows, tells the sink, and may end it.
+  // Throws what ends this sequence alone (logits that are no numbers).
+  void choose(View<const float, 2> logits) noexcept;
+  void accept(View<const float, 2> logits);
+
+  // Whether a token has been chosen: a cancelled answer then keeps what is there.
+  bool has_begun() const { return answer_ && answer_->has_begun(); }
+  Answer finish(FinishReason reason);
+  std::unique_ptr<SequenceCache> take_cache() { return std::move(cache_); }
+
+ private:
+  bool wants_logits(int64_t position) const;
+
+  std::shared_ptr<const PreparedPrompt> prompt_;
+  std::unique_ptr<SequenceCache> cache_;
+  std::unique_ptr<AnswerMaker> answer_;
+  std::optional<WantedLogits> logits_;
+  EventSink* sink_;
+  int64_t tokens_, start_, position_;  // of the prompt; computed from; next
+  size_t span_ = 0;                    // of prompt_->soft: the first that does not end before position_
+  int64_t rows_ = 0, wanted_ = 0;      // of the last want
+  bool done_ = false;
+};
+
+}  // namespace g3n

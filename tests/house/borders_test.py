@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""A forbidden include does not compile: borders_test.py BUILD. For each room the compile command of one of its sources is
+run on a file with an include that design forbids to that room, and on one with an include that it needs."""
+import json
+import pathlib
+import shlex
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Written by hand, not read from cmake/rooms.cmake: a line there that allows too much fails here.
+# Room: includes that must not compile, and one that must.
+BORDERS = {
+    "core": (["json/events.h", "kernels/ops.h", "g3n/engine.h"], "core/view.h"),
+    "json": (["formats/gguf.h", "g3n/message.h"], "json/events.h"),
+    "kernels": (["json/events.h", "weights/binder.h", "g3n/message.h"], "core/view.h"),
+    "media": (["json/events.h", "vision/preprocess.h", "g3n/engine.h"], "g3n/message.h"),
+    "formats": (["weights/bundle.h", "checkpoint/checkpoint.h", "g3n/message.h"], "json/events.h"),
+    "tokenizer": (["formats/gguf.h", "g3n/engine.h"], "g3n/message.h"),
+    "weights": (["text/text_model.h", "checkpoint/checkpoint.h"], "formats/tensor_source.h"),
+    "text": (["formats/gguf.h", "vision/vision_tower.h", "runtime/sampler.h", "g3n/engine.h"], "seam/language_model.h"),
+    "embedder": (["json/config.h", "vision/vision_tower.h"], "weights/binder.h"),
+    "vision": (["audio/audio_tower.h", "text/text_model.h", "media/image.h"], "embedder/multimodal_embedder.h"),
+    "audio": (["vision/vision_tower.h", "text/text_model.h", "media/audio.h"], "embedder/multimodal_embedder.h"),
+    "checkpoint": (["model/model.h", "runtime/sampler.h"], "formats/gguf.h"),
+    "model": (["runtime/sampler.h"], "checkpoint/checkpoint.h"),
+    "runtime": (["options.h"], "seam/language_model.h"),
+    "apps": (["runtime/sampler.h", "media/image.h", "model/model.h", "checkpoint/checkpoint.h", "weights/recipe.h"], "g3n/diagnostics.h"),
+}
+
+
+def compiles(command: dict, header: str) -> tuple[bool, str]:
+    words = shlex.split(command["command"])
+    words = words[1:] if words[0].endswith("ccache") else words
+    at = words.index("-o")
+    del words[at:at + 2]
+    at = words.index("-c")
+    del words[at:at + 2]
+    with tempfile.NamedTemporaryFile("w", suffix=".cc") as source:
+        source.write(f'#include "{header}"\n')
+        source.flush()
+        done = subprocess.run([*words, "-fsyntax-only", source.name], cwd=command["directory"], capture_output=True, text=True)
+    return done.returncode == 0, done.stderr
+
+
+def main() -> None:
+    commands = {}
+    for command in json.loads((pathlib.Path(sys.argv[1]) / "compile_commands.json").read_text()):
+        path = pathlib.Path(command["file"])
+        if path.is_relative_to(ROOT):
+            parts = path.relative_to(ROOT).parts
+            commands.setdefault(parts[1] if parts[0] == "src" else parts[0], command)
+    rooms = {folder.name for folder in (ROOT / "src").iterdir() if any(folder.rglob("*.cc"))} | {"apps"}
+    bad = [f"{room}: no border is tested; add it here" for room in sorted(rooms - set(BORDERS))]
+    if commands.keys() >= {"model"}:  # else a build of the kernels alone
+        bad += [f"{room}: nothing of it is compiled" for room in sorted(set(BORDERS) - set(commands))]
+    for room, (forbidden, needed) in BORDERS.items():
+        if room not in commands:
+            continue
+        for header in forbidden:
+            there = any((ROOT / base / header).exists() for base in ("src", "include", "apps"))
+            ok, said = compiles(commands[room], header)
+            if not there:
+                bad.append(f"{room}: {header} is no header of this house: name another one here")
+            elif ok:
+                bad.append(f"{room} may include {header}")
+            elif f"{header}: No such file" not in said and "file not found" not in said:
+                bad.append(f"{room}: {header} was refused for another reason than its border:\n{said}")
+        ok, said = compiles(commands[room], needed)
+        if not ok:
+            bad.append(f"{room} cannot include {needed}:\n{said}")
+    print("\n".join(bad) if bad else f"borders: {sum(len(f) for f, _ in BORDERS.values())} forbidden includes were refused")
+    sys.exit(1 if bad else 0)
+
+
+if __name__ == "__main__":
+    main()

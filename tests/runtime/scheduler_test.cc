@@ -1,0 +1,368 @@
+// The scheduler over a scripted model: ends, events, sharing of steps, cancelling, failures, many at once.
+#include "runtime/scheduler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+#include <set>
+#include <thread>
+
+#include "support/fake_model.h"
+
+namespace g3n::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using Ids = std::vector<std::int32_t>;
+using Ids64 = std::vector<std::int64_t>;
+
+const Ids kDigits = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};  // position p is followed by id p % 10
+
+struct Sink : EventSink {
+  void on_prefill(std::int64_t done, std::int64_t total) override { prefill.emplace_back(done, total); }
+  void on_token(std::int32_t id) override {
+    ids.push_back(id);
+    if (on_id) on_id();
+  }
+  void on_finish(const Answer&) override { ++ends; }
+  void on_error(const Error&) override { ++ends; }
+  std::vector<std::pair<std::int64_t, std::int64_t>> prefill;
+  Ids ids;
+  int ends = 0;
+  std::function<void()> on_id;
+};
+
+struct Ask {
+  std::int64_t prompt_tokens = 5;
+  std::int32_t first_id = 1;
+  AnswerOptions options = {.sampling = {.temperature = 0}};
+  Ids stop_ids = {9};
+  std::shared_ptr<EventSink> sink = nullptr;
+};
+
+JobSetup setup_of(const Ask& ask) {
+  JobSetup setup;
+  setup.options = ask.options;
+  setup.stop_ids = ask.stop_ids;
+  setup.sink = ask.sink;
+  setup.plan = [ask] {
+    PromptPlan plan;
+    plan.prompt.ids.assign(static_cast<size_t>(ask.prompt_tokens), ask.first_id);
+    return plan;
+  };
+  return setup;
+}
+
+AnswerOptions greedy(std::int64_t max_tokens = -1) {
+  return {.sampling = {.temperature = 0}, .max_tokens = max_tokens};
+}
+
+// A scheduler over a fake model.
+struct House {
+  explicit House(FakeModelOptions model_options = {.script = kDigits}, SchedulerOptions options = {})
+      : model(std::move(model_options)) {
+    if (options.context == 0) options.context = 100;
+    scheduler = std::make_unique<Scheduler>(model, options);
+  }
+  Answer answer(const Ask& ask) { return scheduler->submit(setup_of(ask))->answer(); }
+
+  FakeModel model;
+  std::unique_ptr<Scheduler> scheduler;
+};
+
+TEST(Scheduler, StopsAtAStopId) {
+  House house;
+  const Answer a = house.answer({});
+  EXPECT_EQ(a.ids, (Ids{5, 6, 7, 8, 9}));
+  EXPECT_EQ(a.finish_reason, FinishReason::kStop);
+  EXPECT_EQ(a.prompt_tokens, 5);
+  EXPECT_EQ(a.timings.prefilled_tokens, 5);
+}
+
+TEST(Scheduler, StopsAtTheLength) {
+  House house;
+  EXPECT_EQ(house.answer({.options = greedy(2)}).ids, (Ids{5, 6}));
+  EXPECT_EQ(house.answer({.options = greedy(2)}).finish_reason, FinishReason::kLength);
+  EXPECT_EQ(house.answer({.options = greedy(5)}).finish_reason, FinishReason::kStop);
+  EXPECT_TRUE(house.answer({.options = greedy(0)}).ids.empty());
+}
+
+TEST(Scheduler, StopsWhenTheContextIsFull) {
+  House house({.script = kDigits}, {.context = 7});
+  const Answer a = house.answer({.stop_ids = {15}});
+  EXPECT_EQ(a.ids, (Ids{5, 6, 7}));  // the last one is chosen but has no place
+  EXPECT_EQ(a.finish_reason, FinishReason::kLength);
+}
+
+TEST(Scheduler, APromptLongerThanTheContextNamesBothNumbers) {
+  House house({.script = kDigits}, {.context = 7});
+  try {
+    house.answer({.prompt_tokens = 8});
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kContextFull);
+    EXPECT_THAT(e.what(), AllOf(HasSubstr("8 tokens"), HasSubstr("room for 7")));
+  }
+}
+
+TEST(Scheduler, PrefillComesInChunksAndEveryRequestHasOneEnd) {
+  House house({.script = kDigits}, {.chunk = 2});
+  const auto sink = std::make_shared<Sink>();
+  EXPECT_EQ(house.answer({.sink = sink}).ids, (Ids{5, 6, 7, 8, 9}));
+  EXPECT_EQ(sink->prefill, (std::vector<std::pair<std::int64_t, std::int64_t>>{{2, 5}, {4, 5}, {5, 5}}));
+  EXPECT_EQ(sink->ids, (Ids{5, 6, 7, 8, 9}));
+  EXPECT_EQ(sink->ends, 1);
+}
+
+TEST(Scheduler, CancelledInTheAnswerKeepsWhatIsThere) {
+  House house;
+  const auto sink = std::make_shared<Sink>();
+  std::shared_ptr<Job> job;
+  std::atomic<bool> has_job{false};
+  sink->on_id = [&] {
+    while (!has_job) std::this_thread::yield();
+    if (sink->ids.size() == 2) job->cancel();
+  };
+  job = house.scheduler->submit(setup_of({.stop_ids = {15}, .sink = sink}));
+  has_job = true;
+  EXPECT_EQ(job->answer().ids, (Ids{5, 6}));
+  EXPECT_EQ(job->answer().finish_reason, FinishReason::kCancelled);
+  EXPECT_EQ(house.model.log()->caches, 0);
+}
+
+TEST(Scheduler, CancelledBeforeItsFirstTokenIsAnError) {
+  House house({.script = kDigits, .row_seconds = 0.002}, {.chunk = 8});
+  const std::shared_ptr<Job> job = house.scheduler->submit(setup_of({.prompt_tokens = 90}));
+  job->cancel();
+  try {
+    job->answer();
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::kCancelled);
+  }
+  EXPECT_EQ(house.scheduler->stats().cache_pages, 0);
+}
+
+TEST(Scheduler, AnEmptyPromptAndStopStringsWithoutATokenizerAreErrors) {
+  House house;
+  EXPECT_THROW(house.answer({.prompt_tokens = 0}), Error);
+  AnswerOptions with_stop = greedy();
+  with_stop.stop = {"x"};
+  EXPECT_THROW(house.answer({.options = with_stop}), Error);
+}
+
+TEST(Scheduler, AShortRequestIsNotKeptWaitingByALongPrefill) {
+  House house({.script = kDigits, .row_seconds = 0.0005}, {.context = 20000, .max_step_seconds = 0.02});
+  const std::shared_ptr<Job> long_one =
+      house.scheduler->submit(setup_of({.prompt_tokens = 12000, .first_id = 2, .options = greedy(1)}));
+  while (house.model.log()->seen().size() < 3) std::this_thread::yield();
+  const size_t before = house.model.log()->seen().size();
+  const Answer quick =
+      house.scheduler->submit(setup_of({.prompt_tokens = 8, .first_id = 3, .options = greedy(1)}))->answer();
+  EXPECT_EQ(quick.ids, (Ids{8}));
+  const std::vector<FakeStep> steps = house.model.log()->seen();
+  size_t first = steps.size();
+  for (size_t i = before; i < steps.size() && first == steps.size(); ++i)
+    if (std::count(steps[i].first_ids.begin(), steps[i].first_ids.end(), 3)) first = i;
+  EXPECT_LE(first + 1 - before, 5u);
+  EXPECT_FALSE(long_one->wait_for(std::chrono::milliseconds(0)));
+  long_one->cancel();
+  long_one->wait();
+}
+
+// Row i of a sequence decodes in every step, whatever prompts come.
+TEST(Scheduler, DecodingSequencesGetARowInEveryStep) {
+  House house({.script = kDigits, .row_seconds = 0.0005}, {.context = 20000, .max_step_seconds = 0.02});
+  const std::shared_ptr<Job> decoding =
+      house.scheduler->submit(setup_of({.prompt_tokens = 5, .first_id = 2, .options = greedy(), .stop_ids = {15}}));
+  while (house.model.log()->seen().size() < 3) std::this_thread::yield();
+  const size_t before = house.model.log()->seen().size() + 1;
+  house.scheduler->submit(setup_of({.prompt_tokens = 2000, .first_id = 3, .options = greedy(1)}))->wait();
+  const std::vector<FakeStep> steps = house.model.log()->seen();
+  decoding->cancel();
+  decoding->wait();
+  std::set<size_t> prompt_rows;
+  for (size_t i = before; i + 1 < steps.size(); ++i) {
+    EXPECT_EQ(std::count(steps[i].first_ids.begin(), steps[i].first_ids.end(), 2), 1) << i;
+    if (steps[i].first_ids.size() == 2) prompt_rows.insert(steps[i].rows.size() - 1);
+  }
+  ASSERT_FALSE(prompt_rows.empty());
+  EXPECT_LE(*prompt_rows.rbegin(), 120u);  // 40 rows take 0.02 s; times are those of a busy machine
+}
+
+TEST(Scheduler, AStepThatFailsIsRepeatedWithoutTheYoungest) {
+  std::atomic<int> failures{0};
+  FakeModelOptions options{.script = kDigits, .step_seconds = 0.002};
+  options.on_step = [&](std::int64_t, const Batch& batch) {
+    for (const Row& row : batch.rows)
+      if (row.id == 7 && batch.rows.size() > 1) {
+        ++failures;
+        throw Error(ErrorCode::kOutOfMemory, "fake: no memory");
+      }
+  };
+  House house(options);
+  const auto old =
+      house.scheduler->submit(setup_of({.prompt_tokens = 3, .first_id = 2, .options = greedy(60), .stop_ids = {15}}));
+  while (house.model.log()->seen().size() < 4) std::this_thread::yield();
+  const auto young = house.scheduler->submit(setup_of({.prompt_tokens = 3, .first_id = 7, .options = greedy(5)}));
+  EXPECT_THROW(young->answer(), Error);
+  const Answer answer = old->answer();
+  ASSERT_EQ(answer.ids.size(), 60u);
+  for (size_t i = 0; i < answer.ids.size(); ++i) EXPECT_EQ(answer.ids[i], static_cast<std::int32_t>((3 + i) % 10)) << i;
+  EXPECT_GE(failures, 1);
+  EXPECT_EQ(house.model.log()->caches, 0);
+}
+
+TEST(Scheduler, LogitsThatAreNoNumbersEndTheirRequestAlone) {
+  House house({.script = kDigits, .nan_after_id = 7});
+  const auto good = house.scheduler->submit(setup_of({.prompt_tokens = 3, .first_id = 2, .options = greedy(3)}));
+  const auto bad = house.scheduler->submit(setup_of({.prompt_tokens = 3, .first_id = 7, .options = greedy(3)}));
+  try {
+    bad->answer();
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), AllOf(HasSubstr("position 3"), HasSubstr("trace")));
+  }
+  EXPECT_EQ(good->answer().ids, (Ids{3, 4, 5}));
+}
+
+PendingMedium medium(float value, std::vector<size_t> spans) {
+  PendingMedium pending;
+  pending.input.values.assign(3 * 2 * 2, value);
+  pending.input.height = pending.input.width = 2;
+  pending.rows = 2;
+  pending.spans = std::move(spans);
+  return pending;
+}
+
+JobSetup with_picture(const Ask& ask) {
+  JobSetup setup = setup_of(ask);
+  setup.plan = [ask] {
+    PromptPlan plan;
+    plan.prompt.ids.assign(static_cast<size_t>(ask.prompt_tokens), ask.first_id);
+    plan.prompt.soft.push_back({.first = 1, .row = 0, .count = 2, .tokens = nullptr, .content = {}});
+    plan.media.push_back(medium(0.5f, {0}));
+    return plan;
+  };
+  return setup;
+}
+
+TEST(Scheduler, APictureDoesNotStopTheOthers) {
+  House house({.script = kDigits, .step_seconds = 0.001, .encoder_blocks = 40, .block_seconds = 0.003});
+  const auto decoding =
+      house.scheduler->submit(setup_of({.prompt_tokens = 5, .first_id = 2, .options = greedy(80), .stop_ids = {15}}));
+  while (house.model.log()->seen().size() < 2) std::this_thread::yield();
+  const size_t before = house.model.log()->seen().size();
+  const auto picture = house.scheduler->submit(with_picture({.prompt_tokens = 4, .first_id = 3, .options = greedy(1)}));
+  EXPECT_EQ(picture->answer().ids, (Ids{4}));
+  const std::vector<FakeStep> steps = house.model.log()->seen();
+  size_t first = before;
+  while (first < steps.size() && !std::count(steps[first].first_ids.begin(), steps[first].first_ids.end(), 3)) ++first;
+  EXPECT_GE(first - before, 20u);  // steps of the other while the picture was encoded
+  EXPECT_EQ(decoding->answer().ids.size(), 80u);
+}
+
+TEST(Scheduler, WhatIsCheckedBehindAStepEndsWhatItWasFor) {
+  std::atomic<bool> is_lost{true};
+  SchedulerOptions options;
+  options.after_step = [&] {
+    if (is_lost) throw Error(ErrorCode::kBadFile, "fake: a page is lost");
+  };
+  House house({.script = kDigits}, options);
+  JobSetup soft_tokens = with_picture({});
+  soft_tokens.wants_prompt_only = true;
+  for (const JobSetup& setup : {setup_of({.options = greedy(1)}), with_picture({.options = greedy(1)}), soft_tokens}) {
+    is_lost = true;
+    EXPECT_THROW(house.scheduler->submit(JobSetup(setup))->answer(), Error);
+    is_lost = false;
+    EXPECT_NO_THROW(house.scheduler->submit(JobSetup(setup))->answer());
+  }
+  EXPECT_EQ(house.model.log()->caches, 0);
+}
+
+TEST(Scheduler, ACancelledEncodingEndsAtItsNextBlock) {
+  House house({.script = kDigits, .encoder_blocks = 1000, .block_seconds = 0.002});
+  const auto job = house.scheduler->submit(with_picture({.prompt_tokens = 4}));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  job->cancel();
+  EXPECT_TRUE(job->wait_for(std::chrono::milliseconds(1000)));
+  EXPECT_THROW(job->answer(), Error);
+  EXPECT_EQ(house.answer({.options = greedy(1)}).ids, (Ids{5}));
+}
+
+TEST(Scheduler, SixtyFourRequestsAThirdOfThemCancelled) {
+  FakeModelOptions options{.vocab_size = 64, .row_seconds = 0.00002};
+  std::map<std::int32_t, Ids> scripts;
+  for (std::int32_t id = 0; id < 64; ++id) {
+    std::mt19937 random(static_cast<unsigned>(id));
+    for (int i = 0; i < 31; ++i) scripts[id].push_back(static_cast<std::int32_t>(random() % 64));
+  }
+  options.scripts = scripts;
+  House house(options, {.context = 2000, .chunk = 64, .max_sequences = 16, .max_step_seconds = 0.005});
+  const auto ask = [](std::int32_t id) {
+    Ask one{.prompt_tokens = 3 + 37 * (id % 9), .first_id = id, .options = greedy(20 + id), .stop_ids = {}};
+    one.options.sampling = {.temperature = 3.0, .top_k = 0, .top_p = 1, .seed = static_cast<std::uint64_t>(id)};
+    return one;
+  };
+  std::vector<Ids> alone;
+  for (std::int32_t id = 0; id < 64; ++id) alone.push_back(house.answer(ask(id)).ids);
+  std::vector<std::shared_ptr<Job>> jobs;
+  for (std::int32_t id = 0; id < 64; ++id) jobs.push_back(house.scheduler->submit(setup_of(ask(id))));
+  std::mt19937 random(7);
+  for (size_t i = 0; i < jobs.size(); i += 3) {
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 3000));
+    jobs[i]->cancel();
+  }
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    jobs[i]->wait();
+    if (i % 3 != 0) {
+      EXPECT_EQ(jobs[i]->answer().ids, alone[i]) << i;
+    }
+  }
+  EXPECT_EQ(house.model.log()->caches, 0);
+  EXPECT_EQ(house.scheduler->stats().cache_pages, 0);
+  EXPECT_EQ(house.scheduler->stats().running, 0);
+}
+
+TEST(Scheduler, ATicketOutlivesItsScheduler) {
+  std::shared_ptr<Job> running, waiting;
+  {
+    House house({.script = kDigits, .step_seconds = 0.005}, {.max_sequences = 1});
+    running = house.scheduler->submit(setup_of({.stop_ids = {15}}));
+    waiting = house.scheduler->submit(setup_of({.stop_ids = {15}}));
+    while (house.model.log()->seen().empty()) std::this_thread::yield();
+  }
+  EXPECT_TRUE(running->wait_for(std::chrono::milliseconds(0)));
+  EXPECT_TRUE(waiting->wait_for(std::chrono::milliseconds(0)));
+  EXPECT_THROW(waiting->answer(), Error);
+  running->cancel();
+}
+
+TEST(StepBudget, AloneAWholeChunkElseWhatTheOthersCanBear) {
+  StepBudget budget(512, 0.15);
+  EXPECT_EQ(budget.rows(true), 512);
+  EXPECT_EQ(budget.rows(false), 32);  // nothing measured yet
+  for (int i = 0; i < 40; ++i) budget.note(0, 512, 512 * 0.005);
+  EXPECT_EQ(budget.rows(false), 24);  // 30 rows of 5 ms
+  EXPECT_EQ(budget.rows(true), 512);
+  for (int i = 0; i < 40; ++i) budget.note(0, 512, 512 * 0.5);
+  EXPECT_EQ(budget.rows(false), 8);
+  for (int i = 0; i < 60; ++i) budget.note(0, 512, 512 * 0.00001);
+  EXPECT_EQ(budget.rows(false), 512);
+}
+
+TEST(StepBudget, RowsAreSharedEvenlyInEightsShortestFirst) {
+  EXPECT_THAT(share_rows(Ids64{100}, 512), ElementsAre(100));
+  EXPECT_THAT(share_rows(Ids64{1000, 8}, 64), ElementsAre(56, 8));
+  EXPECT_THAT(share_rows(Ids64{1000, 1000}, 64), ElementsAre(32, 32));
+  EXPECT_THAT(share_rows(Ids64{1000, 1000, 1000}, 8), ElementsAre(8, 0, 0));
+  EXPECT_THAT(share_rows(Ids64{1000, 5, 3}, 16), ElementsAre(8, 5, 3));
+  EXPECT_TRUE(share_rows({}, 64).empty());
+}
+
+}  // namespace
+}  // namespace g3n::testing
