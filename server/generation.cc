@@ -113,6 +113,7 @@ void Generation::submit() {
       Request request{IdsPrompt{std::move(sequence.ids), std::move(sequence.media)}, std::move(sequence.options)};
       Ticket ticket = service.engine().submit(std::move(request), sink);
       std::lock_guard lock(mutex_);
+      if (is_over_) continue;  // a ticket kept now would keep this alive for ever
       tickets_.push_back(std::move(ticket));
       if (cause_ != Cause::kNone) tickets_.back().cancel();
     } catch (const Error& error) {

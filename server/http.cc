@@ -5,6 +5,7 @@
 #include <utility>  // Boost 1.74's asio needs it before
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <boost/asio.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -27,7 +28,7 @@ using std::chrono::milliseconds;
 
 namespace {
 
-constexpr std::size_t kReadBytes = 64 << 10;
+constexpr std::size_t kReadBytes = 16 << 10;
 constexpr milliseconds kLinger{2000};  // for the client to read the last response before the socket is closed
 
 std::string date() {
@@ -180,11 +181,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void read() {
     is_reading_ = true;
-    socket_.async_read_some(buffer_.prepare(kReadBytes), [self = shared_from_this()](error_code error, std::size_t n) {
+    socket_.async_read_some(asio::buffer(read_bytes_), [self = shared_from_this()](error_code error, std::size_t n) {
       self->is_reading_ = false;
       if (self->stage_ == Stage::kClosed) return;
       if (error) return self->on_read_end(error);
-      self->buffer_.commit(n);
+      self->buffer_.commit(asio::buffer_copy(self->buffer_.prepare(n), asio::buffer(self->read_bytes_, n)));
       self->advance();
       if (self->stage_ != Stage::kClosed) self->read();
     });
@@ -234,14 +235,20 @@ class Connection : public std::enable_shared_from_this<Connection> {
     error_code error;
     buffer_.consume(parser_->put(buffer_.data(), error));
     if (!error) return true;
-    if (error == http::error::need_more) return false;
-    if (error == http::error::header_limit)
-      protocol_error(431, "the header is larger than " + std::to_string(limits_.header_bytes) + " bytes");
+    const bool is_long = stage_ == Stage::kHeader && buffer_.size() > limits_.header_bytes;
+    if (error == http::error::header_limit || (error == http::error::need_more && is_long))
+      fail_header();
+    else if (error == http::error::need_more)
+      return false;
     else if (error == http::error::body_limit)
       protocol_error(413, "the body is larger than " + std::to_string(limits_.body_bytes) + " bytes");
     else
       protocol_error(400, "not a valid HTTP/1.1 request: " + error.message());
     return false;
+  }
+
+  void fail_header() {
+    protocol_error(431, "the header is larger than " + std::to_string(limits_.header_bytes) + " bytes");
   }
 
   void arm_body_timer() {
@@ -258,13 +265,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
     is_head_ = request_.method == "HEAD";
     if (request_.target.size() > limits_.header_line_bytes)
       return protocol_error(414, "the request target is longer than " + std::to_string(limits_.header_line_bytes) + " bytes");
+    std::size_t header_bytes = request_.target.size();
     for (const auto& field : message) {
+      header_bytes += field.name_string().size() + field.value().size() + 4;
       std::string name(field.name_string());
       std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
       if (name.size() + field.value().size() + 4 > limits_.header_line_bytes)
         return protocol_error(431, "a header line is longer than " + std::to_string(limits_.header_line_bytes) + " bytes");
       request_.headers.emplace_back(std::move(name), std::string(field.value()));
     }
+    if (header_bytes > limits_.header_bytes) return fail_header();
     if (request_.headers.size() > limits_.header_count)
       return protocol_error(431, "more than " + std::to_string(limits_.header_count) + " header lines");
     request_.has_body = !parser_->is_done();
@@ -403,6 +413,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   tcp::socket socket_;
   const asio::ip::address address_;
   asio::steady_timer read_timer_{server_.io}, write_timer_{server_.io};
+  std::array<char, kReadBytes> read_bytes_;  // of the pending read: buffer_ is consumed meanwhile
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
   Stage stage_ = Stage::kIdle;
