@@ -79,7 +79,10 @@ class Generation::Sink : public EventSink {
 };
 
 Generation::Generation(std::shared_ptr<Call> call, GenerationRequest request, std::unique_ptr<AnswerFormat> format)
-    : call_(std::move(call)), request_(std::move(request)), format_(std::move(format)), choices_(request_.sequences.size()) {}
+    : call_(std::move(call)),
+      request_(std::move(request)),
+      format_(std::move(format)),
+      choices_(request_.sequences.size()) {}
 
 void Generation::start(std::shared_ptr<Call> call, GenerationRequest request, std::unique_ptr<AnswerFormat> format) {
   const std::shared_ptr<Generation> self(new Generation(std::move(call), std::move(request), std::move(format)));
@@ -190,11 +193,13 @@ ApiError Generation::api_error(const Error& error) const {
     case ErrorCode::kBadFile:
     case ErrorCode::kUnsupported:
       for (const std::string& name : request_.media_names)
-        if (message.find(name) != std::string::npos) return ApiError(400, "invalid_media", printable(message, 300), name);
+        if (message.find(name) != std::string::npos)
+          return ApiError(400, "invalid_media", printable(message, 300), name);
       break;
     case ErrorCode::kContextFull: {
       const auto context = std::to_string(call_->service.facts().context);
-      return ApiError(400, "context_length_exceeded", "the maximum context length is " + context + " tokens", "messages");
+      return ApiError(400, "context_length_exceeded", "the maximum context length is " + context + " tokens",
+                      "messages");
     }
     case ErrorCode::kOutOfMemory: {
       ApiError busy(503, "overloaded", "too little memory for this request");
@@ -209,7 +214,8 @@ ApiError Generation::api_error(const Error& error) const {
     }
     default: break;
   }
-  if (call_->service.options.on_log) call_->service.options.on_log(call_->id + " internal error: " + printable(message, 400));
+  if (call_->service.options.on_log)
+    call_->service.options.on_log(call_->id + " internal error: " + printable(message, 400));
   return ApiError(500, "internal_error", "an internal error; the server's log has it under this request id");
 }
 
@@ -237,7 +243,11 @@ void Generation::finish() {
   Service& service = call_->service;
   service.leave(self, std::chrono::duration<double>(Call::Clock::now() - call_->start).count());
   if (is_gone) {
-    service.metrics.add("g3n_cancelled_total", std::string("stage=\"") + (has_first_token_ ? "decode" : progress_ ? "prefill" : "queued") + "\"");
+    service.metrics.add("g3n_cancelled_total", std::string("stage=\"") +
+                                                   (has_first_token_ ? "decode"
+                                                    : progress_      ? "prefill"
+                                                                     : "queued") +
+                                                   "\"");
     return call_->note(499, "", "gone");
   }
   if (is_streaming) {

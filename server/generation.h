@@ -52,8 +52,8 @@ class AnswerFormat {
 struct GenerationRequest {
   std::vector<Sequence> sequences;
   bool is_stream = false;
-  bool has_progress = false;                 // frames of progress
-  std::vector<std::string> media_names;      // JSON paths: an error of the library that begins with one is the client's
+  bool has_progress = false;             // frames of progress
+  std::vector<std::string> media_names;  // JSON paths: an error of the library that begins with one is the client's
   std::chrono::milliseconds deadline{0};
 };
 
@@ -72,8 +72,8 @@ class Generation : public HttpStream, public std::enable_shared_from_this<Genera
  private:
   class Sink;
   struct Choice {
-    std::string text;                    // not sent yet
-    std::vector<TokenEntry> entries;     // beside it
+    std::string text;                                          // not sent yet
+    std::vector<TokenEntry> entries;                           // beside it
     std::vector<std::pair<std::int64_t, TokenEntry>> pending;  // until the answer has that many bytes
     std::int64_t told_bytes = 0, token_bytes = 0;
     std::vector<TokenEntry> all;

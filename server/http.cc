@@ -156,9 +156,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   enum class Stage { kIdle, kHeader, kBody, kAnswering, kDiscarding, kClosed };
 
-  bool is_current(std::uint64_t number) const {
-    return number == number_ && stage_ == Stage::kAnswering && !answered_;
-  }
+  bool is_current(std::uint64_t number) const { return number == number_ && stage_ == Stage::kAnswering && !answered_; }
 
   template <class F>
   void arm(asio::steady_timer& timer, milliseconds time, F&& f) {
@@ -264,14 +262,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
     keep_alive_ = !is_http_1_0_ && message.keep_alive();
     is_head_ = request_.method == "HEAD";
     if (request_.target.size() > limits_.header_line_bytes)
-      return protocol_error(414, "the request target is longer than " + std::to_string(limits_.header_line_bytes) + " bytes");
+      return protocol_error(
+          414, "the request target is longer than " + std::to_string(limits_.header_line_bytes) + " bytes");
     std::size_t header_bytes = request_.target.size();
     for (const auto& field : message) {
       header_bytes += field.name_string().size() + field.value().size() + 4;
       std::string name(field.name_string());
       std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
       if (name.size() + field.value().size() + 4 > limits_.header_line_bytes)
-        return protocol_error(431, "a header line is longer than " + std::to_string(limits_.header_line_bytes) + " bytes");
+        return protocol_error(431,
+                              "a header line is longer than " + std::to_string(limits_.header_line_bytes) + " bytes");
       request_.headers.emplace_back(std::move(name), std::string(field.value()));
     }
     if (header_bytes > limits_.header_bytes) return fail_header();
@@ -366,7 +366,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
       return write();
     }
     if (is_complete_) return end_answer();
-    if (stream_) arm(write_timer_, limits_.ping, [this] {
+    if (stream_)
+      arm(write_timer_, limits_.ping, [this] {
         if (!stream_ || is_writing_) return;
         send_piece(stream_->idle());
         flush();
@@ -517,8 +518,8 @@ void HttpServer::Impl::forget(const std::shared_ptr<Connection>& connection, con
 HttpServer::HttpServer(const HttpOptions& options, HttpHandler& handler)
     : impl_(std::make_unique<Impl>(options, handler)) {
   const auto fail = [&](const error_code& error) {
-    throw Error(ErrorCode::kInvalidArgument, "cannot listen on " + options.host + " port " +
-                                                 std::to_string(options.port) + ": " + error.message());
+    throw Error(ErrorCode::kInvalidArgument,
+                "cannot listen on " + options.host + " port " + std::to_string(options.port) + ": " + error.message());
   };
   error_code error;
   const std::string host = options.host == "localhost" ? "127.0.0.1" : options.host;

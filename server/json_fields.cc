@@ -11,9 +11,10 @@ namespace {
 constexpr int kMostDepth = 64;
 
 std::string range_text(const std::string& what, double least, double most) {
-  const auto number = [](double value) { return to_json(value == std::floor(value) && std::abs(value) < 1e15
-                                                            ? node(static_cast<std::int64_t>(value))
-                                                            : node(value)); };
+  const auto number = [](double value) {
+    return to_json(value == std::floor(value) && std::abs(value) < 1e15 ? node(static_cast<std::int64_t>(value))
+                                                                        : node(value));
+  };
   if (most >= 9e18) return what + " of at least " + number(least);
   return what + " from " + number(least) + " to " + number(most);
 }
@@ -31,19 +32,22 @@ const char* ApiError::type() const {
 
 JsonNode parse_body(const std::string& body) {
   if (const std::size_t valid = utf8_valid_prefix(body); valid < body.size())
-    throw ApiError(400, "invalid_json", "expected JSON in UTF-8, found a byte that is none at byte " + std::to_string(valid));
+    throw ApiError(400, "invalid_json",
+                   "expected JSON in UTF-8, found a byte that is none at byte " + std::to_string(valid));
   try {
     return parse_json_tree(body, "body", {.max_depth = kMostDepth, .duplicates = JsonDuplicates::kRefused});
   } catch (const JsonError& error) {
-    throw ApiError(400, "invalid_json", "expected JSON, found at byte " + std::to_string(error.byte()) + ": " +
-                                            printable(error.reason(), 200));
+    throw ApiError(
+        400, "invalid_json",
+        "expected JSON, found at byte " + std::to_string(error.byte()) + ": " + printable(error.reason(), 200));
   } catch (const Error& error) {
     throw ApiError(400, "invalid_json", printable(error.what(), 250));
   }
 }
 
 std::string kind_of(const JsonNode& value) {
-  static constexpr const char* kKinds[] = {"null", "a boolean", "an integer", "a number", "a string", "a list", "an object"};
+  static constexpr const char* kKinds[] = {"null",     "a boolean", "an integer", "a number",
+                                           "a string", "a list",    "an object"};
   return kKinds[value.value.index()];
 }
 
@@ -171,8 +175,7 @@ void Fields::refuse(std::string_view name, const std::string& why) {
 void Fields::neutral(std::string_view name, double neutral_value) {
   const JsonNode* value = find(name);
   if (!value) return;
-  const double found = value->boolean() ? (*value->boolean() ? 1 : 0)
-                                        : number_at(*value, path_of(name), -1e300, 1e300);
+  const double found = value->boolean() ? (*value->boolean() ? 1 : 0) : number_at(*value, path_of(name), -1e300, 1e300);
   if (found != neutral_value)
     fail_unsupported(path_of(name), "this sampler is not supported: only the value that switches it off is taken");
   ignored_.push_back(path_of(name));

@@ -123,7 +123,8 @@ class Reader {
     else if (type == "reasoning" || type == "thinking")
       return ignored.push_back(path);
     else if (type == "video_url" || type == "input_video")
-      throw ApiError(400, "unsupported_value", "parts of type video_url are not supported by this build", path + ".type");
+      throw ApiError(400, "unsupported_value", "parts of type video_url are not supported by this build",
+                     path + ".type");
     else
       throw ApiError(400, "unsupported_value", "parts of type " + quoted(type) + " are not supported", path + ".type");
     for (const std::string& name : fields.ignored(false)) ignored.push_back(name);
@@ -133,7 +134,8 @@ class Reader {
   void url(Fields& fields, const std::string& name, MediumKind kind) {
     const JsonNode& value = fields.required(name);
     const std::string path = fields.path_of(name);
-    if (value.text()) return add(*value.text(), path, kind, size_of_detail(fields.find("detail"), fields.path_of("detail"), rules_));
+    if (value.text())
+      return add(*value.text(), path, kind, size_of_detail(fields.find("detail"), fields.path_of("detail"), rules_));
     Fields inner(value, path);
     const std::string& text = text_at(inner.required("url"), path + ".url");
     add(text, path + ".url", kind, size_of_detail(inner.find("detail"), path + ".detail", rules_));
@@ -169,7 +171,8 @@ class Reader {
       return parts.push_back(TextPart{name.empty() ? content : printable(name) + "\n" + content});
     }
     const MediumKind kind = kind_by_content(url.bytes);
-    if (kind == MediumKind::kUnknown) fail_media(path, "expected an image, a sound or text/plain, found another format");
+    if (kind == MediumKind::kUnknown)
+      fail_media(path, "expected an image, a sound or text/plain, found another format");
     count(path);
     parts.push_back(as_part(medium_of(std::move(url.bytes), path, kind, rules_, 0)));
   }
@@ -197,8 +200,7 @@ void join(std::vector<Part>& to, std::vector<Part> more) {
   auto from = more.begin();
   if (!to.empty() && is_text(to.back()) && is_text(*from)) {
     std::string& text = std::get<TextPart>(to.back()).text;
-    text = std::string(trim_white_space(text)) + "\n\n" +
-           std::string(trim_white_space(std::get<TextPart>(*from).text));
+    text = std::string(trim_white_space(text)) + "\n\n" + std::string(trim_white_space(std::get<TextPart>(*from).text));
     ++from;
   }
   to.insert(to.end(), std::make_move_iterator(from), std::make_move_iterator(more.end()));
@@ -207,7 +209,8 @@ void join(std::vector<Part>& to, std::vector<Part> more) {
 std::string system_text(const std::vector<Part>& parts, const std::string& path) {
   std::string text;
   for (const Part& part : parts) {
-    if (!is_text(part)) fail_unsupported(path, "media in system messages are not supported: put them into a user message");
+    if (!is_text(part))
+      fail_unsupported(path, "media in system messages are not supported: put them into a user message");
     text += std::get<TextPart>(part).text;
   }
   return text;
@@ -220,7 +223,8 @@ void append_paragraph(std::string& text, const std::string& more) {
 
 // What has no meaning on a message of the past.
 void read_past(Fields& fields, bool is_assistant) {
-  for (const char* name : {"name", "refusal", "audio", "annotations", "reasoning_content", "reasoning", "thinking", "phase"})
+  for (const char* name :
+       {"name", "refusal", "audio", "annotations", "reasoning_content", "reasoning", "thinking", "phase"})
     fields.ignore(name);
   if (fields.find("function_call"))
     fail_unsupported(fields.path_of("function_call"), "calls of tools are not supported by this build");

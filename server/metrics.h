@@ -31,7 +31,7 @@ class Metrics {
     double sum = 0;
   };
   mutable std::mutex mutex_;
-  std::map<std::string, std::map<std::string, double>> counters_;       // by name, labels
+  std::map<std::string, std::map<std::string, double>> counters_;  // by name, labels
   std::map<std::string, std::map<std::string, Histogram>> histograms_;
 };
 

@@ -28,7 +28,8 @@ JsonNode logprobs_node(const std::vector<TokenEntry>& entries) {
   for (const TokenEntry& entry : entries) {
     JsonList top;
     for (const auto& [bytes, logprob] : entry.top)
-      top.push_back(node(JsonObject{{"token", node(utf8_repaired(bytes))}, {"logprob", logprob_node(logprob)}, {"bytes", bytes_node(bytes)}}));
+      top.push_back(node(JsonObject{
+          {"token", node(utf8_repaired(bytes))}, {"logprob", logprob_node(logprob)}, {"bytes", bytes_node(bytes)}}));
     content.push_back(node(JsonObject{{"token", node(utf8_repaired(entry.bytes))},
                                       {"logprob", logprob_node(entry.logprob)},
                                       {"bytes", bytes_node(entry.bytes)},
@@ -49,10 +50,11 @@ class ChatFormat : public AnswerFormat {
                                          {"content", node(result.answer.text)},
                                          {"refusal", node(nullptr)},
                                          {"annotations", node(JsonList{})}});
-      choices.push_back(node(JsonObject{{"index", node(i)},
-                                        {"message", std::move(message)},
-                                        {"logprobs", facts_.has_logprobs ? logprobs_node(result.entries) : node(nullptr)},
-                                        {"finish_reason", node(finish_reason_of(result.answer))}}));
+      choices.push_back(
+          node(JsonObject{{"index", node(i)},
+                          {"message", std::move(message)},
+                          {"logprobs", facts_.has_logprobs ? logprobs_node(result.entries) : node(nullptr)},
+                          {"finish_reason", node(finish_reason_of(result.answer))}}));
     }
     JsonObject answer{{"id", node(facts_.id)},
                       {"object", node("chat.completion")},
@@ -103,12 +105,9 @@ class ChatFormat : public AnswerFormat {
     return usage_of(results, 1, facts_.image_tokens, facts_.audio_tokens);
   }
   JsonObject head() const {
-    return {{"id", node(facts_.id)},
-            {"object", node("chat.completion.chunk")},
-            {"created", node(facts_.created)},
-            {"model", node(facts_.model)},
-            {"service_tier", node("default")},
-            {"system_fingerprint", node(facts_.fingerprint)}};
+    return {{"id", node(facts_.id)},           {"object", node("chat.completion.chunk")},
+            {"created", node(facts_.created)}, {"model", node(facts_.model)},
+            {"service_tier", node("default")}, {"system_fingerprint", node(facts_.fingerprint)}};
   }
   std::string frame(std::size_t index, JsonObject delta, JsonNode logprobs, const char* reason) const {
     JsonNode choice = node(JsonObject{{"index", node(index)},
@@ -209,8 +208,8 @@ void chat_completions(const std::shared_ptr<Call>& call) {
 void chat_input_tokens(Call& call) {
   const ChatRequest request = read_chat(call);
   call.note(200, "", "");
-  call.reply(json_response(node(
-      JsonObject{{"object", node("response.input_tokens")}, {"input_tokens", node(request.ids.size())}})));
+  call.reply(json_response(
+      node(JsonObject{{"object", node("response.input_tokens")}, {"input_tokens", node(request.ids.size())}})));
 }
 
 }  // namespace g3n::server

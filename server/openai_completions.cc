@@ -127,7 +127,8 @@ class CompletionFormat : public AnswerFormat {
 std::vector<std::int32_t> ids_of(const JsonList& list, const std::string& path, std::int64_t vocab_size) {
   std::vector<std::int32_t> ids;
   for (std::size_t i = 0; i < list.size(); ++i)
-    ids.push_back(static_cast<std::int32_t>(integer_at(list[i], path + "[" + std::to_string(i) + "]", 0, vocab_size - 1)));
+    ids.push_back(
+        static_cast<std::int32_t>(integer_at(list[i], path + "[" + std::to_string(i) + "]", 0, vocab_size - 1)));
   if (ids.empty()) fail_value(path, "at least one token id", "none");
   return ids;
 }
@@ -173,7 +174,8 @@ std::vector<std::vector<std::int32_t>> read_prompts(const JsonNode& value, const
     const JsonList& list = *value.list();
     if (list.empty()) fail_value("prompt", "at least one prompt", "none");
     if (!list[0].text() && !list[0].list()) {
-      prompts.push_back(ids_of(list_at(value, "prompt", static_cast<std::size_t>(service.facts().context) + 1), "prompt", vocab_size));
+      prompts.push_back(ids_of(list_at(value, "prompt", static_cast<std::size_t>(service.facts().context) + 1),
+                               "prompt", vocab_size));
     } else {
       list_at(value, "prompt", kMostPrompts);
       for (std::size_t i = 0; i < list.size(); ++i) {
@@ -236,7 +238,8 @@ void completions(const std::shared_ptr<Call>& call) {
   generation.has_progress = common.has_progress;
   generation.deadline = deadline_of(*call);
   for (const MediaPart& part : media)
-    generation.media_names.push_back(std::visit([](const auto& p) { return std::get<MediaBytes>(p.source).name; }, part));
+    generation.media_names.push_back(
+        std::visit([](const auto& p) { return std::get<MediaBytes>(p.source).name; }, part));
   for (const auto& ids : prompts) {
     facts.image_tokens += std::count(ids.begin(), ids.end(), service.facts().image_id);
     facts.audio_tokens += std::count(ids.begin(), ids.end(), service.facts().audio_id);

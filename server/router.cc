@@ -47,12 +47,15 @@ std::vector<Route> make_routes() {
   plain("GET", "/web/*", Endpoint::kNotBuilt, false, chat);
 
   for (const char* path : {"/embeddings", "/rerank"})
-    v1("POST", path, Endpoint::kNoOutput, true, "Gemma 3n makes no embeddings: use an embedding model such as EmbeddingGemma");
-  v1("POST", "/moderations", Endpoint::kNoOutput, true, "Gemma 3n is no classifier: use a safety model such as ShieldGemma");
+    v1("POST", path, Endpoint::kNoOutput, true,
+       "Gemma 3n makes no embeddings: use an embedding model such as EmbeddingGemma");
+  v1("POST", "/moderations", Endpoint::kNoOutput, true,
+     "Gemma 3n is no classifier: use a safety model such as ShieldGemma");
   v1("POST", "/images/*", Endpoint::kNoOutput, true, "Gemma 3n makes no images: use an image model");
   v1("POST", "/audio/speech", Endpoint::kNoOutput, true, "Gemma 3n makes no sound: use a speech model");
   for (const char* path : {"/api/embed", "/api/embeddings"})
-    plain("POST", path, Endpoint::kNoOutput, true, "Gemma 3n makes no embeddings: use an embedding model such as EmbeddingGemma");
+    plain("POST", path, Endpoint::kNoOutput, true,
+          "Gemma 3n makes no embeddings: use an embedding model such as EmbeddingGemma");
   return table;
 }
 
@@ -73,7 +76,8 @@ int hex_digit(char c) {
 
 bool is_plain(std::string_view text, std::size_t most) {
   return !text.empty() && text.size() <= most && std::all_of(text.begin(), text.end(), [](unsigned char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == '-';
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' ||
+           c == '-';
   });
 }
 
@@ -174,10 +178,11 @@ HttpResponse error_response(const ApiError& error, Dialect dialect, const std::s
   JsonNode body;
   switch (dialect) {
     case Dialect::kOpenAI:
-      body = node(JsonObject{{"error", node(JsonObject{{"message", node(message)},
-                                                       {"type", node(error.type())},
-                                                       {"param", error.param.empty() ? node(nullptr) : node(error.param)},
-                                                       {"code", node(error.code)}})}});
+      body =
+          node(JsonObject{{"error", node(JsonObject{{"message", node(message)},
+                                                    {"type", node(error.type())},
+                                                    {"param", error.param.empty() ? node(nullptr) : node(error.param)},
+                                                    {"code", node(error.code)}})}});
       break;
     case Dialect::kAnthropic:
       body = node(JsonObject{
@@ -225,7 +230,8 @@ void add_common_headers(HttpResponse& response, const std::string& request_id, c
   headers.emplace_back("Referrer-Policy", "no-referrer");
   if (origin.empty()) return;
   headers.emplace_back("Access-Control-Allow-Origin", origin);
-  headers.emplace_back("Access-Control-Expose-Headers", "x-request-id, x-g3n-ignored, openai-processing-ms, Retry-After");
+  headers.emplace_back("Access-Control-Expose-Headers",
+                       "x-request-id, x-g3n-ignored, openai-processing-ms, Retry-After");
   headers.emplace_back("Vary", "Origin");
 }
 

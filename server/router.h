@@ -11,10 +11,22 @@
 namespace g3n::server {
 
 enum class Endpoint {
-  kHealth, kLive, kRoot, kMetrics, kModels, kModel, kProps,                            // answered at once
-  kTokenize, kDetokenize, kTokenizerInfo, kApplyTemplate, kChat, kChatInputTokens, kCompletions,  // by a worker
-  kNotBuilt,   // of the API, not of this build
-  kNoOutput,   // of the API; Gemma 3n makes nothing of the kind
+  kHealth,
+  kLive,
+  kRoot,
+  kMetrics,
+  kModels,
+  kModel,
+  kProps,  // answered at once
+  kTokenize,
+  kDetokenize,
+  kTokenizerInfo,
+  kApplyTemplate,
+  kChat,
+  kChatInputTokens,
+  kCompletions,  // by a worker
+  kNotBuilt,     // of the API, not of this build
+  kNoOutput,     // of the API; Gemma 3n makes nothing of the kind
 };
 
 // Whose words errors are in.
@@ -38,7 +50,7 @@ std::string path_of_target(const std::string& target);
 
 struct Routed {
   const Route* route = nullptr;
-  std::string rest;                 // what "*" stands for
+  std::string rest;                  // what "*" stands for
   std::vector<std::string> allowed;  // methods of the path, if none of its routes has the request's
 };
 Routed find_route(const std::string& method, const std::string& path);

@@ -21,7 +21,8 @@ void read_sampling(Fields& fields, const ModelFacts& facts, std::int64_t vocab_s
   s.temperature = fields.number("temperature", 0, 2).value_or(s.temperature);
   s.top_p = fields.number("top_p", 0, 1).value_or(s.top_p);
   if (s.top_p <= 0) fail_value("top_p", "a number above 0, at most 1", "0");
-  if (const auto top_k = fields.integer("top_k", -1, INT32_MAX)) s.top_k = static_cast<int>(std::max<std::int64_t>(0, *top_k));
+  if (const auto top_k = fields.integer("top_k", -1, INT32_MAX))
+    s.top_k = static_cast<int>(std::max<std::int64_t>(0, *top_k));
   s.min_p = fields.number("min_p", 0, 1).value_or(s.min_p);
   s.repetition_penalty = fields.number("repetition_penalty", 1e-3, 1e3).value_or(s.repetition_penalty);
   s.repetition_penalty = fields.number("repeat_penalty", 1e-3, 1e3).value_or(s.repetition_penalty);
@@ -42,7 +43,8 @@ void read_sampling(Fields& fields, const ModelFacts& facts, std::int64_t vocab_s
     for (const auto& [key, value] : map) {
       std::int64_t id = -1;
       const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
-      if (error != std::errc() || end != key.data() + key.size()) fail_value("logit_bias", "token ids as keys", quoted(key));
+      if (error != std::errc() || end != key.data() + key.size())
+        fail_value("logit_bias", "token ids as keys", quoted(key));
       const std::string path = "logit_bias." + key;
       const std::int32_t token = expect_id(id, path);
       const double amount = number_at(value, path, -100, 100);
@@ -104,12 +106,14 @@ void read_the_rest(Fields& fields) {
   const char* no_grammar = "structured output is not supported by this build";
   if (const JsonNode* format = fields.find("response_format")) {
     Fields inner(*format, "response_format");
-    if (text_at(inner.required("type"), "response_format.type") != "text") fail_unsupported("response_format", no_grammar);
+    if (text_at(inner.required("type"), "response_format.type") != "text")
+      fail_unsupported("response_format", no_grammar);
   }
   for (const char* name : {"guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs",
                            "json_schema", "grammar", "regex", "choice"})
     fields.refuse(name, no_grammar);
-  for (const char* name : {"tools", "tool_choice"}) fields.refuse(name, "calls of tools are not supported by this build");
+  for (const char* name : {"tools", "tool_choice"})
+    fields.refuse(name, "calls of tools are not supported by this build");
   fields.ignore("parallel_tool_calls");
   for (const char* name : {"functions", "function_call"}) fields.refuse(name, "this field is not supported: use tools");
   for (const char* name : {"web_search_options", "moderation"}) fields.refuse(name, "this server has no such service");
@@ -123,17 +127,19 @@ void read_the_rest(Fields& fields) {
   }
   if (const JsonNode* kwargs = fields.find("chat_template_kwargs")) {
     for (const auto& [key, value] : object_at(*kwargs, "chat_template_kwargs"))
-      if (key != "enable_thinking") fail_unsupported("chat_template_kwargs", "the template has no option " + quoted(key));
+      if (key != "enable_thinking")
+        fail_unsupported("chat_template_kwargs", "the template has no option " + quoted(key));
     fields.ignore("chat_template_kwargs");
   }
   for (const char* name :
        {"prediction", "verbosity", "reasoning_effort", "store", "metadata", "user", "safety_identifier", "service_tier",
-        "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "reasoning", "thinking", "enable_thinking",
-        "cache_prompt", "id_slot", "cache_salt"})
+        "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "reasoning", "thinking",
+        "enable_thinking", "cache_prompt", "id_slot", "cache_salt"})
     fields.ignore(name);
-  const std::pair<const char*, double> neutral[] = {
-      {"typical_p", 1}, {"typical", 1}, {"mirostat", 0}, {"dry_multiplier", 0}, {"xtc_probability", 0}, {"top_n_sigma", -1},
-      {"dynatemp_range", 0}, {"tfs_z", 1}, {"top_a", 0}, {"length_penalty", 1}, {"use_beam_search", 0}};
+  const std::pair<const char*, double> neutral[] = {{"typical_p", 1},      {"typical", 1},         {"mirostat", 0},
+                                                    {"dry_multiplier", 0}, {"xtc_probability", 0}, {"top_n_sigma", -1},
+                                                    {"dynatemp_range", 0}, {"tfs_z", 1},           {"top_a", 0},
+                                                    {"length_penalty", 1}, {"use_beam_search", 0}};
   for (const auto& [name, value] : neutral) fields.neutral(name, value);
   for (const char* name : {"mirostat_tau", "mirostat_eta", "dry_base", "dry_allowed_length", "dry_penalty_last_n",
                            "dry_sequence_breakers", "xtc_threshold", "dynatemp_exponent"})
@@ -164,8 +170,8 @@ void expect_may_fit(std::size_t bytes, const ModelFacts& facts, const std::strin
   const std::size_t least = bytes / facts.longest_piece;
   if (least <= static_cast<std::size_t>(facts.context)) return;
   throw ApiError(400, "context_length_exceeded",
-                 "the maximum context length is " + std::to_string(facts.context) + " tokens, the prompt has at least " +
-                     std::to_string(least),
+                 "the maximum context length is " + std::to_string(facts.context) +
+                     " tokens, the prompt has at least " + std::to_string(least),
                  param);
 }
 
@@ -193,7 +199,8 @@ const char* finish_reason_of(const Answer& answer) {
   return answer.finish_reason == FinishReason::kStop ? "stop" : "length";
 }
 
-JsonNode usage_of(const std::vector<Result>& results, std::size_t prompts, std::int64_t image_tokens, std::int64_t audio_tokens) {
+JsonNode usage_of(const std::vector<Result>& results, std::size_t prompts, std::int64_t image_tokens,
+                  std::int64_t audio_tokens) {
   const std::size_t choices = std::max<std::size_t>(1, results.size() / std::max<std::size_t>(1, prompts));
   std::int64_t prompt = 0, cached = 0, completion = 0;
   for (std::size_t i = 0; i < results.size(); ++i) {
@@ -203,18 +210,19 @@ JsonNode usage_of(const std::vector<Result>& results, std::size_t prompts, std::
     prompt += answer.prompt_tokens;
     cached += std::max<std::int64_t>(0, answer.prompt_tokens - answer.timings.prefilled_tokens);
   }
-  return node(JsonObject{{"prompt_tokens", node(prompt)},
-                         {"completion_tokens", node(completion)},
-                         {"total_tokens", node(prompt + completion)},
-                         {"prompt_tokens_details", node(JsonObject{{"cached_tokens", node(cached)},
-                                                                   {"cache_write_tokens", node(0)},
-                                                                   {"audio_tokens", node(audio_tokens)},
-                                                                   {"image_tokens", node(image_tokens)},
-                                                                   {"text_tokens", node(prompt - image_tokens - audio_tokens)}})},
-                         {"completion_tokens_details", node(JsonObject{{"reasoning_tokens", node(0)},
-                                                                       {"audio_tokens", node(0)},
-                                                                       {"accepted_prediction_tokens", node(0)},
-                                                                       {"rejected_prediction_tokens", node(0)}})}});
+  return node(JsonObject{
+      {"prompt_tokens", node(prompt)},
+      {"completion_tokens", node(completion)},
+      {"total_tokens", node(prompt + completion)},
+      {"prompt_tokens_details", node(JsonObject{{"cached_tokens", node(cached)},
+                                                {"cache_write_tokens", node(0)},
+                                                {"audio_tokens", node(audio_tokens)},
+                                                {"image_tokens", node(image_tokens)},
+                                                {"text_tokens", node(prompt - image_tokens - audio_tokens)}})},
+      {"completion_tokens_details", node(JsonObject{{"reasoning_tokens", node(0)},
+                                                    {"audio_tokens", node(0)},
+                                                    {"accepted_prediction_tokens", node(0)},
+                                                    {"rejected_prediction_tokens", node(0)}})}});
 }
 
 JsonNode g3n_object(const std::vector<Result>& results) {
@@ -229,16 +237,18 @@ JsonNode g3n_object(const std::vector<Result>& results) {
 
 JsonNode timings_of(const std::vector<Result>& results) {
   const Answer& first = results.at(0).answer;
-  const double prompt = first.timings.encode_seconds + first.timings.prefill_seconds, decode = first.timings.decode_seconds;
+  const double prompt = first.timings.encode_seconds + first.timings.prefill_seconds,
+               decode = first.timings.decode_seconds;
   const auto per_second = [](double count, double seconds) { return node(seconds > 0 ? count / seconds : 0.0); };
   const auto tokens = static_cast<std::int64_t>(first.ids.size());
-  return node(JsonObject{{"cache_n", node(std::max<std::int64_t>(0, first.prompt_tokens - first.timings.prefilled_tokens))},
-                         {"prompt_n", node(first.timings.prefilled_tokens)},
-                         {"prompt_ms", node(prompt * 1000)},
-                         {"prompt_per_second", per_second(static_cast<double>(first.timings.prefilled_tokens), prompt)},
-                         {"predicted_n", node(tokens)},
-                         {"predicted_ms", node(decode * 1000)},
-                         {"predicted_per_second", per_second(static_cast<double>(tokens - 1), decode)}});
+  return node(
+      JsonObject{{"cache_n", node(std::max<std::int64_t>(0, first.prompt_tokens - first.timings.prefilled_tokens))},
+                 {"prompt_n", node(first.timings.prefilled_tokens)},
+                 {"prompt_ms", node(prompt * 1000)},
+                 {"prompt_per_second", per_second(static_cast<double>(first.timings.prefilled_tokens), prompt)},
+                 {"predicted_n", node(tokens)},
+                 {"predicted_ms", node(decode * 1000)},
+                 {"predicted_per_second", per_second(static_cast<double>(tokens - 1), decode)}});
 }
 
 JsonNode logprob_node(float logprob) { return node(std::isfinite(logprob) ? static_cast<double>(logprob) : -9999.0); }

@@ -27,7 +27,8 @@ std::chrono::milliseconds deadline_of(const Call& call);
 // ---- parts of both answers ----
 const char* finish_reason_of(const Answer& answer);
 // results: all of the request; prompts: of how many prompts, each of which has results.size() / prompts choices.
-JsonNode usage_of(const std::vector<Result>& results, std::size_t prompts, std::int64_t image_tokens, std::int64_t audio_tokens);
+JsonNode usage_of(const std::vector<Result>& results, std::size_t prompts, std::int64_t image_tokens,
+                  std::int64_t audio_tokens);
 JsonNode g3n_object(const std::vector<Result>& results);
 JsonNode timings_of(const std::vector<Result>& results);
 // -infinity has no place in JSON.

@@ -20,7 +20,8 @@ class Server::Impl : public HttpHandler {
         load_(std::move(load)) {
     if (!http_.is_loopback() && !access_.needs_key() && !service_.options.allow_anonymous)
       throw Error(ErrorCode::kInvalidArgument,
-                  "host " + http_.host() + ": expected an API key (--api-key-file) or --allow-anonymous, since others reach it");
+                  "host " + http_.host() +
+                      ": expected an API key (--api-key-file) or --allow-anonymous, since others reach it");
     loader_ = std::thread([this] { load_engine(); });
   }
 
@@ -110,7 +111,8 @@ class Server::Impl : public HttpHandler {
       throw ApiError(403, "host_not_allowed",
                      "the host " + quoted(*request.header("host")) + " is not known here: --allowed-host adds names");
     if (!access_.allows_origin(request))
-      throw ApiError(403, "origin_not_allowed", "the origin " + quoted(*origin) + " is not allowed: --cors adds origins");
+      throw ApiError(403, "origin_not_allowed",
+                     "the origin " + quoted(*origin) + " is not allowed: --cors adds origins");
     if (origin) call.origin = *origin;
     const std::string path = path_of_target(request.target);
     if (request.method == "OPTIONS") return;
@@ -126,13 +128,15 @@ class Server::Impl : public HttpHandler {
     if (access_.needs_key()) {
       const std::optional<std::string> name = access_.key_name(request);
       if (!name && call.route->needs_key)
-        throw ApiError(401, "invalid_api_key", "expected an API key (Authorization: Bearer KEY), found none that is known");
+        throw ApiError(401, "invalid_api_key",
+                       "expected an API key (Authorization: Bearer KEY), found none that is known");
       call.key_name = name.value_or("");
     }
     check_endpoint(*call.route);
     const std::string* encoding = request.header("content-encoding");
     if (encoding && *encoding != "identity")
-      throw ApiError(415, "unsupported_media_type", "expected a body without Content-Encoding, found " + quoted(*encoding));
+      throw ApiError(415, "unsupported_media_type",
+                     "expected a body without Content-Encoding, found " + quoted(*encoding));
     const std::string* type = request.header("content-type");
     if (request.has_body && type && type->compare(0, 10, "multipart/") == 0)
       throw ApiError(415, "unsupported_media_type", "expected application/json, found " + quoted(*type));

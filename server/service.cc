@@ -108,7 +108,8 @@ void Service::work(std::function<void()> task) {
 
 int Service::retry_seconds() const {
   std::lock_guard lock(mutex_);
-  const double rounds = static_cast<double>(running_.size()) / static_cast<double>(std::max<std::int64_t>(1, options.max_sequences));
+  const double rounds =
+      static_cast<double>(running_.size()) / static_cast<double>(std::max<std::int64_t>(1, options.max_sequences));
   return static_cast<int>(std::clamp(std::ceil(mean_seconds_ * rounds), 1.0, 60.0));
 }
 
@@ -180,7 +181,8 @@ void Call::stream(HttpResponse head, std::shared_ptr<HttpStream> source) {
 void Call::note(int status, const std::string& tokens, const std::string& finish) const {
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   const std::string endpoint = route ? route->path : "none";
-  service.metrics.add("g3n_requests_total", "endpoint=" + label_value(endpoint) + ",status=\"" + std::to_string(status) + "\"");
+  service.metrics.add("g3n_requests_total",
+                      "endpoint=" + label_value(endpoint) + ",status=\"" + std::to_string(status) + "\"");
   service.metrics.observe("g3n_request_seconds", "endpoint=" + label_value(endpoint), seconds);
   if (!service.options.on_log) return;
   char time[32];
@@ -190,8 +192,8 @@ void Call::note(int status, const std::string& tokens, const std::string& finish
   std::strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", &parts);
   service.options.on_log(std::string(time) + " " + id + " " + (key_name.empty() ? "-" : printable(key_name)) + " " +
                          request.method + " " + endpoint + " " + std::to_string(status) + " " +
-                         (tokens.empty() ? "-" : tokens) + " " +
-                         std::to_string(std::lround(seconds * 1000)) + "ms " + (finish.empty() ? "-" : finish));
+                         (tokens.empty() ? "-" : tokens) + " " + std::to_string(std::lround(seconds * 1000)) + "ms " +
+                         (finish.empty() ? "-" : finish));
 }
 
 void guarded(Call& call, const std::function<void()>& endpoint) {
@@ -204,7 +206,8 @@ void guarded(Call& call, const std::function<void()>& endpoint) {
     error.retry_seconds = call.service.retry_seconds();
     call.reply(error);
   } catch (const std::exception& error) {
-    if (call.service.options.on_log) call.service.options.on_log(call.id + " internal error: " + printable(error.what(), 400));
+    if (call.service.options.on_log)
+      call.service.options.on_log(call.id + " internal error: " + printable(error.what(), 400));
     call.reply(ApiError(500, "internal_error", "an internal error; the server's log has it under this request id"));
   }
 }

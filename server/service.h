@@ -35,8 +35,8 @@ struct ServerOptions {
   std::int64_t max_sequences = 16;
   std::size_t max_queue_bytes = std::size_t{512} << 20;  // of bodies
   int workers = 2;
-  std::chrono::milliseconds request_timeout{0};  // 0: none
-  std::chrono::milliseconds drain{30'000};       // what running requests get at the end
+  std::chrono::milliseconds request_timeout{0};    // 0: none
+  std::chrono::milliseconds drain{30'000};         // what running requests get at the end
   std::function<void(const std::string&)> on_log;  // one line per request; any thread
 };
 

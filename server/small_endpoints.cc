@@ -26,24 +26,23 @@ JsonNode modalities_node(const Service& service) {
 JsonNode model_object(const Service& service) {
   const ModelFacts& facts = service.facts();
   const std::string& id = service.options.model_id;
-  return node(JsonObject{
-      {"id", node(id)},
-      {"object", node("model")},
-      {"type", node("model")},
-      {"created", node(facts.created)},
-      {"created_at", node(rfc3339(facts.created))},
-      {"owned_by", node("google")},
-      {"display_name", node(id)},
-      {"lifecycle", node("active")},
-      {"max_model_len", node(facts.context)},
-      {"context_length", node(facts.context)},
-      {"max_input_tokens", node(facts.context)},
-      {"max_tokens", node(facts.context)},
-      {"architecture", node(JsonObject{{"input_modalities", modalities_node(service)},
-                                       {"output_modalities", node(JsonList{node("text")})}})},
-      {"modalities", modalities_node(service)},
-      {"slices", node(JsonList{})},
-      {"adapters", node(JsonList{})}});
+  return node(JsonObject{{"id", node(id)},
+                         {"object", node("model")},
+                         {"type", node("model")},
+                         {"created", node(facts.created)},
+                         {"created_at", node(rfc3339(facts.created))},
+                         {"owned_by", node("google")},
+                         {"display_name", node(id)},
+                         {"lifecycle", node("active")},
+                         {"max_model_len", node(facts.context)},
+                         {"context_length", node(facts.context)},
+                         {"max_input_tokens", node(facts.context)},
+                         {"max_tokens", node(facts.context)},
+                         {"architecture", node(JsonObject{{"input_modalities", modalities_node(service)},
+                                                          {"output_modalities", node(JsonList{node("text")})}})},
+                         {"modalities", modalities_node(service)},
+                         {"slices", node(JsonList{})},
+                         {"adapters", node(JsonList{})}});
 }
 
 void send(Call& call, const JsonNode& body, int status = 200) {
@@ -108,7 +107,8 @@ void model(Call& call) {
   bool is_known = call.rest == options.model_id;
   for (const std::string& alias : options.aliases) is_known = is_known || call.rest == alias;
   if (!is_known)
-    throw ApiError(404, "model_not_found", "expected the model " + quoted(options.model_id) + ", found " + quoted(call.rest), "model");
+    throw ApiError(404, "model_not_found",
+                   "expected the model " + quoted(options.model_id) + ", found " + quoted(call.rest), "model");
   send(call, model_object(call.service));
 }
 
@@ -117,26 +117,25 @@ void props(Call& call) {
   const Sampling& sampling = service.engine().default_sampling();
   const ModelInfo& info = service.engine().info();
   const HttpLimits& limits = service.options.http.limits;
-  send(call,
-       node(JsonObject{
-           {"default_generation_settings",
-            node(JsonObject{{"n_ctx", node(service.facts().context)},
-                            {"params", node(JsonObject{{"temperature", node(sampling.temperature)},
-                                                       {"top_k", node(sampling.top_k)},
-                                                       {"top_p", node(sampling.top_p)},
-                                                       {"min_p", node(sampling.min_p)},
-                                                       {"seed", node(-1)}})}})},
-           {"total_slots", node(service.options.max_sequences)},
-           {"model_alias", node(service.options.model_id)},
-           {"chat_template", node(nullptr)},
-           {"modalities", node(JsonObject{{"vision", node(info.has_vision)}, {"audio", node(info.has_audio)}})},
-           {"build_info", node(std::string("g3n-") + G3N_VERSION)},
-           {"recipe", node(service.options.recipe)},
-           {"limits", node(JsonObject{{"body_bytes", node(limits.body_bytes)},
-                                      {"header_bytes", node(limits.header_bytes)},
-                                      {"max_queue", node(service.options.max_queue)},
-                                      {"max_sequences", node(service.options.max_sequences)}})},
-           {"grammar", node(false)}}));
+  send(call, node(JsonObject{
+                 {"default_generation_settings",
+                  node(JsonObject{{"n_ctx", node(service.facts().context)},
+                                  {"params", node(JsonObject{{"temperature", node(sampling.temperature)},
+                                                             {"top_k", node(sampling.top_k)},
+                                                             {"top_p", node(sampling.top_p)},
+                                                             {"min_p", node(sampling.min_p)},
+                                                             {"seed", node(-1)}})}})},
+                 {"total_slots", node(service.options.max_sequences)},
+                 {"model_alias", node(service.options.model_id)},
+                 {"chat_template", node(nullptr)},
+                 {"modalities", node(JsonObject{{"vision", node(info.has_vision)}, {"audio", node(info.has_audio)}})},
+                 {"build_info", node(std::string("g3n-") + G3N_VERSION)},
+                 {"recipe", node(service.options.recipe)},
+                 {"limits", node(JsonObject{{"body_bytes", node(limits.body_bytes)},
+                                            {"header_bytes", node(limits.header_bytes)},
+                                            {"max_queue", node(service.options.max_queue)},
+                                            {"max_sequences", node(service.options.max_sequences)}})},
+                 {"grammar", node(false)}}));
 }
 
 void tokenize(Call& call) {
@@ -147,7 +146,8 @@ void tokenize(Call& call) {
   service.check_model(fields);
   const auto content = fields.text("content"), prompt = fields.text("prompt");
   const JsonNode* messages = fields.find("messages");
-  const bool add_special = fields.boolean("add_special").value_or(false) || fields.boolean("add_special_tokens").value_or(false);
+  const bool add_special =
+      fields.boolean("add_special").value_or(false) || fields.boolean("add_special_tokens").value_or(false);
   const bool special = fields.boolean("special").value_or(true);
   const bool with_pieces = fields.boolean("with_pieces").value_or(false);
   const auto add_generation_prompt = fields.boolean("add_generation_prompt");
@@ -182,8 +182,8 @@ void detokenize(Call& call) {
   call.ignored = fields.ignored(service.options.is_strict);
   std::vector<std::int32_t> ids;
   for (std::size_t i = 0; i < list.size(); ++i)
-    ids.push_back(static_cast<std::int32_t>(integer_at(list[i], "tokens[" + std::to_string(i) + "]", 0,
-                                                       service.engine().info().vocab_size - 1)));
+    ids.push_back(static_cast<std::int32_t>(
+        integer_at(list[i], "tokens[" + std::to_string(i) + "]", 0, service.engine().info().vocab_size - 1)));
   const std::string text = service.engine().decode(ids, /*skip_special=*/false);
   send(call, node(JsonObject{{"content", node(text)}, {"prompt", node(text)}}));
 }
@@ -209,7 +209,8 @@ void apply_template(Call& call) {
   fields.refuse("tools", "calls of tools are not supported by this build");
   const auto add_generation_prompt = fields.boolean("add_generation_prompt");
   const auto continue_final_message = fields.boolean("continue_final_message");
-  const ApiChat chat = read_messages(fields.required("messages"), add_generation_prompt, continue_final_message, service.media_rules());
+  const ApiChat chat =
+      read_messages(fields.required("messages"), add_generation_prompt, continue_final_message, service.media_rules());
   call.ignored = fields.ignored(service.options.is_strict);
   send(call, node(JsonObject{{"prompt", node(service.engine().render(chat.prompt))}}));
 }

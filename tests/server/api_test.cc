@@ -5,7 +5,6 @@
 #include <future>
 #include <mutex>
 
-
 #include "golden/demo.h"
 #include "server/client.h"
 
@@ -82,8 +81,9 @@ TEST_F(Api, PathsAndMethods) {
 }
 
 TEST_F(Api, WhatIsNotBuiltSaysSo) {
-  for (const char* path : {"/v1/responses", "/v1/responses/input_tokens", "/v1/audio/transcriptions", "/v1/audio/translations",
-                           "/v1/embeddings", "/v1/moderations", "/v1/rerank", "/v1/images/generations", "/v1/audio/speech"}) {
+  for (const char* path :
+       {"/v1/responses", "/v1/responses/input_tokens", "/v1/audio/transcriptions", "/v1/audio/translations",
+        "/v1/embeddings", "/v1/moderations", "/v1/rerank", "/v1/images/generations", "/v1/audio/speech"}) {
     const Reply reply = ask(post(path, "{}"));
     EXPECT_EQ(reply.status, 404) << path;
     EXPECT_EQ(reply.at("error.code"), "unsupported_endpoint") << path;
@@ -98,10 +98,12 @@ TEST_F(Api, OriginsHostsAndPreflight) {
   EXPECT_EQ(foreign.status, 403);
   EXPECT_EQ(foreign.at("error.code"), "origin_not_allowed");
   EXPECT_THAT(foreign.at("error.message"), AllOf(HasSubstr("evil.org"), HasSubstr("--cors")));
-  EXPECT_EQ(ask(get("/health", "Origin: http://localhost:3000\r\n")).header("Access-Control-Allow-Origin"), "http://localhost:3000");
+  EXPECT_EQ(ask(get("/health", "Origin: http://localhost:3000\r\n")).header("Access-Control-Allow-Origin"),
+            "http://localhost:3000");
   EXPECT_EQ(ask("GET /health HTTP/1.1\r\nHost: evil.org\r\n\r\n").at("error.code"), "host_not_allowed");
-  const Reply preflight = ask("OPTIONS /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost:1\r\n"
-                              "Access-Control-Request-Headers: x-stainless-os, authorization\r\n\r\n");
+  const Reply preflight =
+      ask("OPTIONS /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost:1\r\n"
+          "Access-Control-Request-Headers: x-stainless-os, authorization\r\n\r\n");
   EXPECT_EQ(preflight.status, 204);
   EXPECT_EQ(preflight.header("Access-Control-Allow-Headers"), "x-stainless-os, authorization");
   EXPECT_EQ(preflight.header("Access-Control-Max-Age"), "600");
@@ -219,7 +221,8 @@ TEST_F(Api, StopStringsAndIds) {
 TEST_F(Api, StreamsGiveTheSameBytes) {
   const std::string fields = R"("max_tokens":12,"temperature":0,"logprobs":true,"top_logprobs":2)";
   const Reply whole = ask(chat(fields));
-  const Reply stream = ask(chat(fields + R"(,"stream":true,"stream_options":{"include_usage":true},"return_progress":true)"));
+  const Reply stream =
+      ask(chat(fields + R"(,"stream":true,"stream_options":{"include_usage":true},"return_progress":true)"));
   ASSERT_EQ(stream.status, 200) << stream.body;
   EXPECT_EQ(stream.header("Content-Type"), "text/event-stream; charset=utf-8");
   EXPECT_EQ(stream.header("Cache-Control"), "no-cache, no-transform");
@@ -324,7 +327,8 @@ TEST_F(Api, Completions) {
   EXPECT_EQ(text.at("choices.0.logprobs.top_logprobs.0." + own), text.at("choices.0.logprobs.token_logprobs.0"));
   // As ids, the same answer.
   const std::string ids = ask(post("/tokenize", R"({"content":"red","add_special":true})")).at("tokens");
-  EXPECT_EQ(complete("\"prompt\":" + ids + R"(,"max_tokens":4,"temperature":0)").at("choices.0.text"), text.at("choices.0.text"));
+  EXPECT_EQ(complete("\"prompt\":" + ids + R"(,"max_tokens":4,"temperature":0)").at("choices.0.text"),
+            text.at("choices.0.text"));
   EXPECT_EQ(complete(R"("prompt":"red")").at("usage.completion_tokens"), "16");
   EXPECT_EQ(complete(R"("prompt":"","max_tokens":1)").at("usage.prompt_tokens"), "1");
   const Reply many = complete(R"("prompt":["red","blue"],"n":2,"max_tokens":2,"seed":1)");
@@ -372,11 +376,13 @@ TEST_F(Api, MetricsCount) {
 
 TEST(Serve, TooLongAPromptNamesBothNumbers) {
   TestServer server(fake_engine("red ", {}, 64));
-  const Reply reply = server.ask(post(kChat, R"({"messages":[{"role":"user","content":")" + std::string(300, '!') + R"("}]})"));
+  const Reply reply =
+      server.ask(post(kChat, R"({"messages":[{"role":"user","content":")" + std::string(300, '!') + R"("}]})"));
   EXPECT_EQ(reply.status, 400);
   EXPECT_EQ(reply.at("error.code"), "context_length_exceeded");
   EXPECT_THAT(reply.at("error.message"), HasSubstr("maximum context length is 64 tokens"));
-  const Reply huge = server.ask(post(kChat, R"({"messages":[{"role":"user","content":")" + std::string(1'000'000, '!') + R"("}]})"));
+  const Reply huge =
+      server.ask(post(kChat, R"({"messages":[{"role":"user","content":")" + std::string(1'000'000, '!') + R"("}]})"));
   EXPECT_THAT(huge.at("error.message"), AllOf(HasSubstr("maximum context length is 64 tokens"), HasSubstr("at least")));
   const Reply clamped = server.ask(chat(R"("max_tokens":1000)"));
   EXPECT_EQ(clamped.at("choices.0.finish_reason"), "length");
@@ -420,10 +426,12 @@ TEST(Serve, StrictRefusesWhatHasNoEffect) {
 TEST(Serve, AnswersWhileItLoads) {
   std::promise<void> go;
   auto gate = go.get_future().share();
-  TestServer server([gate] {
-    gate.wait();
-    return fake_engine("red ");
-  }, {});
+  TestServer server(
+      [gate] {
+        gate.wait();
+        return fake_engine("red ");
+      },
+      {});
   EXPECT_EQ(server.ask(get("/health")).body, R"({"status":"loading"})");
   EXPECT_EQ(server.ask(get("/health")).status, 503);
   EXPECT_EQ(server.ask(get("/live")).status, 200);

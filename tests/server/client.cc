@@ -157,8 +157,7 @@ server::ServerOptions on_a_free_port(server::ServerOptions options) {
 }  // namespace
 
 TestServer::TestServer(std::function<std::shared_ptr<Engine>()> load, server::ServerOptions options)
-    : server_(std::make_unique<server::Server>(on_a_free_port(std::move(options)), std::move(load))),
-      thread_([this] {
+    : server_(std::make_unique<server::Server>(on_a_free_port(std::move(options)), std::move(load))), thread_([this] {
         try {
           server_->run();
         } catch (const std::exception&) {

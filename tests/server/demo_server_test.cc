@@ -30,8 +30,10 @@ class DemoServer : public ::testing::Test {
   static Reply ask(const std::string& request) { return server_->ask(request); }
   static std::string medium(const std::string& name) { return base64(file_bytes(demo_folder() + "/media/" + name)); }
   static std::string picture(const std::string& question, const std::string& data, const std::string& more = "") {
-    return post(kChat, R"({"temperature":0,"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,)" +
-                           data + R"("}},{"type":"text","text":)" + json_string(question) + "}]}]" + more + "}");
+    return post(
+        kChat,
+        R"({"temperature":0,"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,)" +
+            data + R"("}},{"type":"text","text":)" + json_string(question) + "}]}]" + more + "}");
   }
   static std::string text(const std::string& content, const std::string& more = "") {
     return post(kChat, R"({"messages":[{"role":"user","content":)" + json_string(content) + "}]" + more + "}");
@@ -46,7 +48,8 @@ TEST_F(DemoServer, APictureAsADataUrlIsAnsweredAsByTheLibrary) {
   const std::string file = file_bytes(demo_folder() + "/media/red-circle.png");
   Request request;
   ChatPrompt prompt;
-  prompt.messages.push_back({"user", {ImagePart{MediaBytes{{file.begin(), file.end()}, "x"}}, TextPart{"What is in the picture?"}}});
+  prompt.messages.push_back(
+      {"user", {ImagePart{MediaBytes{{file.begin(), file.end()}, "x"}}, TextPart{"What is in the picture?"}}});
   request.prompt = prompt;
   request.options.sampling.temperature = 0;
   request.options.max_tokens = 24;
@@ -56,15 +59,18 @@ TEST_F(DemoServer, APictureAsADataUrlIsAnsweredAsByTheLibrary) {
   EXPECT_EQ(reply.at("choices.0.message.content"), alone.text);
   EXPECT_EQ(std::stoll(reply.at("usage.prompt_tokens")), alone.prompt_tokens);
   EXPECT_EQ(reply.at("usage.prompt_tokens_details.image_tokens"), "256");
-  const Reply stream = ask(picture("What is in the picture?", medium("red-circle.png"), R"(,"max_tokens":24,"stream":true)"));
+  const Reply stream =
+      ask(picture("What is in the picture?", medium("red-circle.png"), R"(,"max_tokens":24,"stream":true)"));
   std::string streamed;
   for (const JsonNode& chunk : frames(stream.body)) streamed += text_at(chunk, "choices.0.delta.content");
   EXPECT_EQ(streamed, alone.text);
 }
 
 TEST_F(DemoServer, ASoundIsHeard) {
-  const Reply reply = ask(post(kChat, R"({"temperature":0,"max_tokens":16,"messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"format":"wav","data":")" +
-                                          medium("colors.wav") + R"("}},{"type":"text","text":"What do you hear?"}]}]})"));
+  const Reply reply = ask(post(
+      kChat,
+      R"({"temperature":0,"max_tokens":16,"messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"format":"wav","data":")" +
+          medium("colors.wav") + R"("}},{"type":"text","text":"What do you hear?"}]}]})"));
   ASSERT_EQ(reply.status, 200) << reply.body;
   EXPECT_EQ(reply.at("usage.prompt_tokens_details.audio_tokens"), "188");
   EXPECT_FALSE(reply.at("choices.0.message.content").empty());
@@ -77,7 +83,8 @@ TEST_F(DemoServer, BrokenMediaAreTheClientsErrorBeforeTheStatusLine) {
     EXPECT_EQ(reply.at("error.code"), "invalid_media") << reply.body;
     EXPECT_EQ(reply.at("error.param"), "messages[0].content[0].image_url.url");
     EXPECT_THAT(reply.body, Not(HasSubstr(demo_folder())));
-    const Reply cut = ask(picture("?", base64(file_bytes(demo_folder() + "/media/red-circle.png").substr(0, 60)), more));
+    const Reply cut =
+        ask(picture("?", base64(file_bytes(demo_folder() + "/media/red-circle.png").substr(0, 60)), more));
     EXPECT_EQ(cut.at("error.code"), "invalid_media") << cut.body;
   }
 }
@@ -94,8 +101,9 @@ TEST_F(DemoServer, SixteenClientsAtOnceGetWhatEachGetsAlone) {
   std::vector<std::string> requests;
   for (int i = 0; i < 16; ++i) {
     const std::string more = R"(,"max_tokens":20,"logprobs":true,"seed":)" + std::to_string(i);
-    requests.push_back(i % 4 == 3 ? picture("Describe it.", medium(i % 8 == 3 ? "red-circle.png" : "star-and-square.png"), more)
-                                  : text(std::string(static_cast<std::size_t>(i) * 20, 'a') + " What color is the star?", more));
+    requests.push_back(
+        i % 4 == 3 ? picture("Describe it.", medium(i % 8 == 3 ? "red-circle.png" : "star-and-square.png"), more)
+                   : text(std::string(static_cast<std::size_t>(i) * 20, 'a') + " What color is the star?", more));
   }
   const auto bytes = [](const Reply& reply) { return reply.at("choices"); };
   std::vector<std::string> alone;
@@ -116,11 +124,14 @@ TEST_F(DemoServer, LeavingFreesThePages) {
 }
 
 TEST_F(DemoServer, CompletionsTakeMediaBehindPlaceholders) {
-  const Reply reply = ask(post("/v1/completions", R"({"prompt":"<image_soft_token> a","max_tokens":4,"temperature":0,"images":[")" +
-                                                      medium("red-circle.png") + R"("]})"));
+  const Reply reply =
+      ask(post("/v1/completions", R"({"prompt":"<image_soft_token> a","max_tokens":4,"temperature":0,"images":[")" +
+                                      medium("red-circle.png") + R"("]})"));
   EXPECT_EQ(reply.status, 200) << reply.body;
   EXPECT_EQ(reply.at("usage.prompt_tokens_details.image_tokens"), "256");
-  EXPECT_EQ(ask(post("/v1/completions", R"({"prompt":"a","images":[")" + medium("red-circle.png") + R"("]})")).at("error.code"), "invalid_value");
+  EXPECT_EQ(ask(post("/v1/completions", R"({"prompt":"a","images":[")" + medium("red-circle.png") + R"("]})"))
+                .at("error.code"),
+            "invalid_value");
 }
 
 // The examples of docs/server.md, sent as they stand there.

@@ -108,7 +108,8 @@ TEST_F(Http, HeaderAndBodyMayComeByteByByte) {
 TEST_F(Http, ChunkedBodiesAreJoined) {
   start();
   Socket socket(server_->port());
-  socket.send("POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n7;x=y\r\n, world\r\n0\r\n\r\n");
+  socket.send(
+      "POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n7;x=y\r\n, world\r\n0\r\n\r\n");
   EXPECT_EQ(socket.reply().body, "POST /c hello, world");
   socket.send(get("/again"));
   EXPECT_EQ(socket.reply().body, "GET /again ");
@@ -157,10 +158,11 @@ TEST_F(Http, HeadHasTheLengthAndNoBody) {
 
 TEST_F(Http, WhatIsNoHttpIsRefused) {
   start();
-  for (const std::string& bad : {std::string("hello\r\n\r\n"), std::string("GET  / HTTP/1.1\r\n\r\n"),
-                                 std::string("GET / HTTP/1.1\r\nno colon\r\n\r\n"), std::string("\x16\x03\x01\x02\r\n\r\n"),
-                                 std::string("POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n"),
-                                 std::string("POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na")}) {
+  for (const std::string& bad :
+       {std::string("hello\r\n\r\n"), std::string("GET  / HTTP/1.1\r\n\r\n"),
+        std::string("GET / HTTP/1.1\r\nno colon\r\n\r\n"), std::string("\x16\x03\x01\x02\r\n\r\n"),
+        std::string("POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n"),
+        std::string("POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na")}) {
     Socket socket(server_->port());
     socket.send(bad);
     EXPECT_EQ(socket.reply().status, 400) << bad;
@@ -276,7 +278,8 @@ TEST_F(Http, AQuietStreamIsKeptOpenByPings) {
   Socket socket(server_->port());
   socket.send(get("/silent"));
   std::string in;
-  for (int i = 0; i < 20 && in.find(": ping\n\n", in.find(": ping\n\n") + 1) == std::string::npos; ++i) in += socket.some();
+  for (int i = 0; i < 20 && in.find(": ping\n\n", in.find(": ping\n\n") + 1) == std::string::npos; ++i)
+    in += socket.some();
   EXPECT_THAT(in, HasSubstr("200 OK"));
   EXPECT_NE(in.find(": ping\n\n", in.find(": ping\n\n") + 1), std::string::npos);
 }

@@ -25,9 +25,10 @@ ApiError error_of(F f) {
 }
 
 TEST(ParseBody, RefusesWhatIsNoJson) {
-  for (const std::string& bad : {std::string(""), std::string("{"), std::string("{} x"), std::string("{'a':1}"), std::string("[1,]"),
-                                 std::string("{\"a\":\"\xFF\"}"), std::string("{\"a\":1,\"a\":2}"), std::string("{\"a\":NaN}"),
-                                 std::string("{\"a\":1e999}"), std::string(65, '[') + std::string(65, ']')}) {
+  for (const std::string& bad :
+       {std::string(""), std::string("{"), std::string("{} x"), std::string("{'a':1}"), std::string("[1,]"),
+        std::string("{\"a\":\"\xFF\"}"), std::string("{\"a\":1,\"a\":2}"), std::string("{\"a\":NaN}"),
+        std::string("{\"a\":1e999}"), std::string(65, '[') + std::string(65, ']')}) {
     const ApiError error = error_of([&] { parse_body(bad); });
     EXPECT_EQ(error.status, 400) << bad;
     EXPECT_EQ(error.code, "invalid_json") << bad;

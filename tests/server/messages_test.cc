@@ -46,23 +46,32 @@ ApiError error_of(const std::string& json, const server::MediaRules& rules = kAl
 const char* kPng = "data:image/png;base64,iVBORw0KGgo=";
 
 TEST(Messages, LeadingSystemAndDeveloperTextsAreJoined) {
-  EXPECT_THAT(turns(R"([{"role":"system","content":"a"},{"role":"developer","content":[{"type":"text","text":"b"}]},{"role":"user","content":"hi"}])"),
-              ElementsAre("system: a\n\nb", "user: hi"));
+  EXPECT_THAT(
+      turns(
+          R"([{"role":"system","content":"a"},{"role":"developer","content":[{"type":"text","text":"b"}]},{"role":"user","content":"hi"}])"),
+      ElementsAre("system: a\n\nb", "user: hi"));
 }
 
 TEST(Messages, ALaterSystemTextGoesToTheNextUserTurnOrIsOne) {
-  EXPECT_THAT(turns(R"([{"role":"user","content":"1"},{"role":"assistant","content":"2"},{"role":"system","content":"s"},{"role":"user","content":"3"}])"),
-              ElementsAre("user: 1", "assistant: 2", "user: s\n\n3"));
-  EXPECT_THAT(turns(R"([{"role":"user","content":"1"},{"role":"system","content":"s"},{"role":"assistant","content":"2"},{"role":"user","content":"3"}])"),
-              ElementsAre("user: 1", "assistant: 2", "user: s\n\n3"));
-  EXPECT_THAT(turns(R"([{"role":"user","content":"1"},{"role":"assistant","content":"2"},{"role":"system","content":"s"}])"),
-              ElementsAre("user: 1", "assistant: 2", "user: s"));
+  EXPECT_THAT(
+      turns(
+          R"([{"role":"user","content":"1"},{"role":"assistant","content":"2"},{"role":"system","content":"s"},{"role":"user","content":"3"}])"),
+      ElementsAre("user: 1", "assistant: 2", "user: s\n\n3"));
+  EXPECT_THAT(
+      turns(
+          R"([{"role":"user","content":"1"},{"role":"system","content":"s"},{"role":"assistant","content":"2"},{"role":"user","content":"3"}])"),
+      ElementsAre("user: 1", "assistant: 2", "user: s\n\n3"));
+  EXPECT_THAT(
+      turns(R"([{"role":"user","content":"1"},{"role":"assistant","content":"2"},{"role":"system","content":"s"}])"),
+      ElementsAre("user: 1", "assistant: 2", "user: s"));
   EXPECT_THAT(turns(R"([{"role":"system","content":"only"}])"), ElementsAre("user: only"));
 }
 
 TEST(Messages, NeighboursAreMergedAndAFirstAssistantGetsAUser) {
-  EXPECT_THAT(turns(R"([{"role":"user","content":" a "},{"role":"user","content":"b"},{"role":"assistant"},{"role":"assistant","content":"c"},{"role":"user","content":null}])"),
-              ElementsAre("user: a\n\nb", "assistant: c", "user:"));
+  EXPECT_THAT(
+      turns(
+          R"([{"role":"user","content":" a "},{"role":"user","content":"b"},{"role":"assistant"},{"role":"assistant","content":"c"},{"role":"user","content":null}])"),
+      ElementsAre("user: a\n\nb", "assistant: c", "user:"));
   EXPECT_THAT(turns(R"([{"role":"assistant","content":"hello"},{"role":"user","content":"x"}])"),
               ElementsAre("user:", "assistant: hello", "user: x"));
   EXPECT_THAT(turns(std::string(R"([{"role":"user","content":[{"type":"image_url","image_url":{"url":")") + kPng +
@@ -94,20 +103,29 @@ TEST(Messages, WhatIsRefusedAndWhere) {
       {R"([{"role":"robot","content":"x"}])", "invalid_value", "messages[0].role"},
       {R"([{"role":"tool","content":"x"}])", "unsupported_value", "messages[0].role"},
       {R"([{"role":"user","content":5}])", "invalid_type", "messages[0].content"},
-      {R"([{"role":"user","content":"x"},{"role":"assistant","tool_calls":[{"id":"1"}]}])", "unsupported_parameter", "messages[1].tool_calls"},
+      {R"([{"role":"user","content":"x"},{"role":"assistant","tool_calls":[{"id":"1"}]}])", "unsupported_parameter",
+       "messages[1].tool_calls"},
       {R"([{"role":"assistant","function_call":{"name":"f"}}])", "unsupported_parameter", "messages[0].function_call"},
       {part(R"({"type":"poem"})"), "unsupported_value", "messages[0].content[0].type"},
       {part(R"({"text":"x"})"), "missing_required_parameter", "messages[0].content[0].type"},
       {part(R"({"type":"video_url","video_url":{"url":"x"}})"), "unsupported_value", "messages[0].content[0].type"},
-      {part(R"({"type":"image_url","image_url":{"url":"https://example.org/a.png"}})"), "invalid_media", "messages[0].content[0].image_url.url"},
-      {part(R"({"type":"image_url","image_url":"file:///etc/passwd"})"), "invalid_media", "messages[0].content[0].image_url"},
+      {part(R"({"type":"image_url","image_url":{"url":"https://example.org/a.png"}})"), "invalid_media",
+       "messages[0].content[0].image_url.url"},
+      {part(R"({"type":"image_url","image_url":"file:///etc/passwd"})"), "invalid_media",
+       "messages[0].content[0].image_url"},
       {part(R"({"type":"image_url","image_url":"../../x.png"})"), "invalid_media", "messages[0].content[0].image_url"},
-      {part(R"({"type":"image_url","image_url":"data:image/png;base64,"})"), "invalid_media", "messages[0].content[0].image_url"},
-      {part(R"({"type":"image_url","image_url":"data:image/png,abc"})"), "invalid_media", "messages[0].content[0].image_url"},
-      {part(R"({"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA","detail":"huge"}})"), "invalid_value", "messages[0].content[0].image_url.detail"},
-      {part(R"({"type":"input_audio","input_audio":{"data":"!!!!"}})"), "invalid_media", "messages[0].content[0].input_audio.data"},
-      {part(R"({"type":"file","file":{"file_id":"f1"}})"), "unsupported_parameter", "messages[0].content[0].file.file_id"},
-      {std::string(R"([{"role":"system","content":[{"type":"image_url","image_url":")") + kPng + R"("}]},{"role":"user","content":"x"}])",
+      {part(R"({"type":"image_url","image_url":"data:image/png;base64,"})"), "invalid_media",
+       "messages[0].content[0].image_url"},
+      {part(R"({"type":"image_url","image_url":"data:image/png,abc"})"), "invalid_media",
+       "messages[0].content[0].image_url"},
+      {part(R"({"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA","detail":"huge"}})"),
+       "invalid_value", "messages[0].content[0].image_url.detail"},
+      {part(R"({"type":"input_audio","input_audio":{"data":"!!!!"}})"), "invalid_media",
+       "messages[0].content[0].input_audio.data"},
+      {part(R"({"type":"file","file":{"file_id":"f1"}})"), "unsupported_parameter",
+       "messages[0].content[0].file.file_id"},
+      {std::string(R"([{"role":"system","content":[{"type":"image_url","image_url":")") + kPng +
+           R"("}]},{"role":"user","content":"x"}])",
        "unsupported_parameter", "messages[0].content"},
   };
   for (const Case& c : cases) {
@@ -116,22 +134,25 @@ TEST(Messages, WhatIsRefusedAndWhere) {
     EXPECT_EQ(error.param, c.param) << c.json;
     EXPECT_EQ(error.status, 400);
   }
-  EXPECT_THAT(error_of(part(R"({"type":"image_url","image_url":"http://x/y"})")).message, HasSubstr("--allow-media-host"));
-  EXPECT_EQ(error_of(part(std::string(R"({"type":"input_image","image_url":")") + kPng + "\"}"), {.has_audio = true}).code,
-            "unsupported_value");
+  EXPECT_THAT(error_of(part(R"({"type":"image_url","image_url":"http://x/y"})")).message,
+              HasSubstr("--allow-media-host"));
+  EXPECT_EQ(
+      error_of(part(std::string(R"({"type":"input_image","image_url":")") + kPng + "\"}"), {.has_audio = true}).code,
+      "unsupported_value");
 }
 
 TEST(Messages, TheBytesDecideWhatAMediumIs) {
   const std::string wav = "UklGRgAAAABXQVZF";  // RIFF....WAVE
-  EXPECT_THAT(turns(R"([{"role":"user","content":[{"type":"image_url","image_url":")" + wav + R"("},{"type":"input_audio","input_audio":{"data":")" +
-                    kPng + R"(","format":"mp3"}}]}])"),
+  EXPECT_THAT(turns(R"([{"role":"user","content":[{"type":"image_url","image_url":")" + wav +
+                    R"("},{"type":"input_audio","input_audio":{"data":")" + kPng + R"(","format":"mp3"}}]}])"),
               ElementsAre("user: [audio] [image]"));
 }
 
 TEST(Messages, DetailPicksASizeThatIsNoLargerThanTheDefault) {
   const auto size = [](const std::string& detail, int default_size) {
-    const auto chat = read(R"([{"role":"user","content":[{"type":"image_url","image_url":{"url":")" + std::string(kPng) + R"(","detail":")" +
-                               detail + R"("}}]}])", {}, {}, {.has_vision = true, .default_image_size = default_size});
+    const auto chat = read(R"([{"role":"user","content":[{"type":"image_url","image_url":{"url":")" +
+                               std::string(kPng) + R"(","detail":")" + detail + R"("}}]}])",
+                           {}, {}, {.has_vision = true, .default_image_size = default_size});
     return std::get<ImagePart>(chat.prompt.messages[0].parts[0]).size;
   };
   EXPECT_EQ(size("low", 768), 256);
@@ -141,9 +162,12 @@ TEST(Messages, DetailPicksASizeThatIsNoLargerThanTheDefault) {
 }
 
 TEST(Messages, TextFilesBecomeTextAndPastFieldsAreNamed) {
-  EXPECT_THAT(turns(R"([{"role":"user","content":[{"type":"file","file":{"filename":"a.txt","file_data":"data:text/plain;base64,aGVsbG8="}}]}])"),
-              ElementsAre("user: a.txt\nhello"));
-  const auto chat = read(R"([{"role":"user","content":"x","name":"bob"},{"role":"assistant","content":[{"type":"thinking","thinking":"hm"},{"type":"text","text":"y"}],"reasoning":"r","tool_calls":[]},{"role":"user","content":"z"}])");
+  EXPECT_THAT(
+      turns(
+          R"([{"role":"user","content":[{"type":"file","file":{"filename":"a.txt","file_data":"data:text/plain;base64,aGVsbG8="}}]}])"),
+      ElementsAre("user: a.txt\nhello"));
+  const auto chat = read(
+      R"([{"role":"user","content":"x","name":"bob"},{"role":"assistant","content":[{"type":"thinking","thinking":"hm"},{"type":"text","text":"y"}],"reasoning":"r","tool_calls":[]},{"role":"user","content":"z"}])");
   EXPECT_THAT(chat.ignored, ElementsAre("messages[0].name", "messages[1].content[0]", "messages[1].reasoning"));
 }
 

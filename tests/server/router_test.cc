@@ -39,7 +39,9 @@ TEST(Keys, NamesCommentsAndComparison) {
   EXPECT_EQ(keys[1].name, "bob");
   EXPECT_THROW(parse_keys("# none\n"), Error);
   const Access access({keys, "local", {}}, true);
-  const auto name = [&](const char* header, const char* value) { return access.key_name({"GET", "/", {{header, value}}, "", false}); };
+  const auto name = [&](const char* header, const char* value) {
+    return access.key_name({"GET", "/", {{header, value}}, "", false});
+  };
   EXPECT_EQ(name("authorization", "Bearer secret1"), "key 1");
   EXPECT_EQ(name("authorization", "bearer secret2"), "bob");
   EXPECT_EQ(name("x-api-key", "secret2"), "bob");
@@ -48,13 +50,16 @@ TEST(Keys, NamesCommentsAndComparison) {
 }
 
 TEST(Origins, WhoMayCall) {
-  const auto allowed = [](const std::string& cors, const std::string& origin, const std::string& host = "localhost:8080", bool has_key = false) {
+  const auto allowed = [](const std::string& cors, const std::string& origin,
+                          const std::string& host = "localhost:8080", bool has_key = false) {
     const Access access({has_key ? parse_keys("k") : std::vector<ApiKey>{}, cors, {"box.lan"}}, false);
     return access.allows_origin({"GET", "/", {{"origin", origin}, {"host", host}}, "", false});
   };
-  for (const char* local : {"http://localhost:3000", "https://127.0.0.1", "http://127.8.9.1:5", "http://[::1]:3000", "vscode-webview://abc", "tauri://localhost"})
+  for (const char* local : {"http://localhost:3000", "https://127.0.0.1", "http://127.8.9.1:5", "http://[::1]:3000",
+                            "vscode-webview://abc", "tauri://localhost"})
     EXPECT_TRUE(allowed("local", local)) << local;
-  for (const char* foreign : {"http://example.org", "null", "http://localhost.example.org", "http://127.0.0.1.example.org", "chrome-extension://abc", "file://"})
+  for (const char* foreign : {"http://example.org", "null", "http://localhost.example.org",
+                              "http://127.0.0.1.example.org", "chrome-extension://abc", "file://"})
     EXPECT_FALSE(allowed("local", foreign)) << foreign;
   EXPECT_FALSE(allowed("none", "http://localhost:3000"));
   EXPECT_TRUE(allowed("none", "http://localhost:8080"));  // its own page
@@ -71,8 +76,10 @@ TEST(Hosts, OnALoopbackAddressNamesMustBeKnown) {
   const auto allowed = [](const std::string& host, bool is_loopback) {
     return Access({{}, "local", {"Box.lan"}}, is_loopback).allows_host({"GET", "/", {{"host", host}}, "", false});
   };
-  for (const char* good : {"localhost", "LOCALHOST:8080", "127.0.0.1:8080", "[::1]:8080", "box.lan"}) EXPECT_TRUE(allowed(good, true)) << good;
-  for (const char* bad : {"evil.org", "evil.org:8080", "127.0.0.1.evil.org", "[::1"}) EXPECT_FALSE(allowed(bad, true)) << bad;
+  for (const char* good : {"localhost", "LOCALHOST:8080", "127.0.0.1:8080", "[::1]:8080", "box.lan"})
+    EXPECT_TRUE(allowed(good, true)) << good;
+  for (const char* bad : {"evil.org", "evil.org:8080", "127.0.0.1.evil.org", "[::1"})
+    EXPECT_FALSE(allowed(bad, true)) << bad;
   EXPECT_TRUE(allowed("evil.org", false));
 }
 
