@@ -27,7 +27,8 @@ g3n_room(audio      PUBLIC_HEADERS error.h message.h SEES kernels weights json e
 g3n_room(checkpoint PUBLIC_HEADERS all SEES kernels media json seam formats tokenizer weights text embedder vision audio)
 g3n_room(model      PUBLIC_HEADERS all SEES kernels media json seam formats tokenizer weights text embedder vision audio checkpoint)
 g3n_room(runtime    PUBLIC_HEADERS all SEES seam model checkpoint tokenizer media formats)
-g3n_room(apps       PUBLIC_HEADERS all SEES json)
+g3n_room(server     PUBLIC_HEADERS all SEES json)
+g3n_room(apps       PUBLIC_HEADERS all SEES json server)
 
 # A room's folder in the build tree holds one link of the room's name, so a path to it gives "room/header.h" and nothing
 # else. Public headers that only some rooms may see are linked one by one.
@@ -45,10 +46,11 @@ function(g3n_link from to)
 endfunction()
 
 get_property(rooms GLOBAL PROPERTY G3N_ROOMS)
-list(REMOVE_ITEM rooms apps)
+list(REMOVE_ITEM rooms apps server)
 foreach(room ${rooms})
   g3n_link(${PROJECT_SOURCE_DIR}/src/${room} ${G3N_ROOMS_DIR}/${room}/${room})
 endforeach()
+g3n_link(${PROJECT_SOURCE_DIR}/server ${G3N_ROOMS_DIR}/server/server)
 
 # The include path of a target by the folder it is defined in: a room's from the table; tests, tools and bench see all.
 function(g3n_include_path target)
