@@ -51,10 +51,10 @@ void let_go(std::shared_ptr<T>& held) {
 
 // An owned numpy array over the values.
 template <class T>
-nb::object to_array(std::vector<T> values, std::vector<std::size_t> dims) {
+nb::ndarray<nb::numpy, T> to_array(std::vector<T> values, std::vector<std::size_t> dims) {
   auto* owned = new std::vector<T>(std::move(values));
   const nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
-  return nb::cast(nb::ndarray<nb::numpy, T>(owned->data(), dims.size(), dims.data(), owner));
+  return {owned->data(), dims.size(), dims.data(), owner};
 }
 
 // ---- errors ---------------------------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ PyCall logits(const PyEngine& self, const PreparedBox& prompt, std::int64_t firs
   return PyCall(std::move(call), self.box(), [rows, vocab](Call& ended) {
     ended.answer();
     const std::size_t count = rows->size() / vocab;
-    return to_array(std::move(*rows), {count, vocab});
+    return nb::cast(to_array(std::move(*rows), {count, vocab}));
   });
 }
 
@@ -274,8 +274,9 @@ PyCall trace(const PyEngine& self, nb::handle prompt, std::vector<std::string> g
 
 void bind_engine(nb::module_& m) {
   nb::class_<PyEngine>(m, "Engine")
-      .def("info", &info_of)
-      .def("submit", &submit, "prompt"_a, "options"_a)
+      .def("info", &info_of, nb::sig("def info(self) -> dict[str, typing.Any]"))
+      .def("submit", &submit, nb::sig("def submit(self, prompt: object, options: dict[str, typing.Any]) -> Call"),
+           "prompt"_a, "options"_a)
       .def("prepare", &prepare, "prompt"_a)
       .def("logits", &logits, "prompt"_a, "first"_a)
       .def("trace", &trace, "prompt"_a, "globs"_a)
@@ -319,7 +320,7 @@ void bind_engine(nb::module_& m) {
         const auto box = self.box();
         unlocked([&] { box->close(std::chrono::hours(24)); });
       });
-  m.def("load", &load, "options"_a);
+  m.def("load", &load, nb::sig("def load(options: dict[str, typing.Any]) -> Call"), "options"_a);
   m.def("take_warnings", [] { return warnings().take(); });
 }
 
@@ -348,9 +349,11 @@ void bind_call(nb::module_& m) {
             if (!fragment) return nb::none();
             return nb::make_tuple(fragment->text, fragment->ids, to_list(fragment->logprobs));
           },
+          nb::sig("def take(self) -> tuple[str, list[int], list[typing.Any]] | None"),
           "(text, ids, logprobs), or None if there is nothing now.")
       .def("ended", [](const PyCall& self) { return self.get().has_ended(); })
-      .def("result", &PyCall::result, "After the end; raises the call's error.")
+      .def("result", &PyCall::result, nb::sig("def result(self) -> typing.Any"),
+           "After the end; raises the call's error.")
       .def("progress", [](const PyCall& self) { return self.get().progress(); })
       .def("event_fd", [](const PyCall& self) { return self.get().event_fd(); })
       .def("cancel", [](const PyCall& self) { self.get().cancel(); });
@@ -378,15 +381,18 @@ void bind_session(nb::module_& m) {
             AnswerOptions answer = to_answer_options(*self.box->engine()->use(), options);
             return PyCall(self.box->reply(to_parts(parts), std::move(answer)), self.box->engine(), answer_of);
           },
-          "parts"_a, "options"_a)
+          nb::sig("def reply(self, parts: list[typing.Any], options: dict[str, typing.Any]) -> Call"), "parts"_a,
+          "options"_a)
       .def("undo", [](const PySession& self) { return self.box->undo(); })
       .def("reset", [](const PySession& self) { self.box->reset(); })
-      .def("turns",
-           [](const PySession& self) {
-             nb::list list;
-             for (const Session::Turn& turn : self.box->turns()) list.append(nb::make_tuple(turn.role, turn.text));
-             return list;
-           })
+      .def(
+          "turns",
+          [](const PySession& self) {
+            nb::list list;
+            for (const Session::Turn& turn : self.box->turns()) list.append(nb::make_tuple(turn.role, turn.text));
+            return list;
+          },
+          nb::sig("def turns(self) -> list[tuple[str, str]]"))
       .def("used_context", [](const PySession& self) { return self.box->used_context(); });
   m.def(
       "session",
@@ -403,15 +409,15 @@ void bind_prompt(nb::module_& m) {
       .def("__len__", [](const PreparedBox& self) { return self.prompt->ids.size(); })
       .def_prop_ro(
           "ids", [](const PreparedBox& self) { return to_array(self.prompt->ids, {self.prompt->ids.size()}); },
-          "int32 [tokens]")
+          nb::rv_policy::automatic, "int32 [tokens]")
       .def_prop_ro(
           "token_types",
           [](const PreparedBox& self) { return to_array(self.prompt->token_types, {self.prompt->token_types.size()}); },
-          "uint8 [tokens]: 1 image, 3 audio, 0 everything else")
+          nb::rv_policy::automatic, "uint8 [tokens]: 1 image, 3 audio, 0 everything else")
       .def_prop_ro(
           "soft",
           [](const PreparedBox& self) {
-            nb::list list;
+            nb::typed<nb::list, nb::typed<nb::tuple, std::int64_t, nb::ndarray<nb::numpy, float>>> list;
             for (const SoftSpan& span : self.prompt->soft) {
               const std::size_t width = span.tokens->values.size() / static_cast<std::size_t>(span.tokens->rows);
               const auto begin =

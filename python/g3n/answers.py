@@ -104,7 +104,12 @@ async def until_ready(call: _g3n.Call) -> None:
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
     descriptor = call.event_fd()
-    loop.add_reader(descriptor, lambda: ready.done() or ready.set_result(None))
+
+    def set_ready() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(descriptor, set_ready)
     try:
         await ready
     finally:

@@ -591,7 +591,7 @@ def _resized(form: Any, size: int | None) -> Any:
 def _positions(rows: int | slice | Sequence[int], tokens: int) -> list[int]:
     if isinstance(rows, slice):
         return list(range(*rows.indices(tokens)))
-    wanted = [operator.index(rows)] if hasattr(rows, "__index__") else [operator.index(row) for row in rows]  # type: ignore[arg-type,union-attr]
+    wanted = [operator.index(rows)] if hasattr(rows, "__index__") else [operator.index(row) for row in rows]
     for row in wanted:
         if not -tokens <= row < tokens:
             raise InvalidArgument(f"rows: expected positions from {-tokens} to {tokens - 1}, got {row}")

@@ -42,7 +42,7 @@ class Bar:
     def _show(self, done: int, total: int) -> None:
         if self._tqdm is None and not self._wrote:
             try:
-                from tqdm.auto import tqdm
+                from tqdm.auto import tqdm  # type: ignore[import-untyped,unused-ignore]
 
                 self._tqdm = tqdm(total=total, desc=self._name, leave=False)
             except ImportError:

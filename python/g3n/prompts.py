@@ -29,7 +29,7 @@ def to_prompt(prompt: Any, hidden: int) -> Any:
         return ("prepared", prompt)
     if _is_array(prompt):
         prompt = prompt.tolist()
-    if isinstance(prompt, Sequence) and len(prompt) > 0:
+    if isinstance(prompt, Sequence) and not isinstance(prompt, (bytes, bytearray, memoryview)) and len(prompt) > 0:
         if all(map(_is_id, prompt)):
             return ("ids", [int(item) for item in prompt], [])
         if all(isinstance(item, Mapping) for item in prompt):
