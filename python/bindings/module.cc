@@ -419,6 +419,9 @@ void bind_prompt(nb::module_& m) {
           [](const PreparedBox& self) {
             nb::typed<nb::list, nb::typed<nb::tuple, std::int64_t, nb::ndarray<nb::numpy, float>>> list;
             for (const SoftSpan& span : self.prompt->soft) {
+              if (self.prompt->token_types[static_cast<std::size_t>(span.first)] == 0)
+                continue;  // vectors of control tokens
+
               const std::size_t width = span.tokens->values.size() / static_cast<std::size_t>(span.tokens->rows);
               const auto begin =
                   span.tokens->values.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(span.row) * width);

@@ -3,12 +3,11 @@
 import asyncio
 import gc
 import signal
-import subprocess
 import threading
 import time
 
 import pytest
-from conftest import CONVERSATIONS, GREEDY, LONG, ROOT, messages_of, start_python
+from conftest import CONVERSATIONS, GREEDY, LONG, messages_of, run_python, start_python
 
 import g3n
 
@@ -212,10 +211,7 @@ for at in range(20):
     sizes.append(resident())
 print(sizes[4], sizes[-1])
 """
-    process = start_python(code)
-    out, err = process.communicate(timeout=100)
-    assert (process.returncode, err) == (0, "")
-    early, late = map(int, out.split())
+    early, late = map(int, run_python(code, timeout=100).split())
     assert late <= early * 1.05
 
 
@@ -233,7 +229,5 @@ work(100); first = resident(), len(os.listdir("/proc/self/fd"))
 work(300); last = resident(), len(os.listdir("/proc/self/fd"))
 print(*first, *last)
 """
-    process = subprocess.run(["python", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=100, executable=__import__("sys").executable)
-    assert process.stderr == ""
-    early, descriptors, late, later_descriptors = map(int, process.stdout.split())
+    early, descriptors, late, later_descriptors = map(int, run_python(code, timeout=100).split())
     assert late <= early * 1.05 and descriptors == later_descriptors
