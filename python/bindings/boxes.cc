@@ -19,6 +19,12 @@ void expect_process(pid_t pid) {
                        "this engine belongs to the process that forked this one: load the model in the child");
 }
 
+// Every use begins here, with the GIL and without any mutex: whether this is the time and the process for it.
+void begin_use(pid_t pid) {
+  Process::get().expect_time();
+  expect_process(pid);
+}
+
 // Never destroyed.
 template <class T>
 void leak(T&& value) {
@@ -40,16 +46,15 @@ EngineBox::~EngineBox() {
 }
 
 std::shared_ptr<Engine> EngineBox::use() const {
-  expect_process(pid_);
+  begin_use(pid_);
   std::lock_guard lock(mutex_);
   if (!engine_) throw closed();
   return engine_;
 }
 
-bool EngineBox::is_closed() const {
-  expect_process(pid_);
+bool EngineBox::is_open() const {
   std::lock_guard lock(mutex_);
-  return !engine_;
+  return engine_ != nullptr;
 }
 
 void EngineBox::add(const std::shared_ptr<SessionBox>& session) {
@@ -112,8 +117,7 @@ bool SessionBox::is_free(std::chrono::milliseconds time) const {
 }
 
 Session& SessionBox::idle() {
-  engine_->use();
-  if (!session_) throw closed();
+  if (!session_ || !engine_->is_open()) throw closed();
   if (running_)
     throw BindingError("BusyError", "this session is answering another turn: wait for its end, or cancel its stream");
   return *session_;
@@ -125,6 +129,7 @@ void SessionBox::look() {
 }
 
 std::shared_ptr<Call> SessionBox::reply(std::vector<Part> parts, AnswerOptions options) {
+  begin_use(pid_);
   std::lock_guard lock(mutex_);
   Session& session = idle();
   running_ = Call::run(engine_.get(), [self = shared_from_this(), &session, parts = std::move(parts),
@@ -149,7 +154,7 @@ std::shared_ptr<Call> SessionBox::reply(std::vector<Part> parts, AnswerOptions o
 }
 
 bool SessionBox::undo() {
-  expect_process(pid_);
+  begin_use(pid_);
   std::lock_guard lock(mutex_);
   const bool undone = idle().undo();
   look();
@@ -157,20 +162,20 @@ bool SessionBox::undo() {
 }
 
 void SessionBox::reset() {
-  expect_process(pid_);
+  begin_use(pid_);
   std::lock_guard lock(mutex_);
   idle().reset();
   look();
 }
 
 std::vector<Session::Turn> SessionBox::turns() const {
-  expect_process(pid_);
+  begin_use(pid_);
   std::lock_guard lock(mutex_);
   return turns_;
 }
 
 std::int64_t SessionBox::used_context() const {
-  expect_process(pid_);
+  begin_use(pid_);
   std::lock_guard lock(mutex_);
   return used_;
 }

@@ -25,7 +25,7 @@ class EngineBox : public std::enable_shared_from_this<EngineBox> {
 
   // Throws BindingError: ClosedError, ForkError.
   std::shared_ptr<Engine> use() const;
-  bool is_closed() const;
+  bool is_open() const;
   void add(const std::shared_ptr<SessionBox>& session);
   // Cancels what runs, waits for its end, frees caches and weights. Without the GIL; any thread, any number of times.
   void close(std::chrono::milliseconds time);

@@ -140,6 +140,7 @@ class PyCall {
   }
 
   Call& get() const {
+    Process::get().expect_time();
     if (pid_ != getpid())
       throw BindingError("ForkError",
                          "this request belongs to the process that forked this one: load the model in the child");
@@ -315,7 +316,7 @@ void bind_engine(nb::module_& m) {
       .def(
           "piece", [](const PyEngine& self, std::int32_t id) { return self.use()->piece(id); }, "id"_a)
       .def("stop_ids", [](const PyEngine& self) { return self.use()->default_stop_ids(); })
-      .def("closed", [](const PyEngine& self) { return self.box()->is_closed(); })
+      .def("closed", [](const PyEngine& self) { return !self.box()->is_open(); })
       .def("close", [](const PyEngine& self) {
         const auto box = self.box();
         unlocked([&] { box->close(std::chrono::hours(24)); });

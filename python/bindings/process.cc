@@ -83,6 +83,15 @@ void Process::begin_exit() {
   exit_thread_ = std::this_thread::get_id();
 }
 
+void Process::expect_time() {
+  {
+    std::lock_guard lock(mutex_);
+    if (!is_exiting_ || exit_thread_ == std::this_thread::get_id()) return;
+  }
+  PyEval_SaveThread();
+  park();
+}
+
 bool Process::wait_until_outside(std::chrono::milliseconds time) {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, time, [this] { return inside_ == 0; });

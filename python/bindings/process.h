@@ -35,6 +35,9 @@ class Process {
   // ---- the interpreter's exit ----
   // From here on calls of this thread throw, and those of other threads (daemons all of them) do not come back.
   void begin_exit();
+  // What every use of an engine begins with, under the GIL: past begin_exit it does not return to a daemon's Python
+  // code.
+  void expect_time();
   // Waits, without the GIL, until no Python thread is inside a call.
   bool wait_until_outside(std::chrono::milliseconds time);
 

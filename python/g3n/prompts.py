@@ -70,8 +70,8 @@ def turn_content(text: Any, images: Iterable[Any], audio: Iterable[Any]) -> list
     for name, media in (("images", images), ("audio", audio)):
         if isinstance(media, (str, bytes)) or not isinstance(media, Iterable) or _is_array(media):
             raise TypeError(f"{name}: expected a list of them, got {type(media).__name__}: write {name}=[...]")
-    parts: list[Any] = [x if isinstance(x, (Image, SoftTokens)) else Image(x) for x in images]
-    parts += [x if isinstance(x, (Audio, SoftTokens)) else Audio(x) for x in audio]
+    parts: list[Any] = [x if isinstance(x, Image) else Image(x) for x in images]
+    parts += [x if isinstance(x, Audio) else Audio(x) for x in audio]
     if isinstance(text, str):
         return [*parts, str(text)] if text else parts
     return [*parts, *text]
