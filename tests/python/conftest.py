@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ DEMO = ROOT / "models" / "demo"
 MEDIA = DEMO / "media"
 CONVERSATIONS = json.loads((ROOT / "tests/golden/data/demo/conversations.json").read_text())
 MOST_TOKENS = 48  # of the recording
+# One heap for all threads of a program: what it holds is then what is used, and not how threads came to share heaps.
+ONE_HEAP = {"MALLOC_ARENA_MAX": "1"}
 GREEDY = {"temperature": 0, "max_tokens": MOST_TOKENS}
 # A request that takes many seconds however fast the machine is.
 LONG = {"max_tokens": 30000, "min_tokens": 30000, "seed": 1}
@@ -50,9 +53,9 @@ def start_python(code: str, **options) -> subprocess.Popen:
     )
 
 
-def run_python(code: str, timeout: float = 60) -> str:
+def run_python(code: str, timeout: float = 60, **environment: str) -> str:
     """Runs a program of its own: status 0, and nothing on stderr. Gives its stdout."""
-    process = start_python(code)
+    process = start_python(code, env={**os.environ, **environment})
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from conftest import CONVERSATIONS, GREEDY, LONG, messages_of, run_python, start_python
+from conftest import CONVERSATIONS, GREEDY, LONG, ONE_HEAP, messages_of, run_python, start_python
 
 import g3n
 
@@ -203,15 +203,15 @@ import g3n
 def resident():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS"))
 sizes = []
-for at in range(32):
+for at in range(25):
     with g3n.Engine("models/demo") as engine:
         engine.generate("Hello", max_tokens=4)
         session = engine.chat()
         session.send("Hello", max_tokens=4)
     sizes.append(resident())
-print(sizes[11], sizes[-1])  # by then every thread's heap of malloc has been used
+print(sizes[4], sizes[-1])
 """
-    early, late = map(int, run_python(code, timeout=100).split())
+    early, late = map(int, run_python(code, timeout=100, **ONE_HEAP).split())
     assert late <= early * 1.05
 
 
@@ -229,5 +229,5 @@ work(100); first = resident(), len(os.listdir("/proc/self/fd"))
 work(300); last = resident(), len(os.listdir("/proc/self/fd"))
 print(*first, *last)
 """
-    early, descriptors, late, later_descriptors = map(int, run_python(code, timeout=100).split())
+    early, descriptors, late, later_descriptors = map(int, run_python(code, timeout=100, **ONE_HEAP).split())
     assert late <= early * 1.05 and descriptors == later_descriptors
