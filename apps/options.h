@@ -8,7 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "core/dtype.h"
+#include "g3n/convert.h"
+#include "g3n/diagnostics.h"
 #include "g3n/options.h"
 
 namespace g3n::cli {
@@ -21,32 +22,28 @@ class UsageError : public std::runtime_error {
 
 enum class Command { kRun, kChat, kInspect, kTokenize, kTrace, kBench, kEval, kConvert };
 
-// Only flags that were given override what generation_config.json says.
-struct SamplingFlags {
-  std::optional<double> temperature, top_p, min_p, repetition_penalty;
+// What run and chat ask of an answer. Sampling flags that were not given: generation_config.json.
+struct AnswerFlags {
+  std::optional<double> temperature, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty;
   std::optional<int> top_k;
   std::optional<std::uint64_t> seed;
+  AnswerOptions others;  // all but sampling
 
-  Sampling over(Sampling defaults) const;
-};
-
-// What --kv-cache and --dtype mean for a cache.
-DType cache_dtype(const EngineOptions& options);
-
-// What bench measures; empty lists: nothing of that kind.
-struct BenchFlags {
-  std::vector<std::int64_t> prefill, decode_at, images;  // tokens, positions before, pixels a side
-  std::vector<double> audios;                            // seconds
-  std::int64_t decode_tokens = 32, repeat = 3;
-
-  bool asks_for_nothing() const { return prefill.empty() && decode_at.empty() && images.empty() && audios.empty(); }
+  AnswerOptions over(const Sampling& defaults) const;
 };
 
 // What eval compares.
 struct EvalFlags {
-  std::string what;                       // "kld" or "media"
-  std::string reference, candidate;       // no reference: the model of -m as it is
-  std::int64_t window = 256, tokens = 0;  // positions with one context; 0: the whole text
+  std::string what;                  // "kld" or "media"
+  std::string reference, candidate;  // no reference: the model of -m as it is
+  std::int64_t window = TextComparisonOptions{}.window, tokens = 0;
+};
+
+// A file of --image or --audio.
+struct MediaFile {
+  enum class Kind { kImage, kAudio };
+  Kind kind = Kind::kImage;
+  std::string path;
 };
 
 struct Options {
@@ -58,14 +55,13 @@ struct Options {
   std::optional<std::string> file;      // run -f
   std::optional<std::string> messages;  // --messages
   std::optional<std::string> system;
-  std::vector<std::string> images, audios;
+  bool continues = false;        // --continue: the last of --messages goes on
+  std::vector<MediaFile> media;  // in the order given
   bool raw = false;
   bool chat_template = false;  // tokenize --chat
 
   // ---- how it is answered (run, chat) ----
-  SamplingFlags sampling;
-  std::int64_t max_tokens = -1;
-  std::vector<std::string> stop;
+  AnswerFlags answer;
   bool json = false;
   bool stats = false;
 
@@ -81,10 +77,10 @@ struct Options {
   bool verify = false;
 
   // ---- bench ----
-  BenchFlags bench;
+  BenchOptions bench;
 
   // ---- convert (out: above) ----
-  std::string recipe = "q4";
+  std::string recipe = Conversion{}.recipe;
   bool force = false;
 
   // ---- eval ----

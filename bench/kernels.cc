@@ -1,7 +1,8 @@
 // bench_kernels [--threads N] [--only WORD,...] [--repeat N] [--json]: single kernels at the shapes of E2B, called as
 // the layers call them (kernels/ops.h), beside what the machine can do at most. One row: bytes of weights over time,
 // against read bandwidth; many: operations over time, against the peak.
-// --only ceilings measures the machine alone. Weights are random bits that make small finite numbers in every format.
+// --only ceilings measures the machine alone; --only rows (never by itself) what n rows cost beside one, n = 1..16.
+// Weights are random bits that make small finite numbers in every format.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -31,6 +32,7 @@ struct Line {
   std::string name;
   double seconds = 0, gb_per_s = 0, gop_per_s = 0, of_ceiling = 0;
   const char* ceiling = "";
+  double of_first = 0;  // time beside that of one row; 0: not asked for
 };
 
 // Every byte 0x11..0x2f: as f16 and as bf16 a small positive number, as codes anything.
@@ -106,6 +108,21 @@ class KernelBench {
     }
   }
 
+  // Where decoding of several sequences or drafts stops being free.
+  void few_rows(DType dtype) {
+    const int64_t out_width = 8192, in = 2048;
+    ColdWeight weight(dtype, Layout::kPanels, out_width, in);
+    for (int64_t rows = 1; rows <= 16; ++rows) {
+      const std::vector<float> x = random_values(rows * in, 1);
+      std::vector<float> out(static_cast<size_t>(rows * out_width));
+      add(std::string("rows ") + label(dtype) + " 8192x2048, rows " + std::to_string(rows), 1, weight.bytes(),
+          2 * rows * out_width * in, dtype, [&](Context& ctx) {
+            matmul(ctx, {x.data(), {rows, in}}, weight.next(), {out.data(), {rows, out_width}});
+          });
+      lines_.back().of_first = lines_.back().seconds / lines_[lines_.size() - static_cast<size_t>(rows)].seconds;
+    }
+  }
+
   // 5 % of the neurons live, each row its own.
   void sparse(DType dtype) {
     const int64_t hidden = 2048, ffn = 8192;
@@ -160,9 +177,11 @@ class KernelBench {
     std::printf("%s, %d threads: read %.1f GB/s, int8 %.0f GOP/s, f32 %.0f GFLOP/s, bf16 dot %.0f GFLOP/s\n",
                 best_kernels().name, pool_.threads(), ceilings_.read_gb, ceilings_.int8_gops, ceilings_.f32_gops,
                 ceilings_.bf16_gops);
-    for (const Line& line : lines_)
-      std::printf("%-46s %9.1f us %8.1f GB/s %8.1f GOP/s  %3.0f %% of %s\n", line.name.c_str(), line.seconds * 1e6,
+    for (const Line& line : lines_) {
+      std::printf("%-46s %9.1f us %8.1f GB/s %8.1f GOP/s  %3.0f %% of %s", line.name.c_str(), line.seconds * 1e6,
                   line.gb_per_s, line.gop_per_s, line.of_ceiling * 100, line.ceiling);
+      line.of_first > 0 ? std::printf(", %.2f x one row\n", line.of_first) : std::printf("\n");
+    }
   }
 
   void print_json() const {
@@ -183,7 +202,17 @@ class KernelBench {
 
  private:
   static const char* label(DType dtype) {
-    return dtype == DType::kQ8_0 ? "q8" : dtype == DType::kQ4_0 ? "q4" : dtype == DType::kBF16 ? "bf16" : "f32";
+    switch (dtype) {
+      case DType::kQ8_0: return "q8";
+      case DType::kQ4_0: return "q4";
+      case DType::kQ4_K: return "q4k";
+      case DType::kQ5_K: return "q5k";
+      case DType::kQ6_K: return "q6k";
+      case DType::kIQ4_NL: return "iq4nl";
+      case DType::kIQ4_XS: return "iq4xs";
+      case DType::kBF16: return "bf16";
+      default: return "f32";
+    }
   }
 
   void run_once(const std::function<void(Context&)>& f) {
@@ -205,11 +234,11 @@ class KernelBench {
       best = std::min(best, (now_seconds() - start) / static_cast<double>(runs));
     }
     Line line{name, best, static_cast<double>(bytes) / best / 1e9, static_cast<double>(operations) / best / 1e9};
-    const double peak = is_quantized(dtype)                                ? ceilings_.int8_gops
+    const double peak = has_code_panels(dtype)                             ? ceilings_.int8_gops
                         : dtype == DType::kBF16 && ceilings_.bf16_gops > 0 ? ceilings_.bf16_gops
                                                                            : ceilings_.f32_gops;
     line.ceiling = rows == 1                                          ? "read bandwidth"
-                   : is_quantized(dtype)                              ? "int8 peak"
+                   : has_code_panels(dtype)                           ? "int8 peak"
                    : dtype == DType::kBF16 && ceilings_.bf16_gops > 0 ? "bf16 peak"
                                                                       : "f32 peak";
     const double most = rows == 1 ? ceilings_.read_gb : peak;
@@ -231,8 +260,12 @@ int run(int threads, int repeat, const std::string& only, bool json) {
   };
   KernelBench bench(threads, repeat);
   bench.measure_ceilings();
-  for (const DType dtype : {DType::kQ4_0, DType::kQ8_0, DType::kBF16}) {
+  const bool rows = ("," + only + ",").find(",rows,") != std::string::npos;
+  for (const DType dtype : {DType::kQ4_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS,
+                            DType::kQ8_0, DType::kBF16}) {
     if (wanted("matmul")) bench.matmuls(dtype);
+    if (rows) bench.few_rows(dtype);
+    if (has_only_panels(dtype)) continue;
     if (wanted("sparse")) bench.sparse(dtype);
     if (wanted("attention") && dtype != DType::kQ4_0) bench.attention_at(dtype);
   }
@@ -259,7 +292,7 @@ int main(int argc, char** argv) {
       only = next, ++i;
     else
       return std::fputs(
-                 "usage: bench_kernels [--threads N] [--repeat N] [--only ceilings|matmul|sparse|attention,...] "
+                 "usage: bench_kernels [--threads N] [--repeat N] [--only ceilings|matmul|rows|sparse|attention,...] "
                  "[--json]\n",
                  stderr),
              2;

@@ -18,7 +18,9 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / "tests/golden/data/full"
 SLOW = 10.0  # seconds: a peer's first turn warms up and does not count, unless it takes so long that this is nothing
-PEER_TYPE = {"q4": "q4_0", "q8": "q8_0", "keep": "bf16"}  # same bits per weight; the checkpoints are bf16
+GGUF_ONLY = ["q4_k_m", "q5_k_m", "q6_k"]  # read from the same file by both
+# Same bits per weight; the checkpoints are bf16.
+PEER_TYPE = {"q4": "q4_0", "q8": "q8_0", "keep": "bf16"} | {kind: kind for kind in GGUF_ONLY}
 
 
 def say(text: str) -> None:
@@ -184,7 +186,8 @@ def start_programs(args) -> list:
             if not found:
                 say(f"bench: {name} is not installed, measured without it (bench/README.md says how to install it)")
     for recipe in args.recipes:
-        programs.append(Ours(args, f"g3n {recipe}", bundle(args, recipe), media=True))
+        from_gguf = recipe in GGUF_ONLY  # text only
+        programs.append(Ours(args, f"g3n {recipe}", gguf(args, recipe) if from_gguf else bundle(args, recipe), media=not from_gguf))
         if node:
             words = ["node", str(ROOT / "bench/llama_bench.mjs"), str(gguf(args, recipe)), "--packages", str(node), "--threads", str(args.threads)]
             programs.append(Peer(f"llama.cpp {PEER_TYPE[recipe].upper()}", words, "", media=False))

@@ -11,9 +11,6 @@ function(g3n_room room)
   set_property(GLOBAL PROPERTY G3N_ROOM_SEES_${room} ${arg_SEES})
   set_property(GLOBAL PROPERTY G3N_ROOM_PUBLIC_${room} ${arg_PUBLIC_HEADERS})
 endfunction()
-function(g3n_exception room)
-  set_property(GLOBAL APPEND PROPERTY G3N_ROOM_SEES_${room} ${ARGN})
-endfunction()
 
 # Lowest floor first.
 g3n_room(core       PUBLIC_HEADERS error.h options.h)
@@ -33,13 +30,6 @@ g3n_room(model      PUBLIC_HEADERS all SEES kernels media json seam formats toke
 g3n_room(runtime    PUBLIC_HEADERS all SEES seam model checkpoint tokenizer media formats)
 g3n_room(apps       PUBLIC_HEADERS all SEES json)
 g3n_room(python     PUBLIC_HEADERS all)
-
-# Exceptions. Each line closes by being deleted, once what it names is gone.
-g3n_exception(runtime json kernels)                               # engine and prompt_builder take model.h, which holds configs, towers and the kernel table
-g3n_exception(runtime weights text embedder vision audio)         # the same header: TextModel, towers, bundles
-g3n_exception(apps checkpoint formats)                            # hub lookup, convert, inspect, tap files
-g3n_exception(apps kernels weights text embedder vision audio)    # bench, trace, inspect, convert walk the model
-g3n_exception(apps model seam tokenizer)                          # bench and trace feed it themselves
 
 # A room's folder in the build tree holds one link of the room's name, so a path to it gives "room/header.h" and nothing
 # else. Public headers that only some rooms may see are linked one by one.

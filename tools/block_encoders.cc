@@ -68,35 +68,41 @@ void encode_q5_1(const float* x, uint8_t* out) {
   std::memcpy(out, &d, 2), std::memcpy(out + 2, &m, 2), std::memcpy(out + 4, &fifth, 4);
 }
 
-// 256 values in 8 groups: value = d * scale * code - dmin * minimum; scale and minimum of six bits, codes of four.
-void encode_q4_k(const float* x, uint8_t* out) {
+// 256 values: codes of four (Q4_K) or five bits (Q5_K), a scale and a minimum of six bits for 32 of them, two f16 over
+// all: value = d * scale * code - dmin * minimum. Bytes: d, dmin, 12 of scales, in Q5_K 32 of fifth bits, 128 of
+// nibbles.
+void encode_minimum_k(DType dtype, const float* x, uint8_t* out) {
+  const bool fifth = dtype == DType::kQ5_K;
+  const float most_code = fifth ? 31.0f : 15.0f;
   float scales[8], minima[8], most_scale = 0, most_minimum = 0;
-  for (int g = 0; g < 8; ++g) {
-    const auto [least, most] = std::minmax_element(x + 32 * g, x + 32 * g + 32);
-    minima[g] = std::max(-*least, 0.0f), scales[g] = (std::max(*most, 0.0f) + minima[g]) / 15.0f;
-    most_scale = std::max(most_scale, scales[g]), most_minimum = std::max(most_minimum, minima[g]);
+  for (int j = 0; j < 8; ++j) {
+    const auto [low, high] = std::minmax_element(x + 32 * j, x + 32 * j + 32);
+    minima[j] = std::max(0.0f, -*low);
+    scales[j] = std::max(0.0f, *high + minima[j]) / most_code;
+    most_scale = std::max(most_scale, scales[j]), most_minimum = std::max(most_minimum, minima[j]);
   }
   const uint16_t d = f32_to_f16(most_scale / 63.0f), dmin = f32_to_f16(most_minimum / 63.0f);
-  const float unit = f16_to_f32(d), minimum_unit = f16_to_f32(dmin);
-  const auto six_bits = [](float value, float by) {
-    return static_cast<int>(std::clamp(by != 0 ? std::nearbyint(value / by) : 0.0f, 0.0f, 63.0f));
+  const float scale_unit = f16_to_f32(d), minimum_unit = f16_to_f32(dmin);
+  const auto six_bits = [](float value, float unit) {
+    return unit != 0 ? static_cast<int>(std::clamp(std::nearbyint(value / unit), 0.0f, 63.0f)) : 0;
   };
-  std::memset(out, 0, 144);
+  std::memset(out, 0, static_cast<size_t>(dtype_bytes(dtype)));
   std::memcpy(out, &d, 2), std::memcpy(out + 2, &dmin, 2);
-  for (int g = 0; g < 8; ++g) {
-    const int s = six_bits(scales[g], unit), m = six_bits(minima[g], minimum_unit);
-    uint8_t* const packed = out + 4;  // of groups 4..7 the upper two bits lie above the scales of groups 0..3
-    if (g < 4) {
-      packed[g] |= static_cast<uint8_t>(s), packed[g + 4] |= static_cast<uint8_t>(m);
+  uint8_t *s = out + 4, *fifths = out + 16, *nibbles = out + (fifth ? 48 : 16);
+  for (int j = 0; j < 8; ++j) {
+    const int scale = six_bits(scales[j], scale_unit), minimum = six_bits(minima[j], minimum_unit);
+    if (j < 4) {
+      s[j] |= static_cast<uint8_t>(scale), s[j + 4] |= static_cast<uint8_t>(minimum);
     } else {
-      packed[g + 4] |= static_cast<uint8_t>((s & 15) | (m & 15) << 4);
-      packed[g - 4] |= static_cast<uint8_t>(s >> 4 << 6), packed[g] |= static_cast<uint8_t>(m >> 4 << 6);
+      s[j + 4] = static_cast<uint8_t>((scale & 15) | (minimum & 15) << 4);
+      s[j - 4] |= static_cast<uint8_t>(scale >> 4 << 6), s[j] |= static_cast<uint8_t>(minimum >> 4 << 6);
     }
-    const float scale = unit * static_cast<float>(s), minimum = minimum_unit * static_cast<float>(m);
-    for (int i = 0; i < 32; ++i) {
-      const float code = scale != 0 ? std::nearbyint((x[32 * g + i] + minimum) / scale) : 0.0f;
-      const int bits = static_cast<int>(std::clamp(code, 0.0f, 15.0f));
-      out[16 + 32 * (g / 2) + i] |= static_cast<uint8_t>(bits << 4 * (g % 2));
+    const float step = scale_unit * static_cast<float>(scale), offset = minimum_unit * static_cast<float>(minimum);
+    for (int l = 0; l < 32; ++l) {
+      const float nearest = step != 0 ? std::nearbyint((x[32 * j + l] + offset) / step) : 0.0f;
+      const int code = static_cast<int>(std::clamp(nearest, 0.0f, most_code));
+      nibbles[j / 2 * 32 + l] |= static_cast<uint8_t>((code & 15) << j % 2 * 4);
+      if (fifth) fifths[l] |= static_cast<uint8_t>(code >> 4 << j);
     }
   }
 }
@@ -105,7 +111,8 @@ void encode_q4_k(const float* x, uint8_t* out) {
 
 bool can_encode(DType dtype) {
   return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kQ4_0 ||
-         dtype == DType::kQ8_0 || dtype == DType::kQ5_1 || dtype == DType::kQ4_K || dtype == DType::kQ6_K;
+         dtype == DType::kQ8_0 || dtype == DType::kQ5_1 || dtype == DType::kQ4_K || dtype == DType::kQ5_K ||
+         dtype == DType::kQ6_K;
 }
 
 void encode_values(DType dtype, const float* values, int64_t n, std::byte* out) {
@@ -120,7 +127,8 @@ void encode_values(DType dtype, const float* values, int64_t n, std::byte* out) 
       case DType::kQ4_0:
       case DType::kQ8_0: encode_block32(dtype, values, at); break;
       case DType::kQ5_1: encode_q5_1(values, at); break;
-      case DType::kQ4_K: encode_q4_k(values, at); break;
+      case DType::kQ4_K:
+      case DType::kQ5_K: encode_minimum_k(dtype, values, at); break;
       case DType::kQ6_K: encode_q6_k(values, at); break;
       default: throw Error(ErrorCode::kInternal, std::string("no encoder of ") + dtype_name(dtype));
     }

@@ -13,11 +13,9 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 
 def read_table() -> dict[str, list[str]]:
     sees: dict[str, list[str]] = {}
-    for call, room, rest in re.findall(r"^g3n_(room|exception)\((\w+)\s*([^)#]*)\)", (ROOT / "cmake/rooms.cmake").read_text(), re.M):
-        if call == "room":
-            sees[room] = ["core"] if room not in ("core", "python") else []
-            rest = rest.partition("SEES")[2]
-        sees[room] += rest.split()
+    for room, rest in re.findall(r"^g3n_room\((\w+)\s*([^)#]*)\)", (ROOT / "cmake/rooms.cmake").read_text(), re.M):
+        sees[room] = ["core"] if room not in ("core", "python") else []
+        sees[room] += rest.partition("SEES")[2].split()
     return sees
 
 

@@ -82,13 +82,20 @@ FileName file_name(const std::string& canonical) {
 // ---- types
 // ------------------------------------------------------------------------------------------------------------------------------
 
-DType type_in_file(const std::string& name, const std::vector<int64_t>& shape, DType type) {
+// Layers in which Q4_K_M and Q5_K_M files keep attn_v and ffn_down in Q6_K.
+bool has_more_bits(int64_t layer, int64_t layers) {
+  return layer < layers / 8 || layer >= 7 * layers / 8 || (layer - layers / 8) % 3 == 2;
+}
+
+DType type_in_file(const std::string& name, const std::vector<int64_t>& shape, DType type, int64_t layers) {
   const auto has = [&name](const char* word) { return name.find(word) != std::string::npos; };
   if (shape.size() == 1 || has("altup_correct_coef") || has("altup_predict_coef")) return DType::kF32;
   if (!is_block_type(type)) return type;
   if (has("altup") || has("laurel") || has("per_layer_model_proj")) return DType::kF16;
   const bool table = name.starts_with("token_embd") || name.starts_with("per_layer_token_embd");
-  DType wanted = table && type == DType::kQ4_0 ? DType::kQ6_K : type;
+  const bool wide = (has("attn_v") || has("ffn_down")) && has_more_bits(std::stoll(name.substr(4)), layers);
+  const bool medium = type == DType::kQ4_K || type == DType::kQ5_K;
+  DType wanted = (table && type != DType::kQ8_0) || (wide && medium) ? DType::kQ6_K : type;
   if (shape.back() % dtype_facts(wanted).block_values != 0) wanted = DType::kQ8_0;
   return shape.back() % dtype_facts(wanted).block_values == 0 ? wanted : DType::kF16;
 }
@@ -105,6 +112,9 @@ void set_model_keys(GgufWriter& file, const TextConfig& c, DType type) {
   if (is_block_type(type)) file.set("general.quantization_version", uint32_t{2});
   file.set("general.file_type", uint32_t{type == DType::kQ4_0   ? 2u
                                          : type == DType::kQ8_0 ? 7u
+                                         : type == DType::kQ4_K ? 15u
+                                         : type == DType::kQ5_K ? 17u
+                                         : type == DType::kQ6_K ? 18u
                                          : type == DType::kBF16 ? 32u
                                                                 : 1u});
   file.set(p + "block_count", u32(c.num_hidden_layers));
@@ -222,7 +232,8 @@ std::vector<Source> declare_tensors(GgufWriter& file, const TextConfig& config, 
   for (const auto& [canonical, shape] : lister.names_and_shapes()) {
     const FileName name = file_name(canonical);
     const auto other = others.find(name.name);
-    const DType stored = other != others.end() ? other->second : type_in_file(name.name, shape, type);
+    const DType stored =
+        other != others.end() ? other->second : type_in_file(name.name, shape, type, config.num_hidden_layers);
     std::vector<int64_t> file_shape = shape;
     if (name.part >= 0) file_shape.insert(file_shape.begin(), config.altup_num_inputs - 1);
     if (name.name == "per_layer_token_embd.weight") file_shape[0] = config.vocab_size;
@@ -252,9 +263,9 @@ void write_piece(const GgufWriter& file, const Source& source, const HashTensor&
 void write_random_gguf(ThreadPool& pool, const std::string& config_path, const std::string& out_path, DType type,
                        const std::function<void(int64_t done_bytes, int64_t total_bytes)>& progress,
                        const std::map<std::string, DType>& others) {
-  if (type != DType::kQ4_0 && type != DType::kQ8_0 && type != DType::kBF16 && type != DType::kF16)
+  if (!can_encode(type) || type == DType::kF32)
     throw Error(ErrorCode::kInvalidArgument,
-                std::string("expected a type of Q4_0, Q8_0, BF16 or F16, got ") + dtype_name(type));
+                std::string("expected a type of Q4_0, Q8_0, Q4_K, Q5_K, Q6_K, BF16 or F16, got ") + dtype_name(type));
   const TextConfig config = TextConfig::from(Config::parse(read_text_file(config_path), config_path));
   GgufWriter file(out_path);
   set_model_keys(file, config, type);

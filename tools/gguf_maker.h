@@ -11,9 +11,10 @@
 
 namespace g3n {
 
-// type: Q4_0, Q8_0, BF16 or F16 of the matrices. As llama-quantize does: in a Q4_0 file the head and the table of
-// per-layer embeddings are Q6_K; in quantised files AltUp, LAuReL and per_layer_model_proj stay F16; vectors and
-// AltUp's coefficients are F32. others: tensors that get another type, by their name in the file.
+// type: Q4_0, Q8_0, Q4_K (its mix Q4_K_M), Q5_K (Q5_K_M), Q6_K, BF16 or F16 of the matrices. As llama-quantize does:
+// the head and the table of per-layer embeddings are Q6_K but in Q8_0 files; the mixes have some attn_v and ffn_down in
+// Q6_K; in quantised files AltUp, LAuReL and per_layer_model_proj stay F16; vectors and AltUp's coefficients are F32.
+// Rows that are not whole blocks are Q8_0. others: tensors that get another type, by their name in the file.
 void write_random_gguf(ThreadPool& pool, const std::string& config_path, const std::string& out_path, DType type,
                        const std::function<void(int64_t done_bytes, int64_t total_bytes)>& progress = {},
                        const std::map<std::string, DType>& others = {});

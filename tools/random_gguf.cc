@@ -1,5 +1,5 @@
-// random_gguf CONFIG.json OUT.gguf --type q4_0|q8_0|bf16|f16 [--threads N]: a text file of random weights in the
-// config's shape that llama.cpp loads (gguf_maker.h). Exit 0 written, 1 failed, 2 usage.
+// random_gguf CONFIG.json OUT.gguf --type q4_0|q8_0|q4_k_m|q5_k_m|q6_k|bf16|f16 [--threads N]: a text file of random
+// weights in the config's shape that llama.cpp loads (gguf_maker.h). Exit 0 written, 1 failed, 2 usage.
 #include <unistd.h>
 
 #include <cstdio>
@@ -15,7 +15,7 @@
 namespace {
 
 constexpr char kUsage[] =
-    "usage: random_gguf CONFIG.json OUT.gguf --type q4_0|q8_0|bf16|f16 [--threads N]\n"
+    "usage: random_gguf CONFIG.json OUT.gguf --type q4_0|q8_0|q4_k_m|q5_k_m|q6_k|bf16|f16 [--threads N]\n"
     "Writes a Gemma 3n text file of that config for llama.cpp: weights are hashes of their names.\n";
 
 int usage(const std::string& problem) {
@@ -36,8 +36,10 @@ void show_progress(int64_t done, int64_t total) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::map<std::string, g3n::DType> types = {
-      {"q4_0", g3n::DType::kQ4_0}, {"q8_0", g3n::DType::kQ8_0}, {"bf16", g3n::DType::kBF16}, {"f16", g3n::DType::kF16}};
+  const std::map<std::string, g3n::DType> types = {{"q4_0", g3n::DType::kQ4_0},   {"q8_0", g3n::DType::kQ8_0},
+                                                   {"q4_k_m", g3n::DType::kQ4_K}, {"q5_k_m", g3n::DType::kQ5_K},
+                                                   {"q6_k", g3n::DType::kQ6_K},   {"bf16", g3n::DType::kBF16},
+                                                   {"f16", g3n::DType::kF16}};
   std::vector<std::string> paths;
   std::optional<g3n::DType> type;
   int threads = 0;
@@ -45,7 +47,8 @@ int main(int argc, char** argv) {
     const std::string word = argv[i], next = i + 1 < argc ? argv[i + 1] : "";
     if (word == "--help" || word == "-h") return std::fputs(kUsage, stdout) < 0;
     if (word == "--type") {
-      if (!types.contains(next)) return usage("--type: expected q4_0, q8_0, bf16 or f16, found '" + next + "'");
+      if (!types.contains(next))
+        return usage("--type: expected q4_0, q8_0, q4_k_m, q5_k_m, q6_k, bf16 or f16, found '" + next + "'");
       type = types.at(next), ++i;
     } else if (word == "--threads") {
       threads = std::atoi(next.c_str()), ++i;

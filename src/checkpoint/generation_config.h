@@ -6,10 +6,11 @@
 #include <vector>
 
 #include "core/file_set.h"
-#include "json/config.h"
 #include "g3n/options.h"
 
 namespace g3n {
+
+class Config;  // json/config.h
 
 struct GenerationConfig {
   Sampling sampling;                    // temperature 0 when the file says do_sample false

@@ -25,6 +25,16 @@ enum class Layout : uint8_t {
 //     q8: 8 lines a block, line j: byte 4 * row + k = code of input 4j + k, plus 128 (unsigned).
 //     q4: 4 lines a block, line m: byte 4 * row + k = code of input 8m + k in the low nibble, of input 8m + 4 + k in
 //     the high nibble; unsigned, value - 8.
+//   q4k, q5k, q6k (Q4_K, Q5_K, Q6_K of GGUF, the file's values to the bit): per super-block of 256 inputs, b a block of
+//   it and u a code, unsigned:
+//     q4k, q5k: a line d f16[16] | dmin f16[16]; 4 lines, of each block sc u8[16] and mn u8[16]; then block by block
+//       4 code lines as in q4, in q5k followed by a line of fifth bits: bit k of byte 4 * row + i = bit 4 of the code
+//       of input 4k + i. Value = (d * sc) * u - dmin * mn.
+//     q6k: a line d f32[16]; 4 lines, of each half of a block (16 inputs) sc s8[16]; then block by block 4 code lines
+//       as in q4 and two lines of high bits: bits 2k and 2k + 1 of byte 4 * row + i of line t = bits 4 and 5 of the
+//       code of input 16t + 4k + i. Value = (d * sc) * (u - 32).
+//   iq4nl (IQ4_NL): as q4; value = d * T[u], T the 16 numbers of kIq4Values. iq4xs (IQ4_XS): per super-block a line d
+//   f32[16], two lines, of each block ls s8[16], then 4 code lines a block as in q4; value = (d * ls) * T[u].
 // kRows: q8: int8 codes of a row, then its scales f16[blocks]. q4: byte k of each group of 32 bytes: code (unsigned,
 // value - 8) of input 64p + k in the low
 //   nibble, of input 64p + 32 + k in the high nibble; then the scales f16[blocks].
@@ -37,8 +47,8 @@ struct WeightView {
   int64_t rows = 0;  // outputs, logical
   int64_t cols = 0;  // inputs, logical
   // Bytes from one panel (kPanels), row (kRows, kBlocks), neuron (kNeurons), or group of 32 neurons (kNeurons of q8 and
-  // q4) to the next; a multiple of 64 but in kBlocks. Padding is zero: outputs to 16 in panels, inputs to 32 (q8 and
-  // q4: 64); in kNeurons outputs to 32 (128).
+  // q4) to the next; a multiple of 64 but in kBlocks. Padding is zero: outputs to 16 in panels, inputs to 32 (q8, q4
+  // and iq4nl: 64; the others have whole super-blocks); in kNeurons outputs to 32 (128).
   int64_t step_bytes = 0;
   const std::byte* data = nullptr;
 
@@ -62,8 +72,21 @@ struct TableView {
 
 // Bytes that a weight takes when packed.
 constexpr int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
-// q8 and q4: half bytes of a code.
+// q8 and q4: codes in every layout.
 constexpr bool is_quantized(DType dtype) { return dtype == DType::kQ8_0 || dtype == DType::kQ4_0; }
+// Types of GGUF that are packed from the blocks of a file only, and in panels only.
+constexpr bool has_only_panels(DType dtype) {
+  switch (dtype) {
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+    case DType::kQ6_K:
+    case DType::kIQ4_NL:
+    case DType::kIQ4_XS: return true;
+    default: return false;
+  }
+}
+// Types whose panels are multiplied with activations in int8.
+constexpr bool has_code_panels(DType dtype) { return is_quantized(dtype) || has_only_panels(dtype); }
 // Are there kernels for weights of this type in this layout? What has none is decoded: kBlocks takes any block type.
 constexpr bool has_kernels(DType dtype, Layout layout) {
   switch (dtype) {
@@ -71,28 +94,43 @@ constexpr bool has_kernels(DType dtype, Layout layout) {
     case DType::kBF16: return layout != Layout::kBlocks;
     case DType::kQ8_0: return layout != Layout::kBlocks;
     case DType::kQ4_0: return layout != Layout::kBlocks;
-    default: return false;
+    default: return layout == Layout::kPanels && has_only_panels(dtype);
   }
 }
+// Half bytes of a code.
 constexpr int64_t code_bytes(DType dtype, int64_t codes) { return dtype == DType::kQ4_0 ? codes / 2 : codes; }
 inline constexpr int64_t kPairCols = 64;        // inputs that share a line of scales
 inline constexpr int64_t kNeuronOutputs = 128;  // outputs of quantised neuron layouts are padded to this
 
+// Inputs of a panel that stand together, and their bytes: a panel can be cut before any such group.
+struct PanelGroup {
+  int64_t cols, bytes;
+};
+constexpr PanelGroup panel_group(DType dtype) {
+  switch (dtype) {
+    case DType::kQ8_0: return {kPairCols, 17 * 64};
+    case DType::kQ4_0:
+    case DType::kIQ4_NL: return {kPairCols, 9 * 64};
+    case DType::kQ4_K: return {256, 37 * 64};
+    case DType::kQ5_K: return {256, 45 * 64};
+    case DType::kQ6_K: return {256, 53 * 64};
+    case DType::kIQ4_XS: return {256, 35 * 64};
+    default: return {kBlockCols, kPanelRows * kBlockCols * dtype_bytes(dtype)};
+  }
+}
+
 constexpr int64_t packed_step_bytes(DType dtype, Layout layout, int64_t rows, int64_t cols) {
   if (layout == Layout::kBlocks) return dtype_bytes(dtype, cols);
+  if (layout == Layout::kPanels) {
+    const PanelGroup group = panel_group(dtype);
+    return round_up(cols, group.cols) / group.cols * group.bytes;
+  }
   if (is_quantized(dtype)) {
     const int64_t inputs = round_up(cols, kPairCols), outputs = round_up(rows, kNeuronOutputs);
-    switch (layout) {
-      case Layout::kPanels: return inputs / kPairCols * (64 + code_bytes(dtype, kPairCols * kPanelRows));
-      case Layout::kRows: return round_up(code_bytes(dtype, inputs) + inputs / kBlockCols * 2, 64);
-      default: return outputs * 2 + kBlockCols * code_bytes(dtype, outputs);
-    }
+    return layout == Layout::kRows ? round_up(code_bytes(dtype, inputs) + inputs / kBlockCols * 2, 64)
+                                   : outputs * 2 + kBlockCols * code_bytes(dtype, outputs);
   }
-  switch (layout) {
-    case Layout::kPanels: return kPanelRows * round_up(cols, kBlockCols) * dtype_bytes(dtype);
-    case Layout::kRows: return round_up(cols, kBlockCols) * dtype_bytes(dtype);
-    default: return round_up(rows, kBlockCols) * dtype_bytes(dtype);
-  }
+  return round_up(layout == Layout::kRows ? cols : rows, kBlockCols) * dtype_bytes(dtype);
 }
 constexpr int64_t packed_bytes(DType dtype, Layout layout, int64_t rows, int64_t cols) {
   const int64_t steps = layout == Layout::kPanels    ? round_up(rows, kPanelRows) / kPanelRows
@@ -116,8 +154,9 @@ constexpr int64_t row_cut(const WeightView& weight) {
 // those of the whole. 0: quantised rows cannot be cut by inputs, since where their scales lie follows from their
 // number.
 constexpr int64_t input_cut(const WeightView& weight) {
+  if (weight.layout == Layout::kPanels) return panel_group(weight.dtype).cols;
   if (is_quantized(weight.dtype) && weight.layout != Layout::kBlocks)
-    return weight.layout == Layout::kPanels ? kPairCols : weight.layout == Layout::kNeurons ? kBlockCols : 0;
+    return weight.layout == Layout::kNeurons ? kBlockCols : 0;
   const int64_t block = dtype_facts(weight.dtype).block_values;
   return block > kBlockCols ? block : kBlockCols;
 }

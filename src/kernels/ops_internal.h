@@ -32,8 +32,11 @@ void for_pieces(Context& ctx, int64_t rows, int64_t cols, const F& f) {
 
 // x as bf16 compute wants it in f32: rounded into scratch, or x itself under f32 compute.
 View<const float, 2> rounded_input(Context& ctx, View<const float, 2> x);
-// x in int8, as q8 and q4 weights want it; in scratch.
-QuantizedRows quantize_rows(Context& ctx, View<const float, 2> x);
+// x in int8, as weights in codes want it; in scratch. The sums that K formats want only if asked for.
+enum class CodeSums { kOfBlocks, kForSuperBlocks };
+QuantizedRows quantize_rows(Context& ctx, View<const float, 2> x, CodeSums sums = CodeSums::kOfBlocks);
+// half_starts and minima of one row of quantised blocks (table.h).
+void sum_codes(const int8_t* codes, const float* scales, int64_t blocks, int32_t* half_starts, float* minima);
 // out = x * weight^T for a weight in kBlocks, of any type, with f32 sums.
 void multiply_blocks(Context& ctx, View<const float, 2> x, const WeightView& weight, View<float, 2> out);
 

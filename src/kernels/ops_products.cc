@@ -13,22 +13,26 @@ struct Inputs {
   View<const float, 2> f32;      // as it is, or rounded to bf16 values
   const bf16_t* bf16 = nullptr;  // [rows, bf16_step], zero beyond cols; only for tables with bf16_dot
   int64_t bf16_step = 0;
-  QuantizedRows coded{};  // for q8 and q4 weights
+  QuantizedRows coded{};  // for weights in codes
 };
 
 constexpr int64_t kMaxProducts = 8;
 constexpr int64_t kMostRows = 480;  // of one task
 constexpr int64_t kRunPanels = 16;  // panels whose chunk of inputs stays in L2 while a task goes over its rows
 
+// So many rows pass over all inputs of a panel at once: decode, bound by memory.
+int64_t most_streamed_rows(DType dtype) { return has_code_panels(dtype) ? 4 : 3; }
+
 struct Split {
   int64_t row_block, row_blocks, run, runs;  // run: panels of one task
 };
 
-Split split_product(const Context& ctx, int64_t rows, int64_t cols, int64_t outputs) {
-  const int64_t panels = (outputs + kPanelRows - 1) / kPanelRows;
+Split split_product(const Context& ctx, int64_t rows, const WeightView& w) {
+  const int64_t panels = (w.rows + kPanelRows - 1) / kPanelRows;
+  const bool streamed = rows <= most_streamed_rows(w.dtype);
   const int64_t tasks_wanted = ctx.pool.threads() == 1 ? 1 : ctx.pool.threads() * 4;
   Split s;
-  s.run = rows <= 3 ? panels : std::min(panels, kRunPanels);
+  s.run = streamed ? panels : std::min(panels, kRunPanels);
   s.runs = (panels + s.run - 1) / s.run;
   s.row_blocks =
       std::clamp<int64_t>((tasks_wanted + s.runs - 1) / s.runs, (rows + kMostRows - 1) / kMostRows, (rows + 23) / 24);
@@ -36,17 +40,41 @@ Split split_product(const Context& ctx, int64_t rows, int64_t cols, int64_t outp
   s.row_blocks = (rows + s.row_block - 1) / s.row_block;
   if (s.runs * s.row_blocks < tasks_wanted) {  // thinner runs, for decode in fours: four panels are read at once
     s.run = (panels * s.row_blocks + tasks_wanted - 1) / tasks_wanted;
-    s.run = std::min(panels, rows <= 3 ? round_up(s.run, 4) : s.run);
+    s.run = std::min(panels, streamed ? round_up(s.run, 4) : s.run);
     s.runs = (panels + s.run - 1) / s.run;
   }
   return s;
 }
 
+// half_starts and minima of the activations.
+bool wants_sums(DType dtype) { return dtype == DType::kQ4_K || dtype == DType::kQ5_K || dtype == DType::kQ6_K; }
+
+void run_kernel(const KernelTable& kernels, DType dtype, const QuantMatmul& m) {
+  switch (dtype) {
+    case DType::kQ8_0: return kernels.matmul_q8(m);
+    case DType::kQ4_0: return kernels.matmul_q4(m);
+    case DType::kQ4_K: return kernels.matmul_q4k(m);
+    case DType::kQ5_K: return kernels.matmul_q5k(m);
+    case DType::kQ6_K: return kernels.matmul_q6k(m);
+    case DType::kIQ4_NL: return kernels.matmul_iq4nl(m);
+    default: return kernels.matmul_iq4xs(m);
+  }
+}
+
+QuantizedRows rows_from(const QuantizedRows& x, int64_t row) {
+  const int64_t block = row * (x.code_step / kBlockCols);
+  return {.codes = x.codes + row * x.code_step,
+          .code_step = x.code_step,
+          .scales = x.scales + block,
+          .starts = x.starts + block,
+          .half_starts = x.half_starts ? x.half_starts + 2 * block : nullptr,
+          .minima = x.minima ? x.minima + block : nullptr};
+}
+
 // Rows of a quantised task against a run of panels.
 void run_quantized_task(const Context& ctx, const QuantizedRows& x, const WeightView& w, int64_t row, int64_t rows,
                         int64_t panel, int64_t panels, View<float, 2> out) {
-  const int64_t blocks = x.code_step / kBlockCols;
-  const QuantMatmul m{.x = {x.codes + row * x.code_step, x.code_step, x.scales + row * blocks, x.starts + row * blocks},
+  const QuantMatmul m{.x = rows_from(x, row),
                       .rows = rows,
                       .weight = w.data + panel * w.step_bytes,
                       .panel_step = w.step_bytes,
@@ -54,14 +82,14 @@ void run_quantized_task(const Context& ctx, const QuantizedRows& x, const Weight
                       .out = out.row(row) + panel * kPanelRows,
                       .out_step = out.step[0],
                       .outputs = std::min(panels * kPanelRows, w.rows - panel * kPanelRows)};
-  w.dtype == DType::kQ4_0 ? ctx.kernels.matmul_q4(m) : ctx.kernels.matmul_q8(m);
+  run_kernel(ctx.kernels, w.dtype, m);
 }
 
 void run_task(const Context& ctx, const Inputs& x, const Product& product, const Split& split, int64_t task) {
   const WeightView& w = product.weight;
   const int64_t row = task % split.row_blocks * split.row_block, panel = task / split.row_blocks * split.run;
   const int64_t rows = std::min(split.row_block, x.f32.dim[0] - row);
-  if (is_quantized(w.dtype)) return run_quantized_task(ctx, x.coded, w, row, rows, panel, split.run, product.out);
+  if (has_code_panels(w.dtype)) return run_quantized_task(ctx, x.coded, w, row, rows, panel, split.run, product.out);
   PanelMatmul m;
   m.rows = rows;
   m.cols = w.cols;
@@ -83,12 +111,16 @@ void run_task(const Context& ctx, const Inputs& x, const Product& product, const
 Inputs prepare_inputs(Context& ctx, View<const float, 2> x, std::span<const Product> products, ComputeType compute) {
   Inputs inputs{.f32 = x};
   bool f32_weights = false, bf16_weights = false, quantized_weights = false;
-  for (const Product& p : products)
-    (p.weight.layout == Layout::kBlocks ? f32_weights
-     : is_quantized(p.weight.dtype)     ? quantized_weights
-     : p.weight.dtype == DType::kBF16   ? bf16_weights
-                                        : f32_weights) = true;
-  if (quantized_weights) inputs.coded = quantize_rows(ctx, x);
+  CodeSums sums = CodeSums::kOfBlocks;
+  for (const Product& p : products) {
+    const bool blocks = p.weight.layout == Layout::kBlocks;
+    (blocks                            ? f32_weights
+     : has_code_panels(p.weight.dtype) ? quantized_weights
+     : p.weight.dtype == DType::kBF16  ? bf16_weights
+                                       : f32_weights) = true;
+    if (!blocks && wants_sums(p.weight.dtype)) sums = CodeSums::kForSuperBlocks;
+  }
+  if (quantized_weights) inputs.coded = quantize_rows(ctx, x, sums);
   if (compute == ComputeType::kF32) return inputs;
   const int64_t rows = x.dim[0], cols = x.dim[1];
   if (bf16_weights && ctx.kernels.bf16_dot) {
@@ -116,9 +148,11 @@ void multiply(Context& ctx, View<const float, 2> x, std::span<const Product> pro
     const WeightView& w = products[i].weight;
     const bool blocks = w.layout == Layout::kBlocks;
     expect_weight(w, blocks ? Layout::kBlocks : Layout::kPanels, "matmul");
+    expect(blocks || !has_only_panels(w.dtype) || w.cols % dtype_facts(w.dtype).block_values == 0,
+           "matmul: the columns of the weight are not whole blocks");
     expect_shape(x, {rows, w.cols}, "matmul x");
     expect_shape(products[i].out, {rows, w.rows}, "matmul out");
-    splits[i] = blocks ? Split{} : split_product(ctx, rows, cols, w.rows);  // those come after the others
+    splits[i] = blocks ? Split{} : split_product(ctx, rows, w);  // those come after the others
     tasks += splits[i].row_blocks * splits[i].runs;
     work += rows * w.rows * cols / 8;
   }
@@ -145,10 +179,11 @@ void expect(bool condition, const char* message) {
 void expect_weight(const WeightView& weight, Layout layout, const char* op) {
   if (!weight) throw Error(ErrorCode::kInternal, std::string(op) + ": the weight is null");
   if (weight.layout != layout) throw Error(ErrorCode::kInternal, std::string(op) + ": the weight has the wrong layout");
-  if (layout != Layout::kBlocks && weight.dtype != DType::kF32 && weight.dtype != DType::kBF16 &&
-      !is_quantized(weight.dtype))
-    throw Error(ErrorCode::kInternal,
-                std::string(op) + ": weights are F32, BF16, Q8_0 or Q4_0, this one is " + dtype_name(weight.dtype));
+  if (layout == Layout::kBlocks || weight.dtype == DType::kF32 || weight.dtype == DType::kBF16) return;
+  if (layout == Layout::kPanels ? !has_code_panels(weight.dtype) : !is_quantized(weight.dtype))
+    throw Error(ErrorCode::kInternal, std::string(op) + ": weights in this layout are F32, BF16, Q8_0, Q4_0" +
+                                          (layout == Layout::kPanels ? ", Q4_K, Q5_K, Q6_K, IQ4_NL or IQ4_XS" : "") +
+                                          ", this one is " + dtype_name(weight.dtype));
 }
 
 void for_rows(Context& ctx, int64_t rows, int64_t cost, RangeFunction f) {
@@ -167,18 +202,35 @@ View<const float, 2> rounded_input(Context& ctx, View<const float, 2> x) {
   return out;
 }
 
-QuantizedRows quantize_rows(Context& ctx, View<const float, 2> x) {
+void sum_codes(const int8_t* codes, const float* scales, int64_t blocks, int32_t* half_starts, float* minima) {
+  for (int64_t half = 0; half < 2 * blocks; ++half) {
+    int32_t sum = 0;
+    for (int64_t i = 0; i < 16; ++i) sum += codes[half * 16 + i];
+    half_starts[half] = -32 * sum;
+  }
+  for (int64_t b = 0; b < blocks; ++b)
+    minima[b] = scales[b] * static_cast<float>((half_starts[2 * b] + half_starts[2 * b + 1]) / 32);
+}
+
+QuantizedRows quantize_rows(Context& ctx, View<const float, 2> x, CodeSums sums) {
   const int64_t rows = x.dim[0], cols = x.dim[1];
   const int64_t step = round_up(cols, kPairCols) + kPairCols,
                 blocks = step / kBlockCols;  // a line more: rows of 2^n bytes would share sets of L1
   int8_t* codes = ctx.arena.take<int8_t>(rows * step);
   float* scales = ctx.arena.take<float>(rows * blocks);
   int32_t* starts = ctx.arena.take<int32_t>(rows * blocks);
+  const bool more = sums == CodeSums::kForSuperBlocks;
+  int32_t* half_starts = more ? ctx.arena.take<int32_t>(rows * blocks * 2) : nullptr;
+  float* minima = more ? ctx.arena.take<float>(rows * blocks) : nullptr;
   for_rows(ctx, rows, cols, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r)
+    for (int64_t r = begin; r < end; ++r) {
       ctx.kernels.quantize_row(x.row(r), cols, codes + r * step, scales + r * blocks, starts + r * blocks);
+      if (more)
+        sum_codes(codes + r * step, scales + r * blocks, round_up(cols, kPairCols) / kBlockCols,
+                  half_starts + r * blocks * 2, minima + r * blocks);
+    }
   });
-  return {codes, step, scales, starts};
+  return {codes, step, scales, starts, half_starts, minima};
 }
 
 void matmul(Context& ctx, View<const float, 2> x, std::initializer_list<Product> products) {

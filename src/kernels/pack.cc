@@ -6,6 +6,7 @@
 
 #include "g3n/error.h"
 #include "kernels/pack_quantized.h"
+#include "kernels/pack_super_blocks.h"
 #include "kernels/quant/gguf_blocks.h"
 
 namespace g3n {
@@ -104,6 +105,16 @@ void pack_same_type(ThreadPool& pool, const std::byte* source, const WeightView&
   }
 }
 
+// Blocks as those of Q4_0, in which the codes mean other numbers.
+void pack_iq4_nl(ThreadPool& pool, PackSource source, WeightView view, std::byte* out) {
+  if (source.dtype != DType::kIQ4_NL || view.layout != Layout::kPanels || view.cols % kBlockCols != 0)
+    throw Error(ErrorCode::kInternal,
+                std::string("pack_weight: IQ4_NL is packed in panels, from whole blocks of the same type, not from ") +
+                    dtype_name(source.dtype));
+  source.dtype = view.dtype = DType::kQ4_0;
+  pack_quantized(pool, source, view, out);
+}
+
 // True if the value was kept exactly.
 bool write_value(DType dtype, float value, std::byte* out) {
   if (dtype == DType::kF32) {
@@ -119,6 +130,8 @@ bool write_value(DType dtype, float value, std::byte* out) {
 
 void pack_weight(ThreadPool& pool, const PackSource& source, const WeightView& view, std::byte* out) {
   if (is_quantized(view.dtype)) return pack_quantized(pool, source, view, out);
+  if (view.dtype == DType::kIQ4_NL) return pack_iq4_nl(pool, source, view, out);
+  if (has_only_panels(view.dtype)) return pack_super_blocks(pool, source, view, out);
   const bool known_source = source.dtype == DType::kF32 || source.dtype == DType::kBF16 || source.dtype == DType::kF16;
   if (!known_source || (view.dtype != DType::kF32 && view.dtype != DType::kBF16))
     throw Error(ErrorCode::kInternal,
@@ -176,7 +189,8 @@ void expect_finite_scales(ThreadPool& pool, const PackSource& source, int64_t ro
 }
 
 float weight_value(const WeightView& view, int64_t row, int64_t col) {
-  if (is_quantized(view.dtype)) return quantized_value(view, row, col);
+  if (is_quantized(view.dtype) || view.dtype == DType::kIQ4_NL) return quantized_value(view, row, col);
+  if (has_only_panels(view.dtype)) return super_block_value(view, row, col);
   const std::byte* at = view.data + packed_offset(view, row, col);
   return source_value({view.dtype, at}, 0);
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "g3n/error.h"
+#include "kernels/iq4_values.h"
 #include "kernels/quant/q4.h"
 #include "kernels/quant/q8.h"
 
@@ -79,7 +80,7 @@ struct Place {
   bool high = false;
 };
 Place place_of(const WeightView& view, int64_t row, int64_t col) {
-  const bool q4 = view.dtype == DType::kQ4_0;
+  const bool q4 = view.dtype != DType::kQ8_0;
   const int64_t block = col / 32, i = col % 32;
   switch (view.layout) {
     case Layout::kPanels: {
@@ -275,8 +276,9 @@ float quantized_value(const WeightView& view, int64_t row, int64_t col) {
   const Place p = place_of(view, row, col);
   uint16_t scale;
   std::memcpy(&scale, view.data + p.scale, 2);
-  const int byte = static_cast<int>(view.data[p.code]);
-  const int code = view.dtype == DType::kQ4_0       ? (p.high ? byte >> 4 : byte & 15) - 8
+  const int byte = static_cast<int>(view.data[p.code]), nibble = p.high ? byte >> 4 : byte & 15;
+  const int code = view.dtype == DType::kQ4_0       ? nibble - 8
+                   : view.dtype == DType::kIQ4_NL   ? kIq4Values[nibble]
                    : view.layout == Layout::kPanels ? byte - 128
                                                     : static_cast<int8_t>(byte);
   return f16_to_f32(scale) * static_cast<float>(code);

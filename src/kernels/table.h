@@ -28,7 +28,7 @@ struct PanelMatmul {
 
 inline constexpr float kLeastMagnitude = 0x1p-100f;  // a block of activations with less counts as zero
 
-// Activations for q8 and q4 weights: int8 per block of 32 inputs. scale = largest magnitude / 127, code = x * (127 /
+// Activations for weights in codes: int8 per block of 32 inputs. scale = largest magnitude / 127, code = x * (127 /
 // largest) to the nearest, ties to even.
 struct QuantizedRows {
   const int8_t* codes;  // [rows, code_step]: cols rounded up to 64, zero beyond cols
@@ -36,9 +36,12 @@ struct QuantizedRows {
   const float* scales;  // [rows, code_step / 32]; NaN for a block with a value that is not finite
   const int32_t*
       starts;  // [rows, code_step / 32]: -8 * sum of a block's codes: where the integer sums of unsigned q4 codes start
+  const int32_t* half_starts = nullptr;  // for q6k: [rows, code_step / 16]: -32 * sum of the codes of half a block
+  const float* minima = nullptr;         // for q4k and q5k: [rows, code_step / 32]: -(scale * sum of a block's codes)
 };
-// Rows of x against consecutive panels of one q8 or q4 weight. Block by block: total = fma(scale of x * scale of w,
-// float(sum of code products), total).
+// Rows of x against consecutive panels of one weight in codes. Block by block (q6k: half by half), w = scale of w, of
+// super-blocks the product of its two: total = fma(scale of x * w, float(sum of code products), total); with a minimum
+// of w (dmin * mn) then total = fma(minimum of x, minimum of w, total).
 struct QuantMatmul {
   QuantizedRows x;
   int64_t rows;
@@ -156,6 +159,11 @@ struct KernelTable {
   void (*quantize_row)(const float* x, int64_t cols, int8_t* codes, float* scales, int32_t* starts);
   void (*matmul_q8)(const QuantMatmul&);
   void (*matmul_q4)(const QuantMatmul&);
+  void (*matmul_q4k)(const QuantMatmul&);
+  void (*matmul_q5k)(const QuantMatmul&);
+  void (*matmul_q6k)(const QuantMatmul&);
+  void (*matmul_iq4nl)(const QuantMatmul&);
+  void (*matmul_iq4xs)(const QuantMatmul&);
 
   // Sparse products.
   int64_t (*live_masks)(

@@ -1,4 +1,5 @@
 #include "model/media_kinds.h"
+#include "json/config.h"
 
 #include <algorithm>
 #include <string>

@@ -1,11 +1,12 @@
 // MediaKinds: the one table of what can stand in a prompt beside text: ids, soft tokens, encoder (processor.md 1).
 #pragma once
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
-#include "json/config.h"
-
 namespace g3n {
+
+class Config;  // json/config.h
 
 enum class MediaKind : uint8_t { kImage, kAudio };
 inline constexpr int kMediaKindCount = 2;

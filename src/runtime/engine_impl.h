@@ -3,8 +3,7 @@
 #include <memory>
 
 #include "g3n/engine.h"
-#include "model/cpu_model.h"
-#include "model/model.h"
+#include "model/opened_model.h"
 #include "runtime/prompt_builder.h"
 #include "runtime/scheduler.h"
 
@@ -30,7 +29,7 @@ struct Engine::Impl {
   // Without events.
   void wait(Job& job, const std::atomic<bool>* cancelled) const;
 
-  std::shared_ptr<Gemma3n> checkpoint;
+  std::unique_ptr<OpenedModel> checkpoint;
   int64_t chunk, context = 0;
   ModelInfo info;
   std::unique_ptr<LanguageModel> model;  // null without weights
@@ -44,6 +43,7 @@ struct Engine::Impl {
 
 // The inside of an Engine, for what is built beside it (diagnostics, tests).
 struct EngineAccess {
+  using Impl = Engine::Impl;
   static Engine::Impl& of(Engine& engine) { return *engine.impl_; }
   // An Engine over a model of a test's own.
   static std::shared_ptr<Engine> open_over(std::unique_ptr<LanguageModel> model, const EngineOptions& options);

@@ -8,7 +8,7 @@
 
 #include "g3n/prompt.h"
 #include "model/media_input.h"
-#include "model/model.h"
+#include "model/opened_model.h"
 #include "tokenizer/chat_template.h"
 
 namespace g3n {
@@ -32,7 +32,7 @@ class PromptBuilder {
  public:
   // image_size: of pictures that name none; 0: the checkpoint's. load_encoder makes the encoder of a kind ready, on the
   // asking thread.
-  PromptBuilder(const Gemma3n& model, int64_t context, int image_size, std::function<void(MediaKind)> load_encoder)
+  PromptBuilder(const OpenedModel& model, int64_t context, int image_size, std::function<void(MediaKind)> load_encoder)
       : model_(model), context_(context), image_size_(image_size), load_encoder_(std::move(load_encoder)) {}
 
   // The template's text with one placeholder per medium.
@@ -51,7 +51,7 @@ class PromptBuilder {
   PromptPlan place(PreparedPrompt before, std::vector<int32_t> ids, std::span<const MediaPart> media) const;
   void expect_room(int64_t tokens) const;
 
-  const Gemma3n& model_;
+  const OpenedModel& model_;
   int64_t context_;
   int image_size_;
   std::function<void(MediaKind)> load_encoder_;

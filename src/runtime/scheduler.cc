@@ -119,6 +119,7 @@ void Scheduler::run() {
       std::lock_guard lock(mutex_);
       if (stop_) break;
     }
+    tell_media_done();
     const auto media = std::find_if(running_.begin(), running_.end(),
                                     [](const auto& job) { return job->next_medium_ < job->plan_.media.size(); });
     if (media != running_.end()) {
@@ -172,6 +173,19 @@ void Scheduler::check_cancelled(const Job* only) const {
   if (stop_) std::rethrow_exception(cancelled_error());
 }
 
+// When the last medium of all prompts that came is encoded.
+void Scheduler::tell_media_done() {
+  if (!media_done_ || !options_.after_media) return;
+  const auto has_media = [](const auto& job) { return !job->plan_.media.empty(); };
+  if (std::any_of(running_.begin(), running_.end(), has_media)) return;
+  {
+    std::lock_guard lock(mutex_);
+    if (!being_planned_.empty() || std::any_of(planned_.begin(), planned_.end(), has_media)) return;
+  }
+  media_done_ = false;
+  options_.after_media();
+}
+
 // One medium to soft tokens. Between its blocks the others get their steps.
 void Scheduler::encode_next(std::shared_ptr<Job> shared) {
   Job& job = *shared;
@@ -181,6 +195,7 @@ void Scheduler::encode_next(std::shared_ptr<Job> shared) {
     PendingMedium& medium = job.plan_.media[job.next_medium_];
     if (job.setup_.on_medium) job.setup_.on_medium(medium.kind, medium.index, medium.count);
     encoding_ = &job;
+    media_done_ = true;
     const std::function<void()> between = [&] {
       drop_cancelled();
       admit();
@@ -196,12 +211,12 @@ void Scheduler::encode_next(std::shared_ptr<Job> shared) {
       model_.encode(medium.input.view(), {out.values.data(), {out.rows, model_.hidden_size()}},
                     {.taps = job.setup_.taps, .between = &between});
     encoding_ = nullptr;
+    if (options_.after_step) options_.after_step();
     const auto tokens = std::make_shared<const SoftTokens>(std::move(out));
     for (const size_t span : medium.spans) job.plan_.prompt.soft[span].tokens = tokens;
     medium.input = {};
     job.encode_seconds_ += seconds_between(start, Job::Clock::now()) - others;
     if (++job.next_medium_ < job.plan_.media.size()) return;
-    if (options_.after_media) options_.after_media();
     begin(shared);
   } catch (...) {
     encoding_ = nullptr;

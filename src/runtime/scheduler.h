@@ -25,8 +25,8 @@ struct SchedulerOptions {
   int64_t max_sequences = 16;
   double max_step_seconds = 0.15;
   int workers = 2;
-  std::function<void()> after_media;  // on the scheduler's thread, when a prompt's media are encoded
-  std::function<void()> after_step;   // may throw: the step then counts as failed
+  std::function<void()> after_media;  // on the scheduler's thread, when all media that came are encoded
+  std::function<void()> after_step;   // of each step and each medium; may throw: it then counts as failed
 };
 
 class Scheduler {
@@ -60,6 +60,7 @@ class Scheduler {
   void admit();
   void drop_cancelled();
   bool is_alone() const;
+  void tell_media_done();
   void encode_next(std::shared_ptr<Job> job);
   void begin(const std::shared_ptr<Job>& job);
   // A step for everybody who can take part; false: nobody can.
@@ -89,6 +90,7 @@ class Scheduler {
   // of the scheduler's thread
   Jobs running_;
   const Job* encoding_ = nullptr;
+  bool media_done_ = false;  // something was encoded, and after_media is not yet called
   StepRows rows_;
   std::vector<float> logits_;  // [wanted rows of the step, vocab]
 

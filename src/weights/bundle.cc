@@ -34,7 +34,9 @@ bool can_be_read(const PackedTensor& t) {
   const bool whole_blocks =
       is_block_type(t.dtype) && element_count(t.shape, 1) % dtype_facts(t.dtype).block_values == 0;
   switch (t.kind) {
-    case PackedKind::kMatrix: return t.layout == Layout::kBlocks ? whole_blocks : has_kernels(t.dtype, t.layout);
+    case PackedKind::kMatrix:
+      if (t.layout == Layout::kBlocks) return whole_blocks;
+      return has_kernels(t.dtype, t.layout) && (whole_blocks || !has_only_panels(t.dtype));
     case PackedKind::kTable:
       return t.layout == Layout::kRows &&
              (whole_blocks || t.dtype == DType::kF32 || t.dtype == DType::kBF16 || t.dtype == DType::kF16);

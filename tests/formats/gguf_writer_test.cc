@@ -2,6 +2,7 @@
 // random_gguf.
 #include "formats/gguf_writer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -9,6 +10,7 @@
 #include <set>
 
 #include "support/errors.h"
+#include "kernels/pack.h"
 #include "tools/block_encoders.h"
 #include "tools/gguf_maker.h"
 
@@ -105,6 +107,30 @@ TEST(BlockEncoders, ValuesComeBackWithinHalfAStep) {
       EXPECT_NEAR(decoded(dtype, at, i % block), x[static_cast<size_t>(i)], 2.2f * most / steps)
           << dtype_name(dtype) << " value " << i;
     }
+  }
+}
+
+// A value comes back within half a step of its 32, and half a unit of the scale and of the minimum, each in six bits.
+TEST(BlockEncoders, CodesWithAMinimumComeBackWithinHalfAStep) {
+  std::vector<float> x(256), got(256);
+  for (int i = 0; i < 256; ++i)
+    x[static_cast<size_t>(i)] =
+        0.02f + std::sin(static_cast<float>(i) * 1.7f) * (0.1f + static_cast<float>(i / 32) * 0.1f);
+  x[5] = 0.3f;
+  for (const auto& [dtype, levels] : {std::pair{DType::kQ4_K, 15.0f}, {DType::kQ5_K, 31.0f}}) {
+    std::vector<std::byte> bytes(static_cast<size_t>(dtype_bytes(dtype)));
+    encode_values(dtype, x.data(), 256, bytes.data());
+    decode_values(dtype, bytes.data(), 256, got.data());
+    float most_range = 0, most_minimum = 0;
+    const auto range_of = [&](size_t block) {
+      const auto [low, high] = std::minmax_element(&x[block * 32], &x[block * 32] + 32);
+      most_minimum = std::max(most_minimum, -*low);
+      return *high - *low;
+    };
+    for (size_t j = 0; j < 8; ++j) most_range = std::max(most_range, range_of(j));
+    for (size_t i = 0; i < 256; ++i)
+      EXPECT_NEAR(got[i], x[i], range_of(i / 32) / levels * 0.55f + (most_range + most_minimum) / 126.0f * 1.05f)
+          << dtype_name(dtype) << " value " << i;
   }
 }
 

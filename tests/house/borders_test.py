@@ -26,7 +26,7 @@ BORDERS = {
     "checkpoint": (["model/model.h", "runtime/sampler.h"], "formats/gguf.h"),
     "model": (["runtime/sampler.h"], "checkpoint/checkpoint.h"),
     "runtime": (["options.h"], "seam/language_model.h"),
-    "apps": (["runtime/sampler.h", "media/image.h"], "g3n/engine.h"),
+    "apps": (["runtime/sampler.h", "media/image.h", "model/model.h", "checkpoint/checkpoint.h", "weights/recipe.h"], "g3n/diagnostics.h"),
     "python": (["core/view.h", "runtime/sampler.h", "json/events.h"], "g3n/session.h"),
 }
 

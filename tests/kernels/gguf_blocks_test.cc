@@ -8,8 +8,11 @@
 #include <cstring>
 #include <vector>
 
+#include "core/arena.h"
+#include "core/thread_pool.h"
 #include "formats/safetensors_source.h"
 #include "g3n/error.h"
+#include "kernels/pack.h"
 
 namespace g3n::test {
 namespace {
@@ -38,6 +41,28 @@ TEST(GgufBlocks, AllFormatsGiveTheGoldenBits) {
     ++formats;
   }
   EXPECT_EQ(formats, 26);
+}
+
+// In panels: 16 outputs of one block each, and one output of 16 blocks.
+TEST(GgufBlocks, PanelsGiveTheGoldenBits) {
+  const auto source = open_safetensors_file(G3N_SOURCE_DIR "/tests/golden/data/gguf/blocks.safetensors");
+  ThreadPool pool(1);
+  for (const DType type : {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS}) {
+    const TensorInfo* blocks = source->find(std::string(dtype_name(type)) + ".blocks");
+    const TensorInfo* values = source->find(std::string(dtype_name(type)) + ".values");
+    ASSERT_EQ(values->bytes, 16 * 4 * dtype_facts(type).block_values);
+    for (const int64_t rows : {16, 1}) {
+      const int64_t cols = 16 * dtype_facts(type).block_values / rows;
+      Buffer<std::byte> packed(packed_bytes(type, Layout::kPanels, rows, cols));
+      const WeightView view{
+          type, Layout::kPanels, rows, cols, packed_step_bytes(type, Layout::kPanels, rows, cols), packed.data()};
+      pack_weight(pool, {type, blocks->data}, view, packed.data());
+      for (int64_t i = 0; i < rows * cols; ++i) {
+        const float got = weight_value(view, i / cols, i % cols);
+        ASSERT_EQ(std::memcmp(&got, values->data + 4 * i, 4), 0) << dtype_name(type) << " value " << i << ": " << got;
+      }
+    }
+  }
 }
 
 // A scale that is not finite leaves no value of its block finite, so the values tell where they are; zeros elsewhere.

@@ -1,6 +1,7 @@
 // matmul and gather_rows: against doubles, on several threads, a row alone and among others, and their errors.
 #include "g3n/error.h"
 #include "kernels/ops_cases.h"
+#include "kernels/ops_internal.h"
 
 namespace g3n::test {
 namespace {
@@ -51,6 +52,80 @@ TEST(Matmul, QuantizedIsTheSameOnAnyNumberOfThreadsAndCloseToTheValues) {
                                          << i;  // sums of 520 have a deviation of 23; codes of x err by 0.2 % each
         }
       }
+}
+
+TEST(Matmul, PanelsOfFilesAreTheSameOnAnyNumberOfThreadsAndCloseToTheValues) {
+  const int64_t cols = 512;
+  for (DType dtype : kFileTypes)
+    for (int64_t rows : {1, 2, 3, 4, 5, 40, 300})
+      for (int64_t outputs : {4, 64, 333}) {
+        const FileWeight w(dtype, outputs, cols, 1);
+        const std::vector<float> x = normal(static_cast<size_t>(rows * cols), 2);
+        const std::vector<float> out = same_on_all_threads(
+            static_cast<size_t>(rows * outputs),
+            [&](Context& ctx, std::vector<float>& o) {
+              matmul(ctx, matrix(x, rows, cols), w.view, matrix(o, rows, outputs));
+            },
+            ComputeType::kF32);
+        for (int64_t i = 0; i < rows * outputs; i += 17) {
+          double want = 0, size = 0;
+          for (int64_t k = 0; k < cols; ++k) {
+            const double product =
+                double{x[static_cast<size_t>(i / outputs * cols + k)]} * weight_value(w.view, i % outputs, k);
+            want += product, size += std::fabs(product);
+          }
+          ASSERT_NEAR(out[static_cast<size_t>(i)], want, size * 0.005)  // codes of x err by 0.2 % of a block's largest
+              << dtype_name(dtype) << ", " << rows << " rows, output " << i;
+        }
+      }
+}
+
+// What K formats want of the codes, also where blocks are zero or broken.
+TEST(Matmul, SumsOfCodes) {
+  const std::vector<float> x = normal(4 * 32, 12);
+  std::vector<int8_t> codes(4 * 32);
+  for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<int8_t>(i < 32 ? 127 : i < 64 ? -127 : x[i] * 40);
+  const std::vector<float> scales = {0.3f, 0x1p-100f, 0.0f, NAN};
+  std::vector<int32_t> half_starts(8);
+  std::vector<float> minima(4);
+  sum_codes(codes.data(), scales.data(), 4, half_starts.data(), minima.data());
+  for (size_t b = 0; b < 4; ++b) {
+    int sums[2] = {};
+    for (size_t i = 0; i < 32; ++i) sums[i / 16] += codes[b * 32 + i];
+    EXPECT_EQ(half_starts[2 * b], -32 * sums[0]);
+    EXPECT_EQ(half_starts[2 * b + 1], -32 * sums[1]);
+    if (b < 3)
+      EXPECT_EQ(minima[b], -(scales[b] * static_cast<float>(sums[0] + sums[1])));
+    else
+      EXPECT_TRUE(std::isnan(minima[b]));
+  }
+}
+
+// Panels of blocks beside others in one call: each as if alone.
+TEST(Matmul, PanelsOfFilesGoTogetherWithOthers) {
+  const int64_t rows = 5, cols = 256;
+  const FileWeight a(DType::kQ6_K, 24, cols, 1), b(DType::kQ4_K, 40, cols, 2);
+  const PackedWeight c(DType::kQ8_0, Layout::kPanels, 17, cols, 3), d(DType::kBF16, Layout::kPanels, 30, cols, 4);
+  const WeightView* weights[] = {&a.view, &b.view, &c.view, &d.view};
+  const std::vector<float> x = normal(rows * cols, 5);
+  TestContext context(2, best_kernels(), ComputeType::kBF16);
+  std::vector<std::vector<float>> out, alone;
+  for (const WeightView* w : weights) {
+    out.emplace_back(static_cast<size_t>(rows * w->rows), NAN);
+    alone.push_back(out.back());
+    matmul(context, matrix(x, rows, cols), *w, matrix(alone.back(), rows, w->rows));
+  }
+  matmul(context, matrix(x, rows, cols),
+         {{a.view, matrix(out[0], rows, 24)},
+          {b.view, matrix(out[1], rows, 40)},
+          {c.view, matrix(out[2], rows, 17)},
+          {d.view, matrix(out[3], rows, 30)}});
+  for (size_t i = 0; i < 4; ++i) EXPECT_THAT(out[i], SameBits(alone[i])) << i;
+  WeightView broken = a.view;
+  broken.cols = 64;
+  EXPECT_THROW(matmul(context, matrix(x, rows, 64), broken, matrix(out[0], rows, 24)), Error);
+  broken = a.view, broken.layout = Layout::kRows;
+  EXPECT_THROW(matmul(context, matrix(x, rows, cols), broken, matrix(out[0], rows, 24)), Error);
 }
 
 TEST(Matmul, ARowIsTheSameAloneAndAmongOthers) {

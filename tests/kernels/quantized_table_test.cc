@@ -1,7 +1,8 @@
-// Products with q8 and q4 panels, and the quantisation of activations: every table against the reference, bit for bit;
+// Products with panels of codes, and the quantisation of activations: every table against the reference, bit for bit;
 // the reference against doubles.
 #include <cmath>
 
+#include "kernels/ops_internal.h"
 #include "kernels/table_cases.h"
 
 namespace g3n::test {
@@ -12,26 +13,38 @@ struct CodedInput {
   int64_t rows, step;
   Guarded<int8_t> codes;
   Guarded<float> scales;
-  Guarded<int32_t> starts;
+  Guarded<int32_t> starts, half_starts;
+  Guarded<float> minima;
   CodedInput(const KernelTable& table, const std::vector<float>& x, int64_t rows_, int64_t cols)
       : rows(rows_),
         step(round_up(cols, kPairCols)),
         codes(static_cast<size_t>(rows * step)),
         scales(static_cast<size_t>(rows * step / 32)),
-        starts(static_cast<size_t>(rows * step / 32)) {
+        starts(static_cast<size_t>(rows * step / 32)),
+        half_starts(static_cast<size_t>(rows * step / 16)),
+        minima(static_cast<size_t>(rows * step / 32)) {
     for (int64_t r = 0; r < rows; ++r) {
       const Guarded<float> row(std::vector<float>(x.begin() + r * cols, x.begin() + (r + 1) * cols));
       table.quantize_row(row.data(), cols, codes.data() + r * step, scales.data() + r * (step / 32),
                          starts.data() + r * (step / 32));
     }
+    sum_codes(codes.data(), scales.data(), rows * step / 32, half_starts.data(), minima.data());
   }
-  QuantizedRows view() const { return {codes.data(), step, scales.data(), starts.data()}; }
+  QuantizedRows view() const {
+    return {codes.data(), step, scales.data(), starts.data(), half_starts.data(), minima.data()};
+  }
 };
 
 struct Quantized : TableTest {
   static std::vector<float> run(const KernelTable& table, const CodedInput& x, const WeightView& w) {
     Guarded<float> out(std::vector<float>(static_cast<size_t>(x.rows * w.rows), NAN));
-    const auto kernel = w.dtype == DType::kQ8_0 ? table.matmul_q8 : table.matmul_q4;
+    const auto kernel = w.dtype == DType::kQ8_0     ? table.matmul_q8
+                        : w.dtype == DType::kQ4_0   ? table.matmul_q4
+                        : w.dtype == DType::kQ4_K   ? table.matmul_q4k
+                        : w.dtype == DType::kQ5_K   ? table.matmul_q5k
+                        : w.dtype == DType::kQ6_K   ? table.matmul_q6k
+                        : w.dtype == DType::kIQ4_NL ? table.matmul_iq4nl
+                                                    : table.matmul_iq4xs;
     kernel({x.view(), x.rows, w.data, w.step_bytes, x.step, out.data(), w.rows, w.rows});
     return out.values();
   }
@@ -134,6 +147,104 @@ TEST_P(Quantized, TotalsAreThoseOfTheDecodedValues) {
       EXPECT_NEAR(got[o], exact, size * 0.01);  // half a code of 127 at the most, on one side only
     }
   }
+}
+
+// Rows around every tile, outputs around every panel; chunks of two super-blocks. The reference takes row by row, so
+// one row alone gives the bits of one among many.
+TEST_P(Quantized, PanelsOfFilesMatchTheReference) {
+  for (DType dtype : kFileTypes)
+    for (int64_t cols : {32, 96, 256, 512, 768, 1280})
+      for (int64_t outputs : {1, 7, 15, 16, 17, 31, 32, 33, 40, 70}) {
+        if (cols != 256 && outputs != 17 && outputs != 70) continue;
+        if (cols % dtype_facts(dtype).block_values != 0) continue;
+        const FileWeight w(dtype, outputs, cols, static_cast<uint64_t>(cols + outputs));
+        for (int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 17}) {
+          if (outputs > 33 && rows > 3 && rows < 8) continue;
+          const CodedInput in(reference, normal(static_cast<size_t>(rows * cols), 3), rows, cols);
+          ASSERT_THAT(run(table, in, w.view), SameBits(run(reference, in, w.view)))
+              << dtype_name(dtype) << " rows " << rows << " cols " << cols << " outputs " << outputs;
+        }
+      }
+}
+
+// Codes all 15, 31, 63 or -127, against 127 and -127 at once and in turn: sums of 16 bits hold so many lines and no
+// more.
+TEST_P(Quantized, ExtremeCodesOfFilesDoNotOverflow) {
+  for (DType dtype : kFileTypes)
+    for (int byte : {0x00, 0xff, 0x0f, 0xf0}) {
+      FileWeight w(dtype, 16, 512, 1);
+      const PanelGroup group = panel_group(dtype);
+      for (int64_t i = 0; i < w.view.step_bytes; ++i)
+        if (i % group.bytes >= (dtype == DType::kIQ4_NL ? 64 : dtype == DType::kIQ4_XS ? 3 * 64 : 5 * 64))
+          w.memory[static_cast<size_t>(i)] = std::byte{static_cast<uint8_t>(byte)};
+      for (int pattern = 0; pattern < 6; ++pattern) {
+        const int64_t rows = 9;
+        std::vector<float> x(static_cast<size_t>(rows * 512));
+        for (size_t i = 0; i < x.size(); ++i)
+          x[i] = pattern < 2 ? (pattern ? -1.0f : 1.0f) : (i >> (pattern - 2)) % 2 ? -1.0f : 1.0f;
+        const CodedInput in(reference, x, rows, 512);
+        ASSERT_EQ(std::abs(in.codes[3]), 127);
+        ASSERT_THAT(run(table, in, w.view), SameBits(run(reference, in, w.view)))
+            << dtype_name(dtype) << " byte " << byte << " pattern " << pattern;
+        const CodedInput one(reference, std::vector<float>(x.begin(), x.begin() + 512), 1, 512);
+        ASSERT_THAT(run(table, one, w.view), SameBits(run(reference, one, w.view)));
+      }
+    }
+}
+
+// One input alone, each in turn: the values of its column.
+TEST_P(Quantized, EveryInputMeetsItsCode) {
+  for (DType dtype : kFileTypes) {
+    const FileWeight w(dtype, 17, 256, 8);
+    const int64_t rows = 256;
+    std::vector<float> x(static_cast<size_t>(rows * 256), 0.0f);
+    for (int64_t i = 0; i < 256; ++i) x[static_cast<size_t>(i * 256 + i)] = 127.0f;  // code 127, scale 1
+    const std::vector<float> out = run(table, CodedInput(table, x, rows, 256), w.view);
+    for (int64_t i = 0; i < 256; ++i)
+      for (int64_t o = 0; o < 17; ++o) {
+        const float value = weight_value(w.view, o, i);
+        ASSERT_NEAR(out[static_cast<size_t>(i * 17 + o)], 127.0f * value, 1e-2f + std::fabs(value) * 1e-4f)
+            << dtype_name(dtype) << " input " << i << " output " << o;
+      }
+  }
+}
+
+TEST_P(Quantized, TotalsOfFilesAreThoseOfTheDecodedValues) {
+  const int64_t cols = 2048, outputs = 20;
+  std::vector<float> x = normal(cols, 6);
+  for (int64_t i = 7; i < cols; i += 40) x[static_cast<size_t>(i)] *= 1000.0f;
+  for (DType dtype : kFileTypes) {
+    const FileWeight w(dtype, outputs, cols, 9);
+    const CodedInput in(table, x, 1, cols);
+    const std::vector<float> got = run(table, in, w.view);
+    for (int64_t o = 0; o < outputs; ++o) {
+      double coded = 0, size = 0;
+      for (int64_t k = 0; k < cols; ++k) {
+        const double weight = weight_value(w.view, o, k), code = in.codes[static_cast<size_t>(k)];
+        coded += static_cast<double>(in.scales[static_cast<size_t>(k / 32)]) * code * weight;
+        size += std::fabs(in.scales[static_cast<size_t>(k / 32)] * code * weight);
+      }
+      EXPECT_NEAR(got[static_cast<size_t>(o)], coded, size * 2e-6) << dtype_name(dtype) << " output " << o;
+    }
+  }
+}
+
+// A block with a value that is not finite makes every output of its row NaN, and of no other row.
+TEST_P(Quantized, BrokenActivationsStayInTheirRow) {
+  for (DType dtype : kFileTypes)
+    for (float broken : {NAN, INFINITY, -INFINITY}) {
+      const FileWeight w(dtype, 40, 512, 10);
+      std::vector<float> x = normal(9 * 512, 11);
+      const std::vector<float> before = run(table, CodedInput(table, x, 9, 512), w.view);
+      x[4 * 512 + 300] = broken;
+      const std::vector<float> after = run(table, CodedInput(table, x, 9, 512), w.view);
+      for (int64_t i = 0; i < 9 * 40; ++i) {
+        if (i / 40 == 4)
+          ASSERT_TRUE(std::isnan(after[static_cast<size_t>(i)])) << dtype_name(dtype);
+        else
+          ASSERT_EQ(after[static_cast<size_t>(i)], before[static_cast<size_t>(i)]);
+      }
+    }
 }
 
 G3N_FOR_TABLES(Quantized);

@@ -3,10 +3,13 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/thread_pool.h"
+#include "core/rng.h"
 #include "kernels/pack.h"
 #include "kernels/table.h"
 #include "support/guarded.h"
@@ -30,6 +33,46 @@ struct PackedWeight {
     pack_weight(pool, {DType::kF32, reinterpret_cast<const std::byte*>(values.data())}, view, memory.data());
     view.data = memory.data();
   }
+};
+
+// Types that have panels only.
+constexpr DType kFileTypes[] = {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS};
+
+// Blocks as a file has them: codes and sub-scales any bits; scales ordinary, denormal or zero, of either sign.
+inline std::vector<std::byte> random_blocks(DType dtype, int64_t blocks, uint64_t seed) {
+  const int64_t size = dtype_bytes(dtype);
+  std::vector<std::byte> bytes(static_cast<size_t>(blocks * size));
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(mix64(seed << 32 | i));
+  const auto put_scale = [&](int64_t at, uint64_t random) {
+    const uint64_t kind = random >> 20 & 15;
+    const uint16_t exponent = kind < 2 ? 0 : static_cast<uint16_t>(8 + kind / 2);
+    const uint16_t bits =
+        kind == 0 ? static_cast<uint16_t>(random & 0x8000) : static_cast<uint16_t>((random & 0x83ff) | exponent << 10);
+    std::memcpy(&bytes[static_cast<size_t>(at)], &bits, 2);
+  };
+  for (int64_t b = 0; b < blocks; ++b) {
+    const uint64_t random = mix64(seed * 77 + static_cast<uint64_t>(b));
+    put_scale(b * size + (dtype == DType::kQ6_K ? 208 : 0), random);
+    if (dtype == DType::kQ4_K || dtype == DType::kQ5_K) put_scale(b * size + 2, random >> 24);
+  }
+  return bytes;
+}
+
+// Such a weight in panels, touching a guard page, and the blocks it was made from.
+struct FileWeight {
+  std::vector<std::byte> blocks;
+  Guarded<std::byte> memory;
+  WeightView view;
+  FileWeight(DType dtype, std::vector<std::byte> from, int64_t rows, int64_t cols)
+      : blocks(std::move(from)),
+        memory(static_cast<size_t>(packed_bytes(dtype, Layout::kPanels, rows, cols))),
+        view{dtype, Layout::kPanels, rows, cols, packed_step_bytes(dtype, Layout::kPanels, rows, cols), memory.data()} {
+    std::memset(memory.data(), 0xff, memory.size());
+    ThreadPool pool(1);
+    pack_weight(pool, {dtype, blocks.data()}, view, memory.data());
+  }
+  FileWeight(DType dtype, int64_t rows, int64_t cols, uint64_t seed)
+      : FileWeight(dtype, random_blocks(dtype, rows * cols / dtype_facts(dtype).block_values, seed), rows, cols) {}
 };
 
 struct TableTest : testing::TestWithParam<const KernelTable*> {

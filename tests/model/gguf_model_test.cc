@@ -2,18 +2,24 @@
 // blocks as they are give the logits, a head of its own is used, damaged scales are found.
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <limits>
+#include <nlohmann/json.hpp>
 
+#include "core/file_kind.h"
 #include "core/thread_pool.h"
 #include "support/errors.h"
 #include "kernels/pack.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/convert.h"
 #include "formats/safetensors_source.h"
 #include "model/decoded_tensors.h"
 #include "model/gguf_files.h"
 #include "support/golden.h"
 #include "support/hash_weights.h"
 #include "text/models.h"
+#include "tools/gguf_maker.h"
+#include "weights/bundle_loader.h"
 #include "weights/loader.h"
 
 namespace g3n::testing {
@@ -133,6 +139,60 @@ TEST(GgufModel, MixedFileInItsOwnTypes) {
   run.threads = 1, run.chunk = 2;
   EXPECT_EQ(std::memcmp(logits_of(checkpoint.source, checkpoint.config, ids, run).data(), got.data(), got.size() * 4),
             0);
+}
+
+// The tiny config, its widths whole super-blocks.
+std::string super_block_config(const TemporaryFolder& folder) {
+  nlohmann::json config = nlohmann::json::parse(read_text_file(kTinyConfig));
+  nlohmann::json& text = config["text_config"];
+  text["hidden_size"] = text["hidden_size_per_layer_input"] = 256;
+  text["head_dim"] = 64;
+  for (nlohmann::json& width : text["intermediate_size"]) width = width == 256 ? 512 : 256;
+  const std::string path = folder / "config.json";
+  std::ofstream(path) << config;
+  return path;
+}
+
+// llama.cpp's mixes, every matrix in super-blocks: the head and all but sparse up and down are packed as they are, and
+// the logits are near those of the values, the same bits whatever the threads and chunks.
+TEST(GgufModel, SuperBlocksInPanels) {
+  ThreadPool pool(2);
+  const std::vector<int32_t> ids = {2, 105, 300, 7, 440, 106, 12};
+  for (const DType type : {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K}) {
+    const TemporaryFolder folder;
+    write_random_gguf(pool, super_block_config(folder), folder / "random.gguf", type);
+    const Checkpoint checkpoint = open_checkpoint(folder / "random.gguf");
+    std::map<DType, int> count;
+    for (const auto& [name, tensor] : checkpoint.source->tensors()) ++count[tensor.dtype];
+    EXPECT_GT(count[type], 50) << dtype_name(type);
+    EXPECT_GT(count[DType::kQ6_K], 10);
+    Loader loader(checkpoint.source, {.pool = pool});
+    WeightView head, gate;
+    loader.matrix(kText + "embed_tokens.weight", head, checkpoint.source->find(kText + "embed_tokens.weight")->shape);
+    loader.matrix(kText + "layers.0.mlp.gate_proj.weight", gate, {256, 256});
+    EXPECT_EQ(head.dtype, DType::kQ6_K);
+    EXPECT_EQ(head.layout, Layout::kPanels);
+    EXPECT_EQ(gate.dtype, type);
+    EXPECT_EQ(gate.layout, Layout::kPanels);
+    const std::vector<float> got = logits_of(checkpoint.source, checkpoint.config, ids);
+    const double distance =
+        relative_rms(got, logits_of(std::make_shared<DecodedTensors>(*checkpoint.source), checkpoint.config, ids));
+    EXPECT_LE(distance, 0.05) << dtype_name(type);
+    std::printf("%s: relative rms of the logits: %.3g\n", dtype_name(type), distance);
+    TextRun run;
+    run.threads = 1, run.chunk = 2;
+    EXPECT_EQ(logits_of(checkpoint.source, checkpoint.config, ids, run), got);
+    convert_to_bundle(checkpoint, folder / "packed.g3n", {.pool = pool});
+    const Checkpoint packed = open_checkpoint(folder / "packed.g3n");
+    TextModel model(TextConfig::from(packed.config));
+    BundleLoader bundle(packed.bundle);
+    model.bind(bundle);
+    const WeightStore store = bundle.finish();
+    std::vector<float> again;
+    for (const std::vector<float>& row : TextRunner(model, {}).feed(ids))
+      again.insert(again.end(), row.begin(), row.end());
+    EXPECT_EQ(again, got) << "in a bundle";
+  }
 }
 
 // output.weight: the embedding with every sign turned gives every logit with its sign turned.

@@ -1,11 +1,14 @@
 // Media to what an encoder is fed: sizes, values, identity, refusals.
 #include "model/media_input.h"
 
+#include "checkpoint/processor_config.h"
+#include "json/config.h"
+
 #include <cmath>
 #include <fstream>
 
 #include "audio/mel.h"
-#include "formats/errors.h"
+#include "support/errors.h"
 #include "media/audio.h"
 #include "media/content_hash.h"
 #include "media/image.h"

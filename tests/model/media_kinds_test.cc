@@ -1,6 +1,8 @@
 #include "model/media_kinds.h"
 
-#include "formats/errors.h"
+#include "json/config.h"
+
+#include "support/errors.h"
 
 namespace g3n::testing {
 namespace {

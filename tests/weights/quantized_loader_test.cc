@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "formats/errors.h"
+#include "support/errors.h"
 #include "kernels/pack.h"
 #include "weights/loader.h"
 
@@ -21,8 +21,10 @@ class Source : public TensorSource {
     const size_t unit = static_cast<size_t>(dtype_bytes(dtype)),
                  high = dtype == DType::kF32 ? 3 : 1;  // exponents of f16, bf16 and f32 around 1
     for (size_t at = high; at < data.size(); at += unit) data[at] = (data[at] & std::byte{0x81}) | std::byte{0x3e};
-    if (dtype == DType::kQ4_K)  // the minimum's
-      for (size_t at = 3; at < data.size(); at += unit) data[at] = (data[at] & std::byte{0x81}) | std::byte{0x3e};
+    const bool minimum = dtype == DType::kQ4_K || dtype == DType::kQ5_K;
+    if (minimum || dtype == DType::kQ6_K)  // the minimum's, or where the scale is
+      for (size_t at = minimum ? 3 : 209; at < data.size(); at += unit)
+        data[at] = (data[at] & std::byte{0x81}) | std::byte{0x3e};
     tensors_[name] = {.name = name,
                       .dtype = dtype,
                       .shape = shape,
@@ -87,16 +89,49 @@ TEST(QuantizedLoader, BlocksMoveBitForBitIntoEveryLayout) {
 TEST(QuantizedLoader, OtherBlocksStayInTheFile) {
   ThreadPool pool(1);
   auto source = std::make_shared<Source>();
-  source->add(kScope + "m", DType::kQ4_K, {37, 512});
+  source->add(kScope + "m", DType::kQ5_0, {37, 512});
   Loader loader(source, {.pool = pool, .recipe = Recipe::named("q4")});
   WeightView m;
   loader.matrix(kScope + "m", m, {37, 512});
   const WeightStore store = loader.finish();
   EXPECT_EQ(m.layout, Layout::kBlocks);
-  EXPECT_EQ(m.dtype, DType::kQ4_K);
+  EXPECT_EQ(m.dtype, DType::kQ5_0);
   EXPECT_EQ(m.data, source->find(kScope + "m")->data);
-  EXPECT_EQ(m.step_bytes, 2 * 144);
+  EXPECT_EQ(m.step_bytes, 16 * 22);
   EXPECT_EQ(store.allocated_bytes(), 0);
+}
+
+// Types that have panels only: as they are where panels are wanted, the head too, else decoded.
+TEST(QuantizedLoader, BlocksWithPanelsOfTheirOwnArePacked) {
+  ThreadPool pool(2);
+  for (const DType dtype : {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS}) {
+    auto source = std::make_shared<Source>();
+    for (const char* name : {"embed_tokens.weight", "panels", "rows", "neurons"})
+      source->add(kScope + name, dtype, {37, 512});
+    Loader loader(source, {.pool = pool, .recipe = Recipe::named("q4")});
+    WeightView head, panels, rows, neurons;
+    loader.matrix(kScope + "embed_tokens.weight", head, {37, 512});
+    loader.matrix(kScope + "panels", panels, {37, 512});
+    loader.matrix(kScope + "rows", rows, {37, 512}, Layout::kRows);
+    loader.matrix(kScope + "neurons", neurons, {37, 512}, Layout::kNeurons);
+    const WeightStore store = loader.finish();
+    EXPECT_EQ(rows.dtype, DType::kF32);
+    EXPECT_EQ(neurons.dtype, DType::kF32);
+    for (const auto& [name, view] : {std::pair<const char*, WeightView>{"embed_tokens.weight", head},
+                                     {"panels", panels},
+                                     {"rows", rows},
+                                     {"neurons", neurons}}) {
+      std::vector<float> want(37 * 512);
+      decode_values(dtype, source->find(kScope + name)->data, 37 * 512, want.data());
+      if (view.dtype != DType::kF32) {
+        EXPECT_EQ(view.dtype, dtype);
+        EXPECT_EQ(view.layout, Layout::kPanels);
+      }
+      for (int64_t i = 0; i < 37 * 512; ++i)
+        ASSERT_EQ(weight_value(view, i / 512, i % 512), want[static_cast<size_t>(i)])
+            << dtype_name(dtype) << " " << name << " " << i;
+    }
+  }
 }
 
 TEST(QuantizedLoader, ScalesThatAreNoNumbersAreFoundWhateverBecomesOfThem) {

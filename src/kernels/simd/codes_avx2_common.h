@@ -1,5 +1,6 @@
 // What codes_avx2.h and codes_avxvnni.h share. C-only (design.md 3.12).
 #pragma once
+#include "kernels/simd/high_bits.h"
 #include "kernels/simd/vec_avx2.h"
 
 namespace g3n {
@@ -55,6 +56,26 @@ inline void unpack_nibbles(const char* block, int m, YmmLine& a, YmmLine& b) {
   const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block + m * 64 + 32));
   a = {_mm256_and_si256(low, nibble), _mm256_and_si256(high, nibble)};
   b = {_mm256_and_si256(_mm256_srli_epi16(low, 4), nibble), _mm256_and_si256(_mm256_srli_epi16(high, 4), nibble)};
+}
+
+// Each code (0..15) replaced by its entry of a table.
+inline YmmLine look_up(YmmLine w, const int8_t* table) {
+  const __m256i entries = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+  return {_mm256_shuffle_epi8(entries, w.low), _mm256_shuffle_epi8(entries, w.high)};
+}
+template <int kLeft>
+inline __m256i moved_bits(__m256i v) {
+  if constexpr (kLeft >= 0)
+    return _mm256_slli_epi16(v, kLeft);
+  else
+    return _mm256_srli_epi16(v, -kLeft);
+}
+template <int kLeft, int kMask>
+inline YmmLine join_bits(YmmLine w, const char* line) {
+  const __m256i* p = reinterpret_cast<const __m256i*>(line);
+  const __m256i mask = _mm256_set1_epi8(kMask);
+  return {_mm256_or_si256(w.low, _mm256_and_si256(moved_bits<kLeft>(_mm256_loadu_si256(p)), mask)),
+          _mm256_or_si256(w.high, _mm256_and_si256(moved_bits<kLeft>(_mm256_loadu_si256(p + 1)), mask))};
 }
 
 // 32 values to codes: nearest, ties to even; |x * inverse| <= 127. Returns the sum of the codes.

@@ -1,5 +1,6 @@
 // What codes_avx512.h and codes_vnni.h share. C-only (design.md 3.12).
 #pragma once
+#include "kernels/simd/high_bits.h"
 #include "kernels/simd/vec_avx512.h"
 
 namespace g3n {
@@ -34,6 +35,21 @@ inline void unpack_nibbles(const char* block, int m, ZmmLine& a, ZmmLine& b) {
   const __m512i nibble = _mm512_set1_epi8(15), both = load_codes(block + m * 64);
   a = {_mm512_and_si512(both, nibble)};
   b = {_mm512_and_si512(_mm512_srli_epi16(both, 4), nibble)};
+}
+
+// Each code (0..15) replaced by its entry of a table.
+inline ZmmLine look_up(ZmmLine w, const int8_t* table) {
+  const __m512i entries = _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+  return {_mm512_shuffle_epi8(entries, w.v)};
+}
+template <int kLeft, int kMask>
+inline ZmmLine join_bits(ZmmLine w, const char* line) {
+  __m512i v = load_codes(line);
+  if constexpr (kLeft >= 0)
+    v = _mm512_slli_epi16(v, kLeft);
+  else
+    v = _mm512_srli_epi16(v, -kLeft);
+  return {_mm512_or_si512(w.v, _mm512_and_si512(v, _mm512_set1_epi8(kMask)))};
 }
 
 // 32 values to codes: nearest, ties to even; |x * inverse| <= 127. Returns the sum of the codes.

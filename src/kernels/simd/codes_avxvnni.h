@@ -1,12 +1,14 @@
-// Integer codes of q8 and q4 weights on AVX2 with AVX-VNNI (laptops since 2021): unsigned codes, sums start at -offset
+// Integer codes of weights on AVX2 with AVX-VNNI (laptops since 2021): unsigned codes, sums start at -offset
 // * sum(x). C-only (design.md 3.12).
 #pragma once
+#include "kernels/iq4_values.h"
 #include "kernels/simd/codes_avx2_common.h"
 
 namespace g3n {
 namespace {
 
 struct UnsignedCodes {
+  static constexpr int kStep = 1, kTurn = 0;
   using Line = YmmLine;
   using Sums = YmmSums;
   static inline void put(char* p, Line w) { put_line(p, w); }
@@ -21,6 +23,22 @@ struct Q4Codes : UnsignedCodes {
   static inline void unpack(const char* block, int m, Line& a, Line& b) { unpack_nibbles(block, m, a, b); }
   static inline Sums begin(const int32_t* start) { return {_mm256_set1_epi32(*start), _mm256_set1_epi32(*start)}; }
 };
+struct CodesFromZero : UnsignedCodes {
+  static inline Sums begin(const int32_t*) { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+};
+struct Q4KCodes : CodesFromZero {
+  static constexpr int kBlockBytes = 256;
+  static inline void unpack(const char* block, int m, Line& a, Line& b) { unpack_nibbles(block, m, a, b); }
+};
+struct Q5KCodes : CodesFromZero {
+  static constexpr int kBlockBytes = 320;
+  static inline void unpack(const char* block, int m, Line& a, Line& b) { unpack_fifth_bits(block, m, a, b); }
+};
+struct Q6KCodes : UnsignedCodes {
+  static constexpr int kBlockBytes = 384;
+  static inline void unpack(const char* block, int m, Line& a, Line& b) { unpack_high_pairs(block, m, a, b); }
+  static inline Sums begin(const int32_t* start) { return {_mm256_set1_epi32(*start), _mm256_set1_epi32(*start)}; }
+};
 // The offset of q8 is 128, sixteen times that of q4.
 struct Q8Codes : UnsignedCodes {
   static constexpr int kBlockBytes = 512;
@@ -31,6 +49,15 @@ struct Q8Codes : UnsignedCodes {
   }
   static inline Sums begin(const int32_t* start) {
     return {_mm256_set1_epi32(*start * 16), _mm256_set1_epi32(*start * 16)};
+  }
+};
+
+// Nibbles are numbers of a table of values (of IQ4_NL and IQ4_XS); then as q8.
+struct Iq4Codes : Q8Codes {
+  static constexpr int kBlockBytes = 256;
+  static inline void unpack(const char* block, int m, Line& a, Line& b) {
+    unpack_nibbles(block, m, a, b);
+    a = look_up(a, kIq4Unsigned), b = look_up(b, kIq4Unsigned);
   }
 };
 

@@ -1,6 +1,8 @@
-// Integer codes of q8 and q4 weights on NEON, signed. With the dot product extension where the unit is compiled for it
+// Integer codes of weights on NEON, signed. With the dot product extension where the unit is compiled for it
 // (__ARM_FEATURE_DOTPROD), else with widening products. C-only (design.md 3.12).
 #pragma once
+#include "kernels/iq4_values.h"
+#include "kernels/simd/high_bits.h"
 #include "kernels/simd/vec_neon.h"
 
 namespace g3n {
@@ -46,7 +48,39 @@ struct SignedSums {
   int32x4_t v[4];
 };
 
+inline void unpack_nibbles(const char* block, int m, SignedLine& a, SignedLine& b) {
+  const uint8_t* p = reinterpret_cast<const uint8_t*>(block) + m * 64;
+  for (int i = 0; i < 4; ++i) {
+    const uint8x16_t both = vld1q_u8(p + i * 16);
+    a.v[i] = vreinterpretq_s8_u8(vandq_u8(both, vdupq_n_u8(15)));
+    b.v[i] = vreinterpretq_s8_u8(vshrq_n_u8(both, 4));
+  }
+}
+template <int kLeft, int kMask>
+inline SignedLine join_bits(SignedLine w, const char* line) {
+  for (int i = 0; i < 4; ++i) {
+    uint8x16_t v = vld1q_u8(reinterpret_cast<const uint8_t*>(line) + i * 16);
+    if constexpr (kLeft >= 0)
+      v = vshlq_n_u8(v, kLeft);
+    else
+      v = vshrq_n_u8(v, -kLeft);
+    w.v[i] = vorrq_s8(w.v[i], vreinterpretq_s8_u8(vandq_u8(v, vdupq_n_u8(kMask))));
+  }
+  return w;
+}
+// Each code (0..15) replaced by its entry of a table.
+inline SignedLine look_up(SignedLine w, const int8_t* table) {
+  const int8x16_t entries = vld1q_s8(table);
+  for (int i = 0; i < 4; ++i) w.v[i] = vqtbl1q_s8(entries, vreinterpretq_u8_s8(w.v[i]));
+  return w;
+}
+inline SignedLine less(SignedLine w, int8_t offset) {
+  for (int i = 0; i < 4; ++i) w.v[i] = vsubq_s8(w.v[i], vdupq_n_s8(offset));
+  return w;
+}
+
 struct SignedCodes {
+  static constexpr int kStep = 1, kTurn = 0;
   using Line = SignedLine;
   using Sums = SignedSums;
   static inline void put(char* p, Line w) {
@@ -72,12 +106,23 @@ struct SignedCodes {
 struct Q4Codes : SignedCodes {
   static constexpr int kBlockBytes = 256;
   static inline void unpack(const char* block, int m, Line& a, Line& b) {
-    const uint8_t* p = reinterpret_cast<const uint8_t*>(block) + m * 64;
-    for (int i = 0; i < 4; ++i) {
-      const uint8x16_t both = vld1q_u8(p + i * 16);
-      a.v[i] = vsubq_s8(vreinterpretq_s8_u8(vandq_u8(both, vdupq_n_u8(15))), vdupq_n_s8(8));
-      b.v[i] = vsubq_s8(vreinterpretq_s8_u8(vshrq_n_u8(both, 4)), vdupq_n_s8(8));
-    }
+    unpack_nibbles(block, m, a, b);
+    a = less(a, 8), b = less(b, 8);
+  }
+};
+struct Q4KCodes : SignedCodes {
+  static constexpr int kBlockBytes = 256;
+  static inline void unpack(const char* block, int m, Line& a, Line& b) { unpack_nibbles(block, m, a, b); }
+};
+struct Q5KCodes : SignedCodes {
+  static constexpr int kBlockBytes = 320;
+  static inline void unpack(const char* block, int m, Line& a, Line& b) { unpack_fifth_bits(block, m, a, b); }
+};
+struct Q6KCodes : SignedCodes {
+  static constexpr int kBlockBytes = 384;
+  static inline void unpack(const char* block, int m, Line& a, Line& b) {
+    unpack_high_pairs(block, m, a, b);
+    a = less(a, 32), b = less(b, 32);
   }
 };
 struct Q8Codes : SignedCodes {
@@ -89,6 +134,15 @@ struct Q8Codes : SignedCodes {
       a.v[i] = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(p + i * 16), flip));
       b.v[i] = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(p + 64 + i * 16), flip));
     }
+  }
+};
+
+// Nibbles are numbers of a table of values (of IQ4_NL and IQ4_XS); then as q8.
+struct Iq4Codes : Q8Codes {
+  static constexpr int kBlockBytes = 256;
+  static inline void unpack(const char* block, int m, Line& a, Line& b) {
+    unpack_nibbles(block, m, a, b);
+    a = look_up(a, kIq4Values), b = look_up(b, kIq4Values);
   }
 };
 
