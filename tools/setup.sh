@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian 12 packages that g3n needs and this machine lacks. Usage: tools/setup.sh build|test
+# Installs the Debian 12 packages that g3n needs and this machine lacks. Usage: tools/setup.sh build|python|test
 # Asks nothing; does nothing when all are present; a failure names the packages.
 set -eu
 
@@ -12,8 +12,9 @@ echo '#include <boost/beast/version.hpp>' | ${CXX:-c++} -x c++ -fsyntax-only - 2
 
 case "${1:-build}" in
   build) wanted=$build ;;
+  python) wanted="$build python3-dev python3-venv" ;;
   test) wanted="$build $test_only" ;;
-  *) echo "usage: tools/setup.sh build|test" >&2; exit 2 ;;
+  *) echo "usage: tools/setup.sh build|python|test" >&2; exit 2 ;;
 esac
 
 missing=""
