@@ -5,6 +5,7 @@
 
 #include "answer_printer.h"
 #include "commands.h"
+#include "core/atomic_file.h"
 #include "files.h"
 #include "g3n/session.h"
 #include "json_text.h"
@@ -41,7 +42,6 @@ class Chat {
  public:
   explicit Chat(const Options& options)
       : options_(options), editor_(make_line_editor()), engine_(open_engine(options)), session_(engine_) {
-    sampling_ = options.sampling.over(engine_->default_sampling());
     if (options.system) session_.set_system(*options.system);
   }
 
@@ -102,12 +102,9 @@ class Chat {
   }
 
   void answer(const std::string& text) {
-    if (is_blank(text) && images_.empty() && audios_.empty()) return;
+    if (is_blank(text) && media_.empty()) return;
     const WrittenMessage asked{"user", written_parts(text)};
-    ReplyOptions reply;
-    reply.sampling = sampling_;
-    reply.max_tokens = options_.max_tokens;
-    reply.stop = options_.stop;
+    ReplyOptions reply = options_.answer.over(engine_->default_sampling());
     InterruptScope scope(InterruptMode::kCancelOnly);
     reply.cancelled = scope.flag();
     AnswerPrinter printer(true, scope);
@@ -118,7 +115,7 @@ class Chat {
       printer.finish();
       if (error.code() == ErrorCode::kCancelled)
         return hint("stopped before the answer began; the message is not part of the conversation.\n");
-      if (!images_.empty() || !audios_.empty()) {
+      if (!media_.empty()) {
         drop_media();
         report(std::string(error.what()) + " (the message and its files are dropped)");
         return;
@@ -135,35 +132,34 @@ class Chat {
 
   std::vector<Part> parts(const std::string& text) const {
     std::vector<Part> all;
-    for (const MediaBytes& image : images_) all.emplace_back(std::in_place_type<ImagePart>, image);
-    for (const MediaBytes& audio : audios_) all.emplace_back(std::in_place_type<AudioPart>, audio);
+    for (const MediaPart& medium : media_) std::visit([&all](const auto& part) { all.emplace_back(part); }, medium);
     if (!is_blank(text)) all.push_back(TextPart{text});
     return all;
   }
 
   std::vector<WrittenPart> written_parts(const std::string& text) const {
     std::vector<WrittenPart> all;
-    for (const MediaBytes& image : images_)
-      all.push_back({WrittenPart::Kind::kImage, "", std::filesystem::absolute(image.name).string()});
-    for (const MediaBytes& audio : audios_)
-      all.push_back({WrittenPart::Kind::kAudio, "", std::filesystem::absolute(audio.name).string()});
+    for (const MediaPart& medium : media_) {
+      const bool is_image = std::holds_alternative<ImagePart>(medium);
+      const auto& source =
+          std::visit([](const auto& part) -> const MediaBytes& { return std::get<MediaBytes>(part.source); }, medium);
+      all.push_back({is_image ? WrittenPart::Kind::kImage : WrittenPart::Kind::kAudio, "",
+                     std::filesystem::absolute(source.name).string()});
+    }
     if (!is_blank(text)) all.push_back({WrittenPart::Kind::kText, text, ""});
     return all;
   }
 
-  void drop_media() {
-    images_.clear();
-    audios_.clear();
-  }
+  void drop_media() { media_.clear(); }
 
   void command(const std::string& line) {
     const size_t space = line.find_first_of(" \t");
     const std::string name = line.substr(0, space),
                       argument = space == std::string::npos ? "" : trimmed(line.substr(space));
     if (name == "/image")
-      images_.push_back(read_media(with_home(wanted(name, argument, "FILE"))));
+      media_.push_back(read_media_part({MediaFile::Kind::kImage, with_home(wanted(name, argument, "FILE"))}));
     else if (name == "/audio")
-      audios_.push_back(read_media(with_home(wanted(name, argument, "FILE"))));
+      media_.push_back(read_media_part({MediaFile::Kind::kAudio, with_home(wanted(name, argument, "FILE"))}));
     else if (name == "/system")
       session_.set_system(wanted(name, argument, "TEXT"));
     else if (name == "/save")
@@ -203,9 +199,7 @@ class Chat {
     std::vector<WrittenMessage> messages;
     if (!session_.system().empty()) messages.push_back({"system", {{WrittenPart::Kind::kText, session_.system(), ""}}});
     messages.insert(messages.end(), written_.begin(), written_.end());
-    AtomicFile file(path);
-    file.write(messages_json(messages) + "\n");
-    file.commit();
+    write_file_atomically(path, messages_json(messages) + "\n", {.sources = engine_->info().files});
     hint("saved " + path + "\n");
   }
 
@@ -213,9 +207,8 @@ class Chat {
   std::unique_ptr<LineEditor> editor_;
   std::shared_ptr<Engine> engine_;
   Session session_;
-  Sampling sampling_;
-  std::vector<MediaBytes> images_, audios_;  // for the next message
-  std::vector<WrittenMessage> written_;      // what /save writes
+  std::vector<MediaPart> media_;         // for the next message
+  std::vector<WrittenMessage> written_;  // what /save writes
   bool is_command_ = false;
   bool done_ = false;
 };

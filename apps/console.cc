@@ -8,11 +8,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
+#include "core/atomic_file.h"
+#include "core/mapped_file.h"
+#include "core/printable.h"
 #include "g3n/error.h"
 
 namespace g3n::cli {
@@ -22,10 +24,8 @@ enum Mode : int { kExitNow, kCancelThenExit, kCancelOnly };
 std::atomic<int> interrupt_mode{kExitNow};
 std::atomic<bool> interrupted_flag{false};
 std::atomic<bool> status_shown{false};
-std::atomic<bool> has_unfinished_file{false};
-int interrupt_pipe[2] = {-1,
-                         -1};  // a byte per Ctrl-C: what poll can wait for without a gap between looking and waiting
-char unfinished_file[PATH_MAX];
+// A byte per Ctrl-C: what poll can wait for without a gap between looking and waiting.
+int interrupt_pipe[2] = {-1, -1};
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
 
 constexpr std::string_view kClearLine = "\r\033[K";
@@ -46,12 +46,16 @@ int write_all(int fd, std::string_view text) {
   return 0;
 }
 
+void leave_nothing_behind() {
+  remove_unfinished_files();
+  if (status_shown.load()) write_all(STDERR_FILENO, kClearLine);
+}
+
 extern "C" void on_interrupt(int) {
   const int saved = errno;
   const int mode = interrupt_mode.load();
   if (mode == kExitNow || (mode == kCancelThenExit && interrupted_flag.load())) {
-    if (has_unfinished_file.load()) ::unlink(unfinished_file);
-    if (status_shown.load()) write_all(STDERR_FILENO, kClearLine);
+    leave_nothing_behind();
     ::_exit(kExitInterrupted);
   }
   interrupted_flag.store(true);
@@ -60,10 +64,17 @@ extern "C" void on_interrupt(int) {
   errno = saved;
 }
 
-std::string one_line(std::string text) {
-  for (char& c : text)
-    if (c == '\n' || c == '\r') c = ' ';
-  return text;
+// The default action, which comes when the handler returns (SA_RESETHAND), tells the parent what ended this process.
+extern "C" void on_deadly_signal(int signal) {
+  leave_nothing_behind();
+  ::raise(signal);
+}
+
+extern "C" void on_bus_error(int, siginfo_t* info, void*) {
+  if (info->si_code > 0 && replace_lost_page(info->si_addr)) return;  // touched again, it reads zeros
+  leave_nothing_behind();
+  ::signal(SIGBUS, SIG_DFL);
+  ::raise(SIGBUS);
 }
 
 // Waits until stdin has something to say, and tells the user whom we are waiting for.
@@ -89,15 +100,18 @@ WriteFailed::WriteFailed(int error)
 bool WriteFailed::is_closed_pipe() const { return error_ == EPIPE; }
 
 void write_stdout(std::string_view text) {
-  if (const int error = write_all(STDOUT_FILENO, text)) throw WriteFailed(error);
+  static const bool is_terminal = ::isatty(STDOUT_FILENO) == 1;
+  if (const int error =
+          is_terminal ? write_all(STDOUT_FILENO, printable(text, LineBreaks::kKept)) : write_all(STDOUT_FILENO, text))
+    throw WriteFailed(error);
 }
 
 void write_stderr(std::string_view text) {
   clear_status();
-  write_all(STDERR_FILENO, text);  // nobody is left to be told
+  write_all(STDERR_FILENO, printable(text, LineBreaks::kKept));  // nobody is left to be told
 }
 
-void report(const std::string& message) { write_stderr("g3n: " + one_line(message) + "\n"); }
+void report(const std::string& message) { write_stderr("g3n: " + printable(message) + "\n"); }
 void warn(const std::string& message) { report("warning: " + message); }
 
 bool stdin_is_terminal() { return ::isatty(STDIN_FILENO) == 1; }
@@ -106,7 +120,7 @@ bool stderr_is_terminal() { return ::isatty(STDERR_FILENO) == 1; }
 void show_status(const std::string& text) {
   if (!stderr_is_terminal()) return;
   status_shown = true;
-  write_all(STDERR_FILENO, std::string(kClearLine) + one_line(text));
+  write_all(STDERR_FILENO, std::string(kClearLine) + printable(text));
 }
 
 std::function<void(std::int64_t, std::int64_t)> percent_status(const std::string& what) {
@@ -197,14 +211,20 @@ void install_signal_handlers() {
   action.sa_handler = on_interrupt;
   sigemptyset(&action.sa_mask);
   ::sigaction(SIGINT, &action, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
-}
-
-void set_unfinished_file(const std::string& path) {
-  has_unfinished_file = false;
-  if (path.empty() || path.size() >= sizeof unfinished_file) return;
-  std::memcpy(unfinished_file, path.c_str(), path.size() + 1);
-  has_unfinished_file = true;
+  for (const int signal : {SIGTERM, SIGHUP, SIGQUIT, SIGXCPU, SIGALRM, SIGVTALRM, SIGUSR1, SIGUSR2, SIGABRT}) {
+    struct sigaction before {};
+    ::sigaction(signal, nullptr, &before);
+    if (before.sa_handler == SIG_IGN) continue;  // nohup
+    action.sa_handler = on_deadly_signal;
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    ::sigaction(signal, &action, nullptr);
+  }
+  action = {};
+  sigemptyset(&action.sa_mask);
+  action.sa_sigaction = on_bus_error;
+  action.sa_flags = SA_SIGINFO;
+  ::sigaction(SIGBUS, &action, nullptr);
+  for (const int signal : {SIGPIPE, SIGXFSZ}) ::signal(signal, SIG_IGN);
 }
 
 }  // namespace g3n::cli

@@ -22,13 +22,16 @@ class WriteFailed : public std::runtime_error {
   int error_;
 };
 
-// Writes all of it now. Throws WriteFailed.
+// Writes all of it now: whole characters of UTF-8. Throws WriteFailed.
 void write_stdout(std::string_view text);
+
+// Nothing that comes from a file reaches a terminal as it is: see core/printable.h. Pipes and files get what stdout is
+// given byte for byte.
 
 // One line on stderr, behind "g3n: "; line breaks inside become spaces. Clears the status line first.
 void report(const std::string& message);
 void warn(const std::string& message);
-// Text on stderr as it is.
+// Lines of text on stderr.
 void write_stderr(std::string_view text);
 
 bool stdin_is_terminal();
@@ -75,9 +78,8 @@ class InterruptScope {
 // InterruptScope.
 bool wait_for_input();
 
-// Ctrl-C as above, and closed pipes as errors of write.
+// Ctrl-C as above; closed pipes and limits of file sizes as errors of write; zeros in place of a mapped file's lost
+// pages (core/mapped_file.h). Whatever signal ends the process, no unfinished file is left.
 void install_signal_handlers();
-// A file that an interrupted process must not leave behind; empty: none. At most one at a time.
-void set_unfinished_file(const std::string& path);
 
 }  // namespace g3n::cli

@@ -3,35 +3,36 @@
 
 #include "commands.h"
 #include "console.h"
+#include "g3n/convert.h"
 #include "g3n/error.h"
-#include "local_model.h"
-#include "checkpoint/convert.h"
+#include "load_engine.h"
 
 namespace g3n::cli {
 
 int convert(const Options& options) {
   const std::string& out = options.out;
-  if (std::filesystem::exists(out) && !options.force)
+  std::error_code ignored;
+  if (!options.force && std::filesystem::is_regular_file(out, ignored))
     throw Error(ErrorCode::kInvalidArgument, out + ": already there: --force replaces it");
-  if (std::filesystem::is_directory(out))
-    throw Error(ErrorCode::kInvalidArgument, out + ": expected a file to write, found a folder");
-  ThreadPool pool(options.engine.threads);
-  const Checkpoint checkpoint = open_checkpoint(find_model_folder(options));
-  convert_to_bundle(checkpoint, out,
-                    {.pool = pool,
-                     .recipe = Recipe::named(options.recipe),
-                     .log = Log([](const std::string& message) { warn(message); }),
-                     .progress = [shown = std::int64_t{-1}](std::int64_t done, std::int64_t total) mutable {
-                       const std::int64_t percent = total > 0 ? 100 * done / total : 100;
-                       if (percent == shown) return;
-                       shown = percent;
-                       const size_t filled = static_cast<size_t>(percent) * 3 / 10;
-                       show_status("converting [" + std::string(filled, '#') + std::string(30 - filled, '.') + "] " +
-                                   std::to_string(percent) + " %");
-                     }});
+  const std::int64_t bytes =
+      convert_model({.model = options.engine.model,
+                     .hub_caches = hub_cache_folders(),
+                     .out = out,
+                     .recipe = options.recipe,
+                     .replaces = options.force,
+                     .threads = options.engine.threads,
+                     .on_warning = [](const std::string& message) { warn(message); },
+                     .on_progress =
+                         [shown = std::int64_t{-1}](std::int64_t done, std::int64_t total) mutable {
+                           const std::int64_t percent = total > 0 ? 100 * done / total : 100;
+                           if (percent == shown) return;
+                           shown = percent;
+                           const size_t filled = static_cast<size_t>(percent) * 3 / 10;
+                           show_status("converting [" + std::string(filled, '#') + std::string(30 - filled, '.') +
+                                       "] " + std::to_string(percent) + " %");
+                         }});
   clear_status();
-  write_stdout(out + ": " + format_bytes(static_cast<std::int64_t>(std::filesystem::file_size(out))) + ", recipe " +
-               options.recipe + "\n");
+  write_stdout(out + ": " + format_bytes(bytes) + ", recipe " + options.recipe + "\n");
   return kExitDone;
 }
 

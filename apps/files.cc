@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "console.h"
 #include "g3n/error.h"
 
 namespace g3n::cli {
@@ -48,13 +47,6 @@ void read_all(const std::string& path, Bytes& bytes) {
   bytes.resize(used);
 }
 
-template <typename MediaPart>
-std::vector<MediaPart> read_parts(const std::vector<std::string>& paths) {
-  std::vector<MediaPart> parts;
-  for (const std::string& path : paths) parts.push_back({read_media(path)});
-  return parts;
-}
-
 }  // namespace
 
 std::string read_file(const std::string& path) {
@@ -70,55 +62,15 @@ MediaBytes read_media(const std::string& path) {
   return media;
 }
 
-std::vector<ImagePart> read_images(const std::vector<std::string>& paths) { return read_parts<ImagePart>(paths); }
-std::vector<AudioPart> read_audios(const std::vector<std::string>& paths) { return read_parts<AudioPart>(paths); }
-
-void expect_replaceable(const std::string& path) {
-  struct stat info;
-  if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode))
-    throw Error(ErrorCode::kBadFile, "cannot write " + path + ": " +
-                                         (S_ISDIR(info.st_mode) ? "it is a folder" : "it is not a regular file"));
+MediaPart read_media_part(const MediaFile& file) {
+  if (file.kind == MediaFile::Kind::kImage) return ImagePart{read_media(file.path)};
+  return AudioPart{read_media(file.path)};
 }
 
-AtomicFile::AtomicFile(std::string path)
-    : path_(std::move(path)), beside_(path_ + ".part-" + std::to_string(::getpid())) {
-  expect_replaceable(path_);
-  fd_ = ::open(beside_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd_ < 0) {
-    const int error = errno;
-    throw Error(
-        error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kBadFile,
-        "cannot write " + path_ + ": " + (error == ENOENT ? "its folder does not exist" : std::strerror(error)));
-  }
-  set_unfinished_file(beside_);
-}
-
-AtomicFile::~AtomicFile() {
-  if (fd_ < 0) return;
-  ::close(fd_);
-  ::unlink(beside_.c_str());
-  set_unfinished_file("");
-}
-
-void AtomicFile::fail(const char* what) const {
-  throw Error(ErrorCode::kBadFile, std::string("cannot ") + what + " " + path_ + ": " + std::strerror(errno));
-}
-
-void AtomicFile::write(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(fd_, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail("write");
-    text.remove_prefix(static_cast<size_t>(written));
-  }
-}
-
-void AtomicFile::commit() {
-  if (::fsync(fd_) != 0) fail("write");
-  if (::rename(beside_.c_str(), path_.c_str()) != 0) fail("rename to");
-  ::close(fd_);
-  fd_ = -1;
-  set_unfinished_file("");
+std::vector<MediaPart> read_media_parts(const std::vector<MediaFile>& files) {
+  std::vector<MediaPart> parts;
+  for (const MediaFile& file : files) parts.push_back(read_media_part(file));
+  return parts;
 }
 
 }  // namespace g3n::cli

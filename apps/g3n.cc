@@ -4,6 +4,10 @@
 #include <exception>
 #include <new>
 
+extern "C" {
+#include <libavutil/log.h>
+}
+
 #include "commands.h"
 #include "console.h"
 #include "g3n/error.h"
@@ -15,6 +19,7 @@ int dispatch(const Options& options) {
   switch (options.command) {
     case Command::kRun: return run(options);
     case Command::kChat: return chat(options);
+    case Command::kServe: return serve(options);
     case Command::kInspect: return inspect(options);
     case Command::kTokenize: return tokenize(options);
     case Command::kTrace: return trace(options);
@@ -28,6 +33,7 @@ int dispatch(const Options& options) {
 int guarded_main(int argc, char** argv) {
   try {
     install_signal_handlers();
+    av_log_set_level(AV_LOG_QUIET);  // the process's, therefore the program's to set: damage is told by g3n's errors
     const Invocation invocation = parse_command_line(argc, argv);
     if (invocation.options) return dispatch(*invocation.options);
     write_stdout(invocation.text);

@@ -1,4 +1,5 @@
-// The JSON of the command line: messages read, answers and tokens written. Reports are trees of json/tree.h.
+// The JSON of the command line: conversations (messages_json.cc), answers and tokens (json_text.cc). Reports are trees
+// of json/tree.h.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -27,7 +28,8 @@ struct WrittenMessage {
 std::vector<WrittenMessage> parse_messages(std::string_view json, const std::string& file);
 std::string messages_json(const std::vector<WrittenMessage>& messages);
 
-std::string answer_json(const Answer& answer, double load_seconds);
+// engine: gives the time of loading, and the tokens' text for log probabilities.
+std::string answer_json(const Answer& answer, const Engine& engine);
 std::string tokens_json(const std::vector<std::int32_t>& ids, const std::vector<std::string>& pieces);
 
 }  // namespace g3n::cli

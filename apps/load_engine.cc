@@ -1,9 +1,12 @@
 // See load_engine.h. Only the app reads the environment.
 #include "load_engine.h"
 
+#include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 
 #include "console.h"
 
@@ -34,11 +37,20 @@ EngineOptions with_callbacks(EngineOptions options) {
 
 namespace {
 
+// As a shell takes it.
+std::string quoted(const std::string& text) {
+  const auto is_plain = [](unsigned char c) { return std::isalnum(c) || std::strchr("_-./:,+@%=", c); };
+  if (!text.empty() && std::all_of(text.begin(), text.end(), is_plain)) return text;
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
 // Bundles are mapped: what packing took is what one saves.
 std::string packing_hint(const EngineOptions& options, double seconds) {
   const std::string recipe = options.quantize.empty() ? "keep" : options.quantize;
   return "packed in " + std::to_string(std::lround(seconds)) + " s, which a bundle saves each time: g3n convert " +
-         options.model + " model.g3n --recipe " + recipe + "\n";
+         quoted(options.model) + " model.g3n --recipe " + quoted(recipe) + "\n";
 }
 
 }  // namespace

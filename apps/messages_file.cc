@@ -41,9 +41,10 @@ class MediaQueue {
 
 }  // namespace
 
-ChatPrompt load_messages(const std::string& path, const std::vector<std::string>& images,
-                         const std::vector<std::string>& audios) {
+ChatPrompt load_messages(const std::string& path, const std::vector<MediaFile>& media) {
   const std::vector<WrittenMessage> written = parse_messages(read_file(path), path);
+  std::vector<std::string> images, audios;
+  for (const MediaFile& file : media) (file.kind == MediaFile::Kind::kImage ? images : audios).push_back(file.path);
   MediaQueue image_files(path, written, WrittenPart::Kind::kImage, images);
   MediaQueue audio_files(path, written, WrittenPart::Kind::kAudio, audios);
   ChatPrompt prompt;

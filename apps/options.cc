@@ -21,7 +21,8 @@ constexpr const char* kExamples =
     "  git diff | g3n run -m DIR \"Write a commit message\"               put a pipe behind the prompt\n"
     "  g3n DIR                                                          chat\n"
     "\n"
-    "DIR is a Hugging Face folder of a Gemma 3n, or its name in the local hub cache (google/gemma-3n-E2B-it).\n"
+    "DIR is a Gemma 3n: a Hugging Face folder, a .g3n or GGUF file, or a name in the local hub cache "
+    "(google/gemma-3n-E2B-it).\n"
     "Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted. More: g3n COMMAND --help, docs/cli.md";
 
 struct CommandName {
@@ -32,6 +33,7 @@ struct CommandName {
 constexpr CommandName kCommands[] = {
     {"run", Command::kRun, "answer one prompt"},
     {"chat", Command::kChat, "talk in several turns"},
+    {"serve", Command::kServe, "answer OpenAI's HTTP API"},
     {"inspect", Command::kInspect, "config, tensors, parameters and memory of a checkpoint"},
     {"tokenize", Command::kTokenize, "print the token ids of a text or prompt"},
     {"trace", Command::kTrace, "write the intermediate values of a run to a .safetensors file"},
@@ -39,6 +41,9 @@ constexpr CommandName kCommands[] = {
     {"convert", Command::kConvert, "pack a checkpoint into one .g3n file that loads at once"},
     {"eval", Command::kEval, "kld: compare next tokens of two recipes or models over a text; media: their soft tokens"},
 };
+
+template <typename T>
+constexpr T kMost = std::numeric_limits<T>::max();
 
 template <typename T>
 T parse_number(const std::string& flag, const std::string& text, T low, T high) {
@@ -112,6 +117,22 @@ class FlagSet {
         ->allow_extra_args(false)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
+  // Called with each value as it comes: the order among several such flags is that of the command line.
+  void each(const std::string& names, const std::string& type, const std::string& about,
+            std::function<void(const std::string&)> use) {
+    app_.add_option(
+            names,
+            [use](const CLI::results_t& results) {
+              use(results.at(0));
+              return true;
+            },
+            about)
+        ->type_name(type)
+        ->expected(1)
+        ->allow_extra_args(false)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->trigger_on_parse();
+  }
   template <typename T, typename Target>
   void number(const std::string& name, const std::string& type, Target& target, T low, T high,
               const std::string& about) {
@@ -129,13 +150,15 @@ class FlagSet {
   CLI::App& app_;
 };
 
-template <typename T>
-constexpr T kMost = std::numeric_limits<T>::max();
+// ---- what several commands take; a command takes no flag that it would ignore
+// -----------------------------------------
 
-void add_model_flags(FlagSet& flags, Options& o) {
-  const EngineOptions standard;
+void add_model_flag(FlagSet& flags, Options& o) {
   flags.text("-m,--model", "DIR", o.engine.model,
-             "Hugging Face folder, or org/name in the local hub cache (also the first argument)");
+             "Hugging Face folder, .g3n or GGUF file, or org/name in the local hub cache (also the first argument)");
+}
+
+void add_precision_flags(FlagSet& flags, Options& o) {
   flags.value("--dtype", "f32|bf16", "type of activations (default f32)", [&o](const std::string& given) {
     if (given == "f32")
       o.engine.compute = Compute::kF32;
@@ -157,63 +180,162 @@ void add_model_flags(FlagSet& flags, Options& o) {
                 else
                   throw UsageError("--kv-cache: expected auto, f32, bf16 or q8, found '" + given + "'");
               });
+}
+
+void add_threads_flag(FlagSet& flags, Options& o) {
   flags.number<int>("--threads", "N", o.engine.threads, 1, 1024, "default: one per usable core");
+}
+
+void add_context_flag(FlagSet& flags, Options& o) {
   flags.number<std::int64_t>("--context", "N", o.engine.context, 1, kMost<std::int32_t>,
                              "positions of a conversation (default: the checkpoint's)");
-  flags.number<std::int64_t>("--chunk", "N", o.engine.chunk, 1, 65536,
-                             "prompt positions per forward pass (default " + std::to_string(standard.chunk) + ")");
+}
+
+// Whoever runs the text model takes these.
+void add_run_flags(FlagSet& flags, Options& o) {
+  add_precision_flags(flags, o);
+  add_threads_flag(flags, o);
+  flags.number<std::int64_t>(
+      "--chunk", "N", o.engine.chunk, 1, 65536,
+      "prompt positions per forward pass (default " + std::to_string(EngineOptions{}.chunk) + ")");
+}
+
+void add_quantize_flag(FlagSet& flags, Options& o) {
   flags.text("--quantize", "q4|q8|FILE", o.engine.quantize,
              "pack the weights of a folder while loading; g3n convert does it once and for all");
-  flags.flag("--release-encoders", o.engine.release_encoders,
-             "give the memory of the image and audio encoders back after each prompt with media");
+}
+
+void add_image_size_flag(FlagSet& flags, Options& o) {
   flags.number<int>("--image-size", "N", o.engine.image_size, 1, 4096,
                     "pixels a side for the image encoder (default: the checkpoint's)");
 }
 
+// run and chat.
+void add_engine_flags(FlagSet& flags, Options& o) {
+  add_run_flags(flags, o);
+  add_context_flag(flags, o);
+  add_quantize_flag(flags, o);
+  add_image_size_flag(flags, o);
+  flags.flag("--release-encoders", o.engine.release_encoders,
+             "give the memory of the image and audio encoders back after each prompt with media");
+}
+
 void add_media_flags(FlagSet& flags, Options& o) {
-  flags.list("--image", "FILE", o.images, "a picture; may be repeated");
-  flags.list("--audio", "FILE", o.audios, "a sound, or a video's sound track; may be repeated");
+  const auto add = [&flags, &o](const char* name, MediaFile::Kind kind, const char* about) {
+    flags.each(name, "FILE", about, [&o, kind](const std::string& given) { o.media.push_back({kind, given}); });
+  };
+  add("--image", MediaFile::Kind::kImage, "a picture; may be repeated");
+  add("--audio", MediaFile::Kind::kAudio, "a sound, or a video's sound track; may be repeated");
+}
+
+// "ID=V".
+std::pair<std::int32_t, float> parse_bias(const std::string& flag, const std::string& text) {
+  const size_t at = text.find('=');
+  if (at == std::string::npos) throw UsageError(flag + ": expected ID=V, found '" + text + "'");
+  return {parse_number<std::int32_t>(flag, text.substr(0, at), 0, kMost<std::int32_t>),
+          parse_number<float>(flag, text.substr(at + 1), std::numeric_limits<float>::lowest(), kMost<float>)};
 }
 
 void add_answer_flags(FlagSet& flags, Options& o) {
+  AnswerFlags& a = o.answer;
+  constexpr double kAll = kMost<double>;
   flags.text("--system", "TEXT", o.system, "system text, in front of the first turn");
-  flags.number<std::int64_t>("--max-tokens", "N", o.max_tokens, 1, kMost<std::int32_t>,
+  flags.number<std::int64_t>("--max-tokens", "N", a.others.max_tokens, 1, kMost<std::int32_t>,
                              "end the answer after N tokens (default: when the context is full)");
-  flags.number<double>("--temperature", "X", o.sampling.temperature, 0.0, kMost<double>,
+  flags.number<std::int64_t>("--min-tokens", "N", a.others.min_tokens, 0, kMost<std::int32_t>,
+                             "no stop token before N tokens");
+  flags.number<double>("--temperature", "X", a.temperature, 0.0, kAll,
                        "0: the likeliest token; sampling flags that are not given: generation_config.json");
-  flags.number<int>("--top-k", "N", o.sampling.top_k, 0, kMost<int>, "choose among the N likeliest; 0: all");
-  flags.number<double>("--top-p", "X", o.sampling.top_p, 0.0, 1.0, "choose among the likeliest that make up X; 1: all");
-  flags.number<double>("--min-p", "X", o.sampling.min_p, 0.0, 1.0, "drop tokens below X times the likeliest; 0: none");
-  flags.number<std::uint64_t>("--seed", "N", o.sampling.seed, 0, kMost<std::uint64_t>, "same seed, same answer");
-  flags.number<double>("--repetition-penalty", "X", o.sampling.repetition_penalty, 0.0, kMost<double>, "1: none");
-  flags.list("--stop", "TEXT", o.stop, "end the answer before this text; may be repeated");
+  flags.number<int>("--top-k", "N", a.top_k, 0, kMost<int>, "choose among the N likeliest; 0: all");
+  flags.number<double>("--top-p", "X", a.top_p, 0.0, 1.0, "choose among the likeliest that make up X; 1: all");
+  flags.number<double>("--min-p", "X", a.min_p, 0.0, 1.0, "drop tokens below X times the likeliest; 0: none");
+  flags.number<std::uint64_t>("--seed", "N", a.seed, 0, kMost<std::uint64_t>, "same seed, same answer");
+  flags.number<double>("--repetition-penalty", "X", a.repetition_penalty, 0.0, kAll,
+                       "of tokens of prompt and answer; 1: none");
+  flags.number<double>("--presence-penalty", "X", a.presence_penalty, -kAll, kAll,
+                       "taken off the logits of the answer's tokens; 0: none");
+  flags.number<double>("--frequency-penalty", "X", a.frequency_penalty, -kAll, kAll, "the same, times their count");
+  flags.each("--logit-bias", "ID=V", "add V to the logit of a token; may be repeated",
+             [&a](const std::string& given) { a.others.logit_bias.push_back(parse_bias("--logit-bias", given)); });
+  flags.each("--ban-token", "ID", "never choose this token; may be repeated", [&a](const std::string& given) {
+    a.others.banned_ids.push_back(parse_number<std::int32_t>("--ban-token", given, 0, kMost<std::int32_t>));
+  });
+  flags.list("--stop", "TEXT", a.others.stop, "end the answer before this text; may be repeated");
   flags.flag("--stats", o.stats, "times, tokens per second and peak memory on stderr");
 }
 
+void add_serve_flags(FlagSet& flags, Options& o) {
+  server::ServerOptions& s = o.serve.options;
+  const server::ServerOptions standard;
+  add_engine_flags(flags, o);
+  flags.text("--host", "ADDRESS", s.http.host, "where it listens (default " + standard.http.host + ")");
+  flags.number<std::uint16_t>("--port", "N", s.http.port, std::uint16_t{0}, kMost<std::uint16_t>,
+                              "default " + std::to_string(standard.http.port) + "; 0: any free one");
+  flags.list("--allowed-host", "NAME", s.access.allowed_hosts,
+             "a name in Host besides localhost and addresses; may be repeated");
+  flags.text("--cors", "local|none|*|LIST", s.access.cors,
+             "web pages that may call: those of this machine (default), none, all, or origins with commas between");
+  flags.text("--api-key-file", "FILE", o.serve.api_key_file, "keys of clients, one a line, NAME: before it if wanted");
+  flags.text("--api-key", "KEY", o.serve.api_key, "a key, for trials: process lists show it");
+  flags.flag("--allow-anonymous", s.allow_anonymous, "no key on an address that others reach");
+  flags.list("--alias", "NAME", s.aliases, "another name of the model; may be repeated");
+  flags.flag("--strict", s.is_strict, "fields without effect are errors");
+  flags.flag("--strict-model", s.is_strict_model, "names of other models are errors");
+  flags.number<std::int64_t>("--max-sequences", "N", s.max_sequences, 1, 4096,
+                             "answers made at the same time (default " + std::to_string(standard.max_sequences) + ")");
+  flags.number<std::int64_t>("--max-queue", "N", s.max_queue, 0, 1'000'000,
+                             "requests that wait (default " + std::to_string(standard.max_queue) + ")");
+  flags.number<double>("--max-step", "MS", o.engine.max_step_ms, 1.0, 60'000.0,
+                       "what prompts may add to a step while others wait for a token (default 150)");
+  flags.number<int>("--workers", "N", s.workers, 1, 256, "threads that read requests (default 2)");
+  const auto milliseconds = [&flags](const std::string& name, std::chrono::milliseconds& target,
+                                     const std::string& about) {
+    flags.value(name, "S", about, [name, &target](const std::string& given) {
+      target = std::chrono::milliseconds(std::llround(1000 * parse_number<double>(name, given, 0.0, 1e6)));
+    });
+  };
+  milliseconds("--request-timeout", s.request_timeout, "seconds for a request; default 0: no limit");
+  milliseconds("--drain", s.drain, "seconds that running requests get at the end (default 30)");
+  flags.flag("--routes", o.serve.routes, "print what it answers, and leave");
+}
+
 void add_command_flags(FlagSet& flags, Options& o, Command command) {
-  add_model_flags(flags, o);
+  if (command != Command::kConvert) add_model_flag(flags, o);
   switch (command) {
     case Command::kRun:
+      add_engine_flags(flags, o);
       flags.text("-f,--file", "FILE", o.file, "a text file put behind the prompt");
       add_media_flags(flags, o);
       add_answer_flags(flags, o);
       flags.text(
           "--messages", "FILE", o.messages,
           "JSON list of role and content instead of a prompt; media placeholders take --image and --audio in order");
+      flags.flag("--continue", o.continues, "with --messages: the answer goes on where the last message ends");
       flags.flag("--raw", o.raw, "no chat template: <bos> and the prompt, control tokens in it parsed");
       flags.flag("--json", o.json,
-                 "one JSON object: text, ids, finish_reason, prompt_tokens, completion_tokens, timings");
+                 "one JSON object: text, ids, finish_reason, prompt_tokens, completion_tokens, timings, logprobs");
+      flags.number<int>("--logprobs", "N", o.answer.others.logprobs, 0, 20,
+                        "with --json: log probability of each token, and the N likeliest in its place");
       return;
-    case Command::kChat: add_answer_flags(flags, o); return;
+    case Command::kChat:
+      add_engine_flags(flags, o);
+      add_answer_flags(flags, o);
+      return;
+    case Command::kServe: return add_serve_flags(flags, o);
     case Command::kTokenize:
       add_media_flags(flags, o);
       flags.text("--system", "TEXT", o.system, "system text, with --chat");
       flags.flag("--chat", o.chat_template, "what run would feed for this prompt");
       flags.flag("--raw", o.raw, "what run --raw would feed");
       flags.text("--messages", "FILE", o.messages, "what run --messages would feed");
+      flags.flag("--continue", o.continues, "with --messages: what run --continue would feed");
       flags.flag("--json", o.json, "{\"ids\": [...], \"pieces\": [...]}");
       return;
     case Command::kTrace:
+      add_run_flags(flags, o);
+      add_context_flag(flags, o);
+      add_quantize_flag(flags, o);
+      add_image_size_flag(flags, o);
       flags.text("--ids", "N,N,...", o.ids, "exactly these ids");
       flags.text("--ids-file", "FILE", o.ids_file, "ids separated by white space or commas");
       flags.text("--prompt", "TEXT", o.trace_prompt, "the ids of this prompt, as run would feed it");
@@ -225,30 +347,38 @@ void add_command_flags(FlagSet& flags, Options& o, Command command) {
       flags.text("--out", "FILE", o.out, "the .safetensors file to write");
       return;
     case Command::kBench:
+      add_run_flags(flags, o);
+      add_quantize_flag(flags, o);
       flags.numbers<std::int64_t>("--prefill", "N,N,...", o.bench.prefill, 1, kMost<std::int32_t>,
                                   "prompts of N tokens");
       flags.numbers<std::int64_t>("--decode-at", "N,N,...", o.bench.decode_at, 0, kMost<std::int32_t>,
                                   "decoding behind N positions");
-      flags.number<std::int64_t>(
-          "--decode-tokens", "N", o.bench.decode_tokens, 1, 1'000'000,
-          "tokens of one decode measurement (default " + std::to_string(BenchFlags{}.decode_tokens) + ")");
-      flags.numbers<std::int64_t>("--image", "N,N,...", o.bench.images, 1, 4096, "pictures of N pixels a side");
-      flags.numbers<double>("--audio", "S,S,...", o.bench.audios, 0.1, 30.0, "clips of S seconds");
+      flags.numbers<std::int64_t>("--batch", "N,N,...", o.bench.batch, 1, 4096, "N sequences decoding together");
+      flags.number<std::int64_t>("--decode-tokens", "N", o.bench.decode_tokens, 1, 1'000'000,
+                                 "tokens of one measurement of decoding, per sequence (default " +
+                                     std::to_string(BenchOptions{}.decode_tokens) + ")");
+      flags.numbers<std::int64_t>("--image", "N,N,...", o.bench.image_sizes, 1, 4096, "pictures of N pixels a side");
+      flags.numbers<double>("--audio", "S,S,...", o.bench.audio_seconds, 0.1, 30.0, "clips of S seconds");
       flags.number<std::int64_t>("--repeat", "N", o.bench.repeat, 1, 1'000'000,
-                                 "measurements of each (default " + std::to_string(BenchFlags{}.repeat) + ")");
+                                 "measurements of each (default " + std::to_string(BenchOptions{}.repeat) + ")");
       flags.flag("--json", o.json, "one JSON object: machine, model, results, peak memory");
       return;
     case Command::kConvert:
+      flags.text("-m,--model", "IN", o.engine.model,
+                 "what is packed: a Hugging Face folder or GGUF file (also the first argument)");
+      add_threads_flag(flags, o);
       flags.text("--recipe", "q4|q8|keep|FILE", o.recipe,
                  "formats of the weights (default " + Options{}.recipe + "; docs/quantization.md)");
       flags.flag("--force", o.force, "replace OUT");
       return;
     case Command::kEval:
+      add_run_flags(flags, o);
+      add_image_size_flag(flags, o);
       flags.text("--reference", "SIDE", o.eval.reference,
                  "a recipe for -m (keep, q8, q4, FILE), or a model: folder, .g3n, .gguf (default: -m as it is)");
       flags.text("--candidate", "SIDE", o.eval.candidate, "what is compared with it");
       flags.text("-f,--file", "FILE", o.file, "kld: the text");
-      flags.number<std::int64_t>("--window", "N", o.eval.window, 2, 32768,
+      flags.number<std::int64_t>("--window", "N", o.eval.window, 2, kMost<std::int32_t>,
                                  "positions that share a context (default " + std::to_string(EvalFlags{}.window) + ")");
       flags.number<std::int64_t>("--tokens", "N", o.eval.tokens, 1, kMost<std::int32_t>,
                                  "only the first N tokens of the text");
@@ -256,6 +386,8 @@ void add_command_flags(FlagSet& flags, Options& o, Command command) {
       flags.flag("--json", o.json, "one JSON object");
       return;
     case Command::kInspect:
+      add_precision_flags(flags, o);
+      add_context_flag(flags, o);
       flags.flag("--tensors", o.tensors, "list every tensor: type, shape, bytes, file");
       flags.flag("--verify", o.verify, "read a bundle as a whole and compare it with its checksum");
       flags.flag("--json", o.json, "one JSON object");
@@ -274,7 +406,12 @@ bool takes_text(Command command) { return command == Command::kRun || command ==
 // The first argument is the model when -m is absent.
 void place_positionals(Options& o, std::vector<std::string> given) {
   const std::string command = name_of(o.command);
-  if (o.command == Command::kConvert && !given.empty()) {  // IN OUT
+  if (o.command == Command::kConvert) {  // IN OUT
+    if (given.size() + !o.engine.model.empty() < 2)
+      throw UsageError("convert needs two paths: g3n convert IN OUT.g3n; " +
+                       (given.empty() && o.engine.model.empty()
+                            ? "found none"
+                            : "found only " + (given.empty() ? o.engine.model : given.front())));
     o.out = given.back();
     given.pop_back();
   }
@@ -283,9 +420,11 @@ void place_positionals(Options& o, std::vector<std::string> given) {
     if (!given.empty()) throw UsageError("eval: unexpected argument '" + given.front() + "'");
     return;
   }
+  if (o.command == Command::kServe && o.serve.routes) return;
   if (o.engine.model.empty()) {
     if (given.empty() || given.front().empty())
-      throw UsageError(command + " needs a model: -m DIR, a Hugging Face folder or org/name in the local hub cache");
+      throw UsageError(
+          command + " needs a model: -m, a Hugging Face folder, .g3n or GGUF file, or org/name in the local hub cache");
     o.engine.model = given.front();
     given.erase(given.begin());
   }
@@ -302,6 +441,8 @@ void check_run(const Options& o) {
   if (o.messages && (o.text || o.file || o.system || o.raw))
     throw UsageError("--messages holds the whole conversation: no prompt, -f, --system or --raw beside it");
   if (o.raw && o.system) throw UsageError("--raw uses no template, so --system has no place");
+  if (o.continues && !o.messages) throw UsageError("--continue needs --messages, whose last message goes on");
+  if (o.answer.others.logprobs >= 0 && !o.json) throw UsageError("--logprobs goes with --json");
 }
 
 void check_tokenize(const Options& o) {
@@ -310,16 +451,16 @@ void check_tokenize(const Options& o) {
   if (o.messages && o.text) throw UsageError("--messages holds the whole conversation: no TEXT beside it");
   if (!o.messages && !o.text) throw UsageError("tokenize needs a TEXT, or - for stdin");
   if (o.system && !o.chat_template) throw UsageError("--system goes with --chat");
-  if (!(o.images.empty() && o.audios.empty()) && !o.raw && !o.chat_template && !o.messages)
+  if (o.continues && !o.messages) throw UsageError("--continue needs --messages, whose last message goes on");
+  if (!o.media.empty() && !o.raw && !o.chat_template && !o.messages)
     throw UsageError("--image and --audio need --raw, --chat or --messages: a text alone has no place for them");
 }
 
 void check_trace(const Options& o) {
   const int sources = o.ids.has_value() + o.ids_file.has_value() + o.trace_prompt.has_value();
   if (sources > 1) throw UsageError("trace takes one of --ids, --ids-file and --prompt");
-  if (sources == 0 && o.images.empty() && o.audios.empty())
-    throw UsageError("trace needs --ids, --ids-file, --prompt, --image or --audio");
-  if (sources == 0 && o.steps > 0) throw UsageError("--steps needs --ids, --ids-file or --prompt");
+  if (sources == 0 && o.media.empty()) throw UsageError("trace needs --ids, --ids-file, --prompt, --image or --audio");
+  if (sources == 0 && (o.steps > 0 || o.cut)) throw UsageError("--steps and --cut need --ids, --ids-file or --prompt");
   if (o.out.empty()) throw UsageError("trace needs --out FILE.safetensors");
 }
 
@@ -327,16 +468,22 @@ void check_eval(const Options& o) {
   if (o.eval.what != "kld" && o.eval.what != "media")
     throw UsageError("eval: expected kld or media, found '" + o.eval.what + "'");
   if (o.eval.candidate.empty()) throw UsageError("eval needs --candidate: a recipe (q8, q4, FILE) or a model");
+  const EvalFlags standard;
+  const bool has_text = o.file || o.eval.tokens > 0 || o.eval.window != standard.window,
+             has_media = !o.media.empty() || o.engine.image_size > 0;
   if (o.eval.what == "kld" && !o.file) throw UsageError("eval kld needs a text: -f FILE");
-  if (o.eval.what == "media" && o.images.empty() && o.audios.empty())
-    throw UsageError("eval media needs --image or --audio");
+  if (o.eval.what == "kld" && has_media)
+    throw UsageError("eval kld compares next tokens of a text: no --image, --audio or --image-size");
+  if (o.eval.what == "media" && o.media.empty()) throw UsageError("eval media needs --image or --audio");
+  if (o.eval.what == "media" && has_text)
+    throw UsageError("eval media compares soft tokens: no -f, --tokens or --window");
 }
 
 void check(const Options& o) {
-  for (const std::string& text : o.stop)
+  for (const std::string& text : o.answer.others.stop)
     if (text.empty()) throw UsageError("--stop: expected a text, found an empty one");
   try {
-    check_sampling(o.sampling.over(Sampling{}));
+    check_answer_options(o.answer.over(Sampling{}));
   } catch (const Error& error) {
     throw UsageError(error.what());
   }
@@ -344,8 +491,6 @@ void check(const Options& o) {
   if (o.command == Command::kTokenize) check_tokenize(o);
   if (o.command == Command::kTrace) check_trace(o);
   if (o.command == Command::kEval) check_eval(o);
-  if (o.command == Command::kConvert && o.out.empty())
-    throw UsageError("convert needs two paths: g3n convert IN OUT.g3n");
 }
 
 std::string one_line(std::string text) {
@@ -372,23 +517,19 @@ std::vector<std::string> with_command(int argc, const char* const* argv) {
 
 }  // namespace
 
-DType cache_dtype(const EngineOptions& options) {
-  switch (options.kv_cache) {
-    case CacheType::kF32: return DType::kF32;
-    case CacheType::kBF16: return DType::kBF16;
-    case CacheType::kQ8: return DType::kQ8_0;
-    default: return options.compute == Compute::kF32 ? DType::kF32 : DType::kBF16;
-  }
-}
-
-Sampling SamplingFlags::over(Sampling s) const {
+AnswerOptions AnswerFlags::over(const Sampling& defaults) const {
+  AnswerOptions options = others;
+  Sampling& s = options.sampling;
+  s = defaults;
   s.temperature = temperature.value_or(s.temperature);
   s.top_k = top_k.value_or(s.top_k);
   s.top_p = top_p.value_or(s.top_p);
   s.min_p = min_p.value_or(s.min_p);
   s.repetition_penalty = repetition_penalty.value_or(s.repetition_penalty);
+  s.presence_penalty = presence_penalty.value_or(s.presence_penalty);
+  s.frequency_penalty = frequency_penalty.value_or(s.frequency_penalty);
   s.seed = seed.value_or(s.seed);
-  return s;
+  return options;
 }
 
 Invocation parse_command_line(int argc, const char* const* argv) {
@@ -408,7 +549,10 @@ Invocation parse_command_line(int argc, const char* const* argv) {
       positionals.push_back(results.at(0));
       return true;
     };
-    sub->add_option("DIR", take, "the model, when -m is absent")->type_name("")->expected(1)->allow_extra_args(false);
+    sub->add_option(entry.command == Command::kConvert ? "IN" : "DIR", take, "the model, when -m is absent")
+        ->type_name("")
+        ->expected(1)
+        ->allow_extra_args(false);
     if (takes_text(entry.command))
       sub->add_option(entry.command == Command::kRun ? "PROMPT" : "TEXT", take, "- is stdin")
           ->type_name("")

@@ -8,8 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "core/dtype.h"
+#include "g3n/convert.h"
+#include "g3n/diagnostics.h"
 #include "g3n/options.h"
+#include "server/service.h"
 
 namespace g3n::cli {
 
@@ -19,34 +21,37 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-enum class Command { kRun, kChat, kInspect, kTokenize, kTrace, kBench, kEval, kConvert };
+enum class Command { kRun, kChat, kServe, kInspect, kTokenize, kTrace, kBench, kEval, kConvert };
 
-// Only flags that were given override what generation_config.json says.
-struct SamplingFlags {
-  std::optional<double> temperature, top_p, min_p, repetition_penalty;
+// What run and chat ask of an answer. Sampling flags that were not given: generation_config.json.
+struct AnswerFlags {
+  std::optional<double> temperature, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty;
   std::optional<int> top_k;
   std::optional<std::uint64_t> seed;
+  AnswerOptions others;  // all but sampling
 
-  Sampling over(Sampling defaults) const;
-};
-
-// What --kv-cache and --dtype mean for a cache.
-DType cache_dtype(const EngineOptions& options);
-
-// What bench measures; empty lists: nothing of that kind.
-struct BenchFlags {
-  std::vector<std::int64_t> prefill, decode_at, images;  // tokens, positions before, pixels a side
-  std::vector<double> audios;                            // seconds
-  std::int64_t decode_tokens = 32, repeat = 3;
-
-  bool asks_for_nothing() const { return prefill.empty() && decode_at.empty() && images.empty() && audios.empty(); }
+  AnswerOptions over(const Sampling& defaults) const;
 };
 
 // What eval compares.
 struct EvalFlags {
-  std::string what;                       // "kld" or "media"
-  std::string reference, candidate;       // no reference: the model of -m as it is
-  std::int64_t window = 256, tokens = 0;  // positions with one context; 0: the whole text
+  std::string what;                  // "kld" or "media"
+  std::string reference, candidate;  // no reference: the model of -m as it is
+  std::int64_t window = TextComparisonOptions{}.window, tokens = 0;
+};
+
+// Who may call `serve` and where, and how much it takes on.
+struct ServeFlags {
+  server::ServerOptions options;  // without keys and recipe: serve.cc adds them
+  std::string api_key, api_key_file;
+  bool routes = false;  // print the routes and leave
+};
+
+// A file of --image or --audio.
+struct MediaFile {
+  enum class Kind { kImage, kAudio };
+  Kind kind = Kind::kImage;
+  std::string path;
 };
 
 struct Options {
@@ -58,14 +63,13 @@ struct Options {
   std::optional<std::string> file;      // run -f
   std::optional<std::string> messages;  // --messages
   std::optional<std::string> system;
-  std::vector<std::string> images, audios;
+  bool continues = false;        // --continue: the last of --messages goes on
+  std::vector<MediaFile> media;  // in the order given
   bool raw = false;
   bool chat_template = false;  // tokenize --chat
 
   // ---- how it is answered (run, chat) ----
-  SamplingFlags sampling;
-  std::int64_t max_tokens = -1;
-  std::vector<std::string> stop;
+  AnswerFlags answer;
   bool json = false;
   bool stats = false;
 
@@ -81,14 +85,17 @@ struct Options {
   bool verify = false;
 
   // ---- bench ----
-  BenchFlags bench;
+  BenchOptions bench;
 
   // ---- convert (out: above) ----
-  std::string recipe = "q4";
+  std::string recipe = Conversion{}.recipe;
   bool force = false;
 
   // ---- eval ----
   EvalFlags eval;
+
+  // ---- serve ----
+  ServeFlags serve;
 };
 
 // What main does: run a command, or print a text (help, version) and leave.

@@ -13,10 +13,8 @@ bool is_white_space(char32_t c) {
          (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
-bool has_media(const Options& o) { return !o.images.empty() || !o.audios.empty(); }
-
 void expect_words(const Options& o, const std::string& text) {
-  if (is_blank(text) && !has_media(o))
+  if (is_blank(text) && o.media.empty())
     throw UsageError("the prompt is empty: give a text, - for stdin, -f FILE, --image or --audio");
 }
 
@@ -57,21 +55,24 @@ std::string tokenize_text(const Options& o) {
   return text;
 }
 
-std::vector<Part> turn_parts(const std::vector<std::string>& images, const std::vector<std::string>& audios,
-                             const std::string& text) {
+std::vector<Part> turn_parts(const std::vector<MediaFile>& media, const std::string& text) {
   std::vector<Part> parts;
-  for (ImagePart& part : read_images(images)) parts.push_back(std::move(part));
-  for (AudioPart& part : read_audios(audios)) parts.push_back(std::move(part));
+  for (MediaPart& medium : read_media_parts(media))
+    std::visit([&parts](auto& part) { parts.emplace_back(std::move(part)); }, medium);
   if (!is_blank(text)) parts.push_back(TextPart{text});
   return parts;
 }
 
 Prompt make_prompt(const Options& o, const std::string& text) {
-  if (o.messages) return load_messages(*o.messages, o.images, o.audios);
-  if (o.raw) return RawPrompt{text, read_media_parts(o.images, o.audios)};
+  if (o.messages) {
+    ChatPrompt chat = load_messages(*o.messages, o.media);
+    chat.continue_final_message = o.continues;
+    return chat;
+  }
+  if (o.raw) return RawPrompt{text, read_media_parts(o.media)};
   ChatPrompt prompt;
   if (o.system) prompt.messages.push_back(Message::text("system", *o.system));
-  prompt.messages.push_back({"user", turn_parts(o.images, o.audios, text)});
+  prompt.messages.push_back({"user", turn_parts(o.media, text)});
   return prompt;
 }
 

@@ -18,10 +18,9 @@ std::string run_text(const Options& options);
 // TEXT of tokenize: the argument or stdin, byte for byte.
 std::string tokenize_text(const Options& options);
 
-// One turn: images, audio, text.
-std::vector<Part> turn_parts(const std::vector<std::string>& images, const std::vector<std::string>& audios,
-                             const std::string& text);
-// What the flags --messages, --raw and --system make of a text.
+// One turn: media in their order, then the text.
+std::vector<Part> turn_parts(const std::vector<MediaFile>& media, const std::string& text);
+// What the flags --messages, --continue, --raw and --system make of a text.
 Prompt make_prompt(const Options& options, const std::string& text);
 
 }  // namespace g3n::cli

@@ -11,10 +11,7 @@ int run(const Options& options) {
   Request request;  // everything that can be wrong with it is found before the model is loaded
   request.prompt = make_prompt(options, options.messages ? "" : run_text(options));
   const std::shared_ptr<Engine> engine = open_engine(options);
-  request.options.sampling = options.sampling.over(engine->default_sampling());
-  request.options.max_tokens = options.max_tokens;
-  request.options.stop = options.stop;
-
+  request.options = options.answer.over(engine->default_sampling());
   InterruptScope scope(InterruptMode::kCancelThenExit);
   request.options.cancelled = scope.flag();
   AnswerPrinter printer(!options.json, scope);
@@ -27,7 +24,7 @@ int run(const Options& options) {
   }
   printer.finish();
   if (options.json)
-    write_stdout(answer_json(answer, engine->info().load_seconds) + "\n");
+    write_stdout(answer_json(answer, *engine) + "\n");
   else if (answer.text.empty())
     write_stdout("\n");
   if (options.stats) print_stats(answer, engine->info().load_seconds);

@@ -36,9 +36,6 @@ g3n_room(apps       PUBLIC_HEADERS all SEES json server)
 # Exceptions. Each line closes by being deleted, once what it names is gone.
 g3n_exception(runtime json kernels)                               # engine and prompt_builder take model.h, which holds configs, towers and the kernel table
 g3n_exception(runtime weights text embedder vision audio)         # the same header: TextModel, towers, bundles
-g3n_exception(apps checkpoint formats)                            # hub lookup, convert, inspect, tap files
-g3n_exception(apps kernels weights text embedder vision audio)    # bench, trace, inspect, convert walk the model
-g3n_exception(apps model seam tokenizer)                          # bench and trace feed it themselves
 
 # A room's folder in the build tree holds one link of the room's name, so a path to it gives "room/header.h" and nothing
 # else. Public headers that only some rooms may see are linked one by one.

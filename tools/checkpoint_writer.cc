@@ -103,8 +103,8 @@ std::string index_text(const std::vector<std::vector<Tensor>>& shards, int64_t t
   JsonObject weight_map;
   for (size_t s = 0; s < shards.size(); ++s)
     for (const Tensor& tensor : shards[s])
-      weight_map.emplace_back(tensor.name,
-                              JsonNode{shard_name(static_cast<int64_t>(s), static_cast<int64_t>(shards.size()))});
+      weight_map.push_back(
+          {tensor.name, JsonNode{shard_name(static_cast<int64_t>(s), static_cast<int64_t>(shards.size()))}});
   return to_json(
              {JsonObject{{"metadata", {JsonObject{{"total_size", {total}}}}}, {"weight_map", {std::move(weight_map)}}}},
              {.indent = 2}) +

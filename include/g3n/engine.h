@@ -105,6 +105,7 @@ struct Stats {
 
 struct ModelInfo {
   std::string path;
+  std::vector<std::string> files;  // and folders that it is read from, which are not to be written over
   bool has_tokenizer = false, has_vision = false, has_audio = false;
   std::int64_t context = 0;  // positions per conversation
   std::int64_t vocab_size = 0;

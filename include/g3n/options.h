@@ -43,7 +43,7 @@ struct EngineOptions {
   std::int64_t chunk = 512;  // prompt positions per step of a sequence that is alone; bounds scratch, changes no result
   double max_step_ms = 150;  // what the prompts of others may add to a step while somebody waits for the next token
   // ---- to whom ---- called from the loading thread only; may be empty
-  std::function<void(const std::string&)> on_warning;
+  std::function<void(const std::string&)> on_warning;  // also later (a sound is cut), from any thread, one at a time
   std::function<void(std::int64_t needed_bytes, std::int64_t free_bytes)> on_memory;   // before anything big is read
   std::function<void(std::int64_t done_bytes, std::int64_t total_bytes)> on_progress;  // while weights are packed
 };

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "checkpoint/model_candidates.h"
 #include "core/file_kind.h"
 #include "json/config.h"
 #include "g3n/error.h"
@@ -14,7 +15,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kWanted =
-    "expected a Hugging Face folder of Gemma 3n (config.json and *.safetensors, as google/gemma-3n-E2B-it)";
+    "expected a Hugging Face folder of Gemma 3n (config.json and *.safetensors, as google/gemma-3n-E2B-it), a GGUF "
+    "file or a bundle (.g3n)";
 
 bool is_there(const fs::path& path) {
   std::error_code ignored;
@@ -42,9 +44,10 @@ std::string first_ending(const std::vector<std::string>& names, const std::strin
 std::string describe_file(const std::string& path) {
   const std::string folder = fs::path(path).parent_path().empty() ? "." : fs::path(path).parent_path().string();
   switch (file_kind_of(path)) {
-    case FileKind::kGguf: return "a GGUF file: use the model's safetensors folder instead";
+    case FileKind::kGguf: return "a GGUF file where a folder is needed";
     case FileKind::kZip:
-    case FileKind::kPickle: return "a PyTorch pickle (.bin, .pth): use the model's safetensors files instead";
+    case FileKind::kPickle:
+      return "a PyTorch pickle (.bin, .pth): use the model's safetensors files or a GGUF file instead";
     case FileKind::kLfsPointer: return "a git-lfs pointer: fetch the model with `git lfs pull` and give its folder";
     case FileKind::kSafetensors: return "one .safetensors file: give its folder, " + folder;
     case FileKind::kJson: return "a JSON file: give the model's folder";
@@ -66,11 +69,17 @@ std::string describe_file(const std::string& path) {
                                            " first (peft: merge_and_unload, save_pretrained) and give that folder");
 }
 
+// find_model() chooses among such files before a folder is opened as a checkpoint.
+void refuse_other_model_files(const fs::path& folder, const std::string& prefix) {
+  if (const std::vector<ModelCandidate> files = model_candidates(folder.string()); !files.empty())
+    throw Error(ErrorCode::kUnsupported,
+                prefix + list_candidates(files) + ": give such a file, as " + (folder / files[0].name).string());
+}
+
 [[noreturn]] void refuse_folder_without_config(const fs::path& folder, const std::vector<std::string>& names) {
   const std::string prefix = folder.string() + ": no config.json: " + kWanted + ", found ";
   if (names.empty()) throw Error(ErrorCode::kNotFound, prefix + "an empty folder");
-  if (const std::string gguf = first_ending(names, ".gguf"); !gguf.empty())
-    throw Error(ErrorCode::kUnsupported, prefix + gguf + ": use the model's safetensors folder instead");
+  refuse_other_model_files(folder, prefix);
   if (is_there(folder / "snapshots") && is_there(folder / "refs"))
     throw Error(ErrorCode::kNotFound,
                 prefix + "a folder of the hub cache: give the model's id (org/name) or one of the folders in " +
@@ -102,8 +111,9 @@ void check_model_folder(const std::string& path) {
   if (!fs::exists(status)) {
     const bool absent =
         reason == std::errc::no_such_file_or_directory || reason == std::errc::not_a_directory || !reason;
-    throw Error(absent ? ErrorCode::kNotFound : ErrorCode::kInvalidArgument,
-                path + (absent ? std::string(": no such folder: ") + kWanted : ": cannot open: " + reason.message()));
+    throw Error(
+        absent ? ErrorCode::kNotFound : ErrorCode::kInvalidArgument,
+        path + (absent ? std::string(": no such file or folder: ") + kWanted : ": cannot open: " + reason.message()));
   }
   if (!fs::is_directory(status))
     throw Error(ErrorCode::kUnsupported, path + ": " + kWanted + ", found " + describe_file(path));
@@ -123,10 +133,10 @@ void check_model_folder(const std::string& path) {
         throw Error(
             ErrorCode::kUnsupported,
             prefix + name +
-                ", a PyTorch pickle: use the model's safetensors files instead (transformers: save_pretrained)");
+                ", a PyTorch pickle: use the model's safetensors files (transformers: save_pretrained) or a GGUF file "
+                "instead");
     }
-  if (const std::string gguf = first_ending(names, ".gguf"); !gguf.empty())
-    throw Error(ErrorCode::kUnsupported, prefix + gguf + ": use the model's safetensors files instead");
+  refuse_other_model_files(folder, prefix);
   if (const std::string shard = first_ending(names, ".safetensors"); !shard.empty())
     throw Error(ErrorCode::kNotFound, prefix + shard + " without its index");
   throw Error(ErrorCode::kNotFound, prefix + "no weights");

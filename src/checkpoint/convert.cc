@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "audio/audio_tower.h"
+#include "checkpoint/find_model.h"
 #include "core/arena.h"
+#include "core/mapped_file.h"
 #include "formats/safetensors_writer.h"
 #include "g3n/error.h"
 #include "checkpoint/components.h"
@@ -70,11 +72,17 @@ void check_room(const std::string& out, int64_t bytes) {
 
 }  // namespace
 
+void check_bundle_target(const std::string& out, const std::string& checkpoint_path, bool replace) {
+  check_target(out, {.replace = replace, .sources = model_files(checkpoint_path)});
+}
+
 void convert_to_bundle(const Checkpoint& c, const std::string& out, const ConvertOptions& options) {
   if (!c.source)
     throw Error(
         ErrorCode::kUnsupported,
         c.path + ": expected a checkpoint folder or a GGUF file, found a bundle: its weights are packed already");
+  const WriteRules rules{.replace = options.replace, .sources = model_files(c.path)};
+  check_target(out, rules);
   std::vector<PackedPart> parts = plan_components(c, options);
   Metadata metadata = {{"bundle.checksum", BundleChecksum::nothing()},
                        {"bundle.recipe", options.recipe.name()},
@@ -104,7 +112,7 @@ void convert_to_bundle(const Checkpoint& c, const std::string& out, const Conver
   check_room(out, total);
 
   BundleChecksum checksum;
-  SafetensorsWriter writer(out, declared, metadata);
+  SafetensorsWriter writer(out, declared, metadata, rules);
   const std::vector<std::byte> zeros(kAlignment);
   // Bytes of tensor `index`, with its padding behind the last.
   const auto write = [&](size_t index, int64_t offset, std::span<const std::byte> bytes, int64_t all) {
@@ -128,6 +136,7 @@ void convert_to_bundle(const Checkpoint& c, const std::string& out, const Conver
         });
   }
   if (options.progress) options.progress(source_bytes, source_bytes);
+  throw_if_damaged();  // zeros would be packed for what was lost
   writer.set_metadata("bundle.checksum", checksum.text());
   writer.finish();
 }

@@ -36,7 +36,7 @@ void set_sampling(const SamplingKeys& keys, const std::string& where, Generation
   s.top_p = take("top_p", keys.top_p, s.top_p, 1, "a number in (0, 1]", [](double v) { return v > 0 && v <= 1; });
   s.min_p = take("min_p", keys.min_p, s.min_p, 0, "a number in [0, 1]", [](double v) { return v >= 0 && v <= 1; });
   s.repetition_penalty = take("repetition_penalty", keys.repetition_penalty, s.repetition_penalty, 1,
-                              "a positive number", [](double v) { return std::isfinite(v) && v > 0; });
+                              "a positive number in [1e-30, 1e30]", [](double v) { return v >= 1e-30 && v <= 1e30; });
 }
 
 GenerationConfig GenerationConfig::load(const FileSet& files, const Config& top) {

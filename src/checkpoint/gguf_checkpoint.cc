@@ -36,7 +36,7 @@ std::string architecture(const GgufFile& file) {
   const std::string name = file.metadata().text(key);
   if (name != "gemma3n" && name != "clip")
     throw Error(ErrorCode::kUnsupported, file.path() + ": " + key + ": a model of architecture \"" +
-                                             printable(name, 60) +
+                                             printable_start(name, 60) +
                                              "\", expected \"gemma3n\" (or \"clip\": its towers)");
   return name;
 }

@@ -32,13 +32,13 @@ class ConfigObject {
  public:
   template <typename T>
   void set(const char* key, T value) {
-    members_.emplace_back(key, JsonNode{std::move(value)});
+    members_.push_back({key, JsonNode{std::move(value)}});
   }
   template <typename T>
   void set(const char* key, const std::vector<T>& values) {
     JsonList list;
     for (const T& value : values) list.push_back({value});
-    members_.emplace_back(key, JsonNode{std::move(list)});
+    members_.push_back({key, JsonNode{std::move(list)}});
   }
   JsonNode node() const { return {members_}; }
   std::string text() const { return to_json(node(), {.indent = 2, .non_finite = JsonNonFinite::kPython}); }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "core/printable.h"
 #include "g3n/error.h"
 
 namespace g3n {
@@ -56,9 +57,9 @@ bool rises_with_id(const std::vector<double>& scores, const std::vector<Piece>& 
 Vocabulary read_gguf_vocabulary(const GgufMetadata& keys) {
   const std::string model = keys.text(kKey + "model");
   if (model != "llama" && model != "gpt2")
-    throw Error(
-        ErrorCode::kUnsupported,
-        keys.where() + ": " + kKey + "model: expected \"llama\" or \"gpt2\", found \"" + model.substr(0, 60) + "\"");
+    throw Error(ErrorCode::kUnsupported, keys.where() + ": " + kKey +
+                                             "model: expected \"llama\" or \"gpt2\", found \"" +
+                                             printable_start(model, 60) + "\"");
   const int64_t count = keys.count(kKey + "tokens");
   if (count < 1 || count > kMaxTokens) keys.fail(kKey + "tokens", "1 to " + std::to_string(kMaxTokens) + " tokens");
   for (const char* list : {"scores", "token_type"})

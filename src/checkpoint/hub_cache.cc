@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <set>
 
+#include "checkpoint/model_candidates.h"
 #include "core/file_kind.h"
 #include "formats/shard_index.h"
 #include "g3n/error.h"
@@ -49,7 +50,13 @@ std::string trimmed(std::string text) {
 }
 
 // What a snapshot lacks to be used; empty when it is complete.
-std::string what_is_missing(const fs::path& snapshot) {
+std::string what_is_missing(const fs::path& snapshot, const std::string& pick) {
+  const std::vector<ModelCandidate> files = model_candidates(snapshot.string());
+  if (!pick.empty()) {
+    if (!candidates_of(files, pick).empty()) return "";
+    return "a file named '" + pick + "'" + (files.empty() ? "" : ", it has " + list_candidates(files));
+  }
+  if (!files.empty()) return "";
   if (!is_there(snapshot / "config.json")) return "config.json";
   if (is_there(snapshot / "model.safetensors")) return "";
   const fs::path index = snapshot / "model.safetensors.index.json";
@@ -70,7 +77,7 @@ struct Search {
 };
 
 // The snapshot that refs/main names, else the complete one that was written last.
-Search search_model(const fs::path& model) {
+Search search_model(const fs::path& model, const std::string& pick) {
   Search result;
   std::vector<std::string> order;
   try {
@@ -89,7 +96,7 @@ Search search_model(const fs::path& model) {
     if (hash.empty() || hash.find('/') != std::string::npos || !seen.insert(hash).second) continue;
     const fs::path snapshot = model / "snapshots" / hash;
     if (!is_there(snapshot)) continue;
-    const std::string missing = what_is_missing(snapshot);
+    const std::string missing = what_is_missing(snapshot, pick);
     if (missing.empty()) {
       result.found = snapshot.string();
       return result;
@@ -120,7 +127,8 @@ bool looks_like_hub_id(const std::string& text) {
                      [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_' || c == '.' || c == '/'; });
 }
 
-std::string resolve_hub_model(const std::string& id, const std::vector<std::string>& caches, const Log& log) {
+std::string resolve_hub_model(const std::string& id, const std::vector<std::string>& caches, const Log& log,
+                              const std::string& pick) {
   const std::string wanted = folder_name(id);
   std::string incomplete, similar, searched;
   for (const std::string& cache : caches) {
@@ -135,7 +143,7 @@ std::string resolve_hub_model(const std::string& id, const std::vector<std::stri
         if (is_similar(id, id_of(folder))) similar += (similar.empty() ? "" : ", ") + id_of(folder);
         continue;
       }
-      const Search search = search_model(fs::path(cache) / folder);
+      const Search search = search_model(fs::path(cache) / folder, pick);
       if (!search.found.empty()) {
         if (folder != wanted) log.warn(id + ": using " + id_of(folder) + " from " + cache);
         return search.found;
@@ -148,6 +156,7 @@ std::string resolve_hub_model(const std::string& id, const std::vector<std::stri
   if (!incomplete.empty()) message += "; incomplete: " + incomplete;
   if (!similar.empty()) message += "; in the cache: " + similar;
   message += "; fetch it with: hf download " + id;
+  if (!pick.empty()) message += " --include '*" + pick + "*'";
   if (lower(id).starts_with("google/"))
     message += " (first accept the licence at https://huggingface.co/" + id + " and log in with: hf auth login)";
   throw Error(ErrorCode::kNotFound, message);

@@ -1,7 +1,5 @@
 #include "core/file_kind.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -9,6 +7,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "core/open_file.h"
 #include "g3n/error.h"
 
 namespace g3n {
@@ -24,17 +23,7 @@ std::string_view as_text(std::span<const std::byte> bytes) {
 // An open file, closed at the end of its life.
 class OpenFile {
  public:
-  explicit OpenFile(const std::string& path) : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (fd_ < 0) fail(errno);
-    struct stat info {};
-    if (::fstat(fd_, &info) != 0) fail(errno);
-    if (!S_ISREG(info.st_mode)) {
-      ::close(fd_);
-      throw Error(ErrorCode::kInvalidArgument,
-                  path + ": expected a regular file" + (S_ISDIR(info.st_mode) ? ", found a folder" : ""));
-    }
-    size_ = static_cast<size_t>(info.st_size);
-  }
+  explicit OpenFile(const std::string& path) : OpenFile(path, open_regular_file(path)) {}
   ~OpenFile() { ::close(fd_); }
   OpenFile(const OpenFile&) = delete;
   OpenFile& operator=(const OpenFile&) = delete;
@@ -56,15 +45,12 @@ class OpenFile {
   }
 
  private:
-  [[noreturn]] void fail(int reason) {
-    if (fd_ >= 0) ::close(fd_);
-    throw Error(reason == ENOENT || reason == ENOTDIR ? ErrorCode::kNotFound : ErrorCode::kInvalidArgument,
-                path_ + ": cannot open: " + std::strerror(reason));
-  }
+  OpenFile(const std::string& path, const OpenedFile& file)
+      : path_(path), fd_(file.fd), size_(static_cast<size_t>(file.size)) {}
 
   std::string path_;
   int fd_;
-  size_t size_ = 0;
+  size_t size_;
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Pieces of messages: names from files, shapes.
+// Pieces of messages. Text from files, users and the system on its way into a message or onto a terminal is UTF-8
+// without anything that a terminal obeys.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -8,9 +9,17 @@
 
 namespace g3n {
 
-// A name or text that comes from outside, for a message of one line: control characters become '?', what is not UTF-8
-// U+FFFD; behind `most` bytes stands "...".
-std::string printable(std::string_view text, size_t most = 120);
+enum class LineBreaks {
+  kKept,    // and tabs
+  kSpaces,  // line breaks and tabs become spaces: one line
+};
+
+// Control characters (C0, DEL, C1, and those that turn the direction of writing) and bytes that are no UTF-8 become
+// \x1b, \u202e and the like; everything else stays.
+std::string printable(std::string_view text, LineBreaks breaks = LineBreaks::kSpaces);
+
+// The same in one line, of at most so many bytes of text; what was left out is "...". Never cuts inside a character.
+std::string printable_start(std::string_view text, size_t most_bytes = 120);
 
 // "[2, 3]"
 std::string shape_text(const std::vector<int64_t>& shape);

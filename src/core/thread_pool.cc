@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <fstream>
+#include <new>
 #include <string>
+#include <system_error>
 
 namespace g3n {
 namespace {
@@ -43,10 +45,13 @@ struct ThreadPool::Job {
   alignas(64) std::atomic<int64_t> next{0};
 };
 
-ThreadPool::ThreadPool(int threads) {
-  const int n = threads > 0 ? threads : usable_cores();
-  workers_.reserve(n - 1);
-  for (int i = 1; i < n; ++i) workers_.emplace_back([this] { work(); });
+ThreadPool::ThreadPool(int threads) : wanted_threads_(threads > 0 ? threads : usable_cores()) {
+  workers_.reserve(static_cast<size_t>(wanted_threads_ - 1));
+  try {
+    for (int i = 1; i < wanted_threads_; ++i) workers_.emplace_back([this] { work(); });
+  } catch (const std::system_error&) {  // a limit on processes or memory: results do not depend on how many there are
+  } catch (const std::bad_alloc&) {
+  }
 }
 
 ThreadPool::~ThreadPool() {
@@ -101,6 +106,12 @@ void ThreadPool::parallel_for(int64_t count, int64_t grain, RangeFunction f) {
   for (int spins = 0; inside != 0 && spins < kSpins; ++spins) pause_cpu(), inside = inside_.load();
   // A worker was descheduled inside its last run: this core goes idle, so that the system may move it here.
   for (; inside != 0; inside = inside_.load()) inside_.wait(inside);
+}
+
+void warn_of_missing_threads(const ThreadPool& pool, const Log& log) {
+  if (pool.threads() < pool.wanted_threads())
+    log.warn("threads: the system starts only " + std::to_string(pool.threads()) + " of " +
+             std::to_string(pool.wanted_threads()));
 }
 
 }  // namespace g3n

@@ -39,9 +39,9 @@ std::optional<int64_t> product(const std::vector<int64_t>& ne, int64_t unit) {
 DType GgufTensor::dtype_or_fail() const {
   if (dtype) return *dtype;
   const bool is_removed = type == 4 || type == 5 || (type >= 31 && type <= 33) || (type >= 36 && type <= 38);
-  throw Error(ErrorCode::kUnsupported, file + ": " + printable(name) + ": " + (is_removed ? "removed" : "unknown") +
-                                           " tensor type " + std::to_string(type) +
-                                           ", expected one of those in docs/formats.md");
+  throw Error(ErrorCode::kUnsupported, file + ": " + printable_start(name) + ": " +
+                                           (is_removed ? "removed" : "unknown") + " tensor type " +
+                                           std::to_string(type) + ", expected one of those in docs/formats.md");
 }
 
 // Walks the bytes in front of the data.
@@ -120,7 +120,7 @@ class GgufReader {
     if (view.empty() || view.size() > 65535)
       bad("expected keys of 1 to 65535 bytes, found " + (view.empty() ? "an empty key" : std::to_string(view.size())));
     const std::string key(view);
-    if (metadata.values_.contains(key)) bad(printable(key) + ": the key stands there twice");
+    if (metadata.values_.contains(key)) bad(printable_start(key) + ": the key stands there twice");
     key_ = &key;
     GgufMetadata::Value value;
     value.type = number<uint32_t>("a value type");
@@ -168,7 +168,7 @@ class GgufReader {
     const std::string what = in_key() + "its text";
     for (uint64_t i = 0; i < count; ++i) text(what.c_str());
   }
-  std::string in_key() const { return printable(*key_) + ": "; }
+  std::string in_key() const { return printable_start(*key_) + ": "; }
 
   void read_alignment(const GgufMetadata& metadata) {
     const std::string key = "general.alignment";
@@ -186,7 +186,7 @@ class GgufReader {
     tensor.file = path_;
     if (tensor.name.empty() || tensor.name.size() > 255)
       bad("expected tensor names of 1 to 255 bytes, found one of " + std::to_string(tensor.name.size()));
-    const std::string in = printable(tensor.name) + ": ";
+    const std::string in = printable_start(tensor.name) + ": ";
     if (!names_.insert(tensor.name).second) bad(in + "the tensor name stands there twice");
     const auto rank = number<uint32_t>("a tensor's dimensions");
     if (rank < 1 || rank > 4) bad(in + "expected 1 to 4 dimensions, found " + std::to_string(rank));
@@ -226,7 +226,7 @@ class GgufReader {
     uint64_t end = 0;
     for (const Place& place : places_) {
       GgufTensor& tensor = tensors[place.tensor];
-      const std::string in = printable(tensor.name) + ": offset " + std::to_string(place.offset);
+      const std::string in = printable_start(tensor.name) + ": offset " + std::to_string(place.offset);
       if (place.offset % alignment_ != 0) bad(in + " is no multiple of the alignment " + std::to_string(alignment_));
       if (place.offset > data.size() || static_cast<uint64_t>(tensor.bytes) > data.size() - place.offset)
         bad("truncated: " + in + " and " + std::to_string(tensor.bytes) +

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "core/printable.h"
 #include "formats/gguf.h"
 #include "g3n/error.h"
 

@@ -67,7 +67,7 @@ std::string GgufMetadata::found(const std::string& key) const {
   if (value.is_list) return "a list of " + std::to_string(value.count) + " (" + kValueFacts[value.type].name + ")";
   if (value.type == kText) {
     size_t at = 0;
-    return "the string \"" + printable(next_text(value.bytes, at), 60) + "\"";
+    return "the string \"" + printable_start(next_text(value.bytes, at), 60) + "\"";
   }
   if (value.type == kBool) return element(value, 0) != 0 ? "true" : "false";
   return number_text(element(value, 0)) + " (" + kValueFacts[value.type].name + ")";

@@ -125,7 +125,7 @@ class HeaderEvents : public JsonEvents {
                                            " bytes, expected at most " + std::to_string(kMaxNameBytes));
     in_metadata_ = key == "__metadata__";
     if (!names_.insert(key).second)
-      throw Error(ErrorCode::kBadFile, path_ + ": " + printable(key) + ": the header names it twice");
+      throw Error(ErrorCode::kBadFile, path_ + ": " + printable_start(key) + ": the header names it twice");
     if (in_metadata_) return;
     entries_.emplace_back();
     entry().info.name = std::move(key);
@@ -142,8 +142,8 @@ class HeaderEvents : public JsonEvents {
   [[noreturn]] void fail(const std::string& what) const {
     throw Error(ErrorCode::kBadFile,
                 path_ + ": " +
-                    (in_metadata_ || entries_.empty() ? "__metadata__" : printable(entries_.back().info.name)) + ": " +
-                    what);
+                    (in_metadata_ || entries_.empty() ? "__metadata__" : printable_start(entries_.back().info.name)) +
+                    ": " + what);
   }
 
   const std::string& path_;
@@ -183,13 +183,13 @@ void resolve(HeaderEntry& entry, std::span<const std::byte> data, const std::str
   static const std::set<std::string> kKnown = {"U16",     "I16",         "U32",        "U64",     "F8_E4M3",
                                                "F8_E5M2", "F8_E8M0",     "F4",         "F6_E2M3", "F6_E3M2",
                                                "C64",     "F8_E4M3FNUZ", "F8_E5M2FNUZ"};
-  const std::string where = path + ": " + printable(entry.info.name);
+  const std::string where = path + ": " + printable_start(entry.info.name);
   const std::optional<DType> dtype = dtype_from_name(entry.dtype);
   if (!dtype && kKnown.contains(entry.dtype))
     throw Error(ErrorCode::kUnsupported,
                 where + ": dtype " + entry.dtype +
                     " (a quantised checkpoint?): expected the unquantised model in BF16, F32 or F16");
-  if (!dtype) throw Error(ErrorCode::kBadFile, where + ": unknown dtype \"" + printable(entry.dtype) + "\"");
+  if (!dtype) throw Error(ErrorCode::kBadFile, where + ": unknown dtype \"" + printable_start(entry.dtype) + "\"");
   entry.info.dtype = *dtype;
   int64_t bytes = dtype_bytes(*dtype);
   for (const int64_t extent : entry.info.shape)
@@ -222,7 +222,7 @@ SafetensorsContents parse_safetensors(std::span<const std::byte> file, const std
   uint64_t at = 0;
   for (const HeaderEntry& entry : entries) {
     const std::string offsets = "data_offsets [" + std::to_string(entry.begin) + ", " + std::to_string(entry.end) + "]";
-    const std::string where = path + ": " + printable(entry.info.name) + ": ";
+    const std::string where = path + ": " + printable_start(entry.info.name) + ": ";
     if (entry.end < entry.begin) throw Error(ErrorCode::kBadFile, where + offsets + ": the end is before the begin");
     if (entry.begin < at)
       throw Error(ErrorCode::kBadFile,

@@ -107,7 +107,7 @@ std::unique_ptr<TensorSource> open_safetensors_shards(const std::string& index_p
   if (problems.empty()) {
     std::vector<std::string> lacking;
     for (const auto& [tensor, file] : weight_map)
-      if (!source->find(tensor)) lacking.push_back(printable(tensor) + " (" + file + ")");
+      if (!source->find(tensor)) lacking.push_back(printable_start(tensor) + " (" + file + ")");
     if (!lacking.empty())
       problems.push_back(index_path + ": " + std::to_string(lacking.size()) +
                          " tensors are not in their shards: " + joined(lacking, 20, ", "));

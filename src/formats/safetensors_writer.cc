@@ -10,12 +10,12 @@
 
 namespace g3n {
 
-SafetensorsWriter::SafetensorsWriter(const std::string& path, const Metadata& metadata)
-    : file_(path), metadata_(metadata) {}
+SafetensorsWriter::SafetensorsWriter(const std::string& path, const Metadata& metadata, const WriteRules& rules)
+    : file_(path, rules), metadata_(metadata) {}
 
 SafetensorsWriter::SafetensorsWriter(const std::string& path, const std::vector<TensorDeclaration>& tensors,
-                                     const Metadata& metadata)
-    : file_(path), metadata_(metadata), declared_(true) {
+                                     const Metadata& metadata, const WriteRules& rules)
+    : file_(path, rules), metadata_(metadata), declared_(true) {
   for (const TensorDeclaration& tensor : tensors) declare(tensor);
   const std::string text = header();
   file_.write(0, text);

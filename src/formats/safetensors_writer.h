@@ -23,12 +23,11 @@ using Metadata = std::map<std::string, std::string>;
 
 class SafetensorsWriter {
  public:
-  // Opens the temporary file at once. Error{kNotFound} if the folder is not there, kInvalidArgument if it cannot be
-  // written.
-  explicit SafetensorsWriter(const std::string& path, const Metadata& metadata = {});
+  // Opens the temporary file at once. Errors as AtomicFile.
+  explicit SafetensorsWriter(const std::string& path, const Metadata& metadata = {}, const WriteRules& rules = {});
   // The same with all tensors declared: fill them with write().
   SafetensorsWriter(const std::string& path, const std::vector<TensorDeclaration>& tensors,
-                    const Metadata& metadata = {});
+                    const Metadata& metadata = {}, const WriteRules& rules = {});
 
   // Appends a tensor; its bytes go to disk now. Not for a writer of declared tensors. Error{kInvalidArgument} on a name
   // given twice or bytes that do not fit the shape, kBadFile when the disk refuses.

@@ -50,7 +50,7 @@ class IndexEvents : public JsonEvents {
   }
   [[noreturn]] void wrong() const {
     throw Error(ErrorCode::kBadFile, path_ + ": expected an object whose weight_map gives a file name for each tensor" +
-                                         (inside_ ? ", found something else at " + printable(key_) : ""));
+                                         (inside_ ? ", found something else at " + printable_start(key_) : ""));
   }
 
   const std::string& path_;
@@ -70,9 +70,9 @@ std::map<std::string, std::string> read_shard_index(const std::string& path) {
   for (const auto& [tensor, file] : events.weight_map)
     if (file.empty() || file.find('/') != std::string::npos || file.find('\0') != std::string::npos || file == "." ||
         file == "..")
-      throw Error(ErrorCode::kBadFile, path + ": " + printable(tensor) +
+      throw Error(ErrorCode::kBadFile, path + ": " + printable_start(tensor) +
                                            ": expected the name of a file in the same folder, found \"" +
-                                           printable(file) + "\"");
+                                           printable_start(file) + "\"");
   return std::move(events.weight_map);
 }
 

@@ -25,7 +25,7 @@ std::string describe(const JsonNode& node) {
     std::string operator()(bool b) const { return b ? "true" : "false"; }
     std::string operator()(int64_t i) const { return std::to_string(i); }
     std::string operator()(double d) const { return number_text(d); }
-    std::string operator()(const std::string& s) const { return '"' + printable(s, 60) + '"'; }
+    std::string operator()(const std::string& s) const { return '"' + printable_start(s, 60) + '"'; }
     std::string operator()(const JsonList& l) const { return "a list of " + std::to_string(l.size()); }
     std::string operator()(const JsonObject&) const { return "an object"; }
   };

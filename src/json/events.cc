@@ -46,7 +46,7 @@ class Adapter {
   bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception& error) {
     std::string reason = error.what();  // "[json.exception.parse_error.101] parse error at line 1, column 2: ..."
     if (const size_t bracket = reason.find("] "); bracket != std::string::npos) reason.erase(0, bracket + 2);
-    throw JsonError(where_, position, printable(reason, 200));  // the library quotes what it read last
+    throw JsonError(where_, position, printable_start(reason, 200));  // the library quotes what it read last
   }
 
  private:

@@ -56,9 +56,9 @@ class TreeEvents : public JsonEvents {
     JsonObject& object = std::get<JsonObject>(open.node.value);
     const auto [found, is_new] = open.places.emplace(key, object.size());
     if (!is_new && rules_.duplicates == JsonDuplicates::kRefused)
-      throw JsonError(where_, byte(), "the key \"" + printable(key) + "\" appears twice");
+      throw JsonError(where_, byte(), "the key \"" + printable_start(key) + "\" appears twice");
     open.place = found->second;
-    if (is_new) object.emplace_back(std::move(key), JsonNode{});
+    if (is_new) object.push_back({std::move(key), JsonNode{}});
   }
   void on_object_end() override { close(); }
   void on_list_end() override { close(); }
@@ -80,7 +80,7 @@ class TreeEvents : public JsonEvents {
     } else if (auto* list = std::get_if<JsonList>(&open_.back().node.value)) {
       list->push_back(std::move(node));
     } else {
-      std::get<JsonObject>(open_.back().node.value)[open_.back().place].second = std::move(node);
+      std::get<JsonObject>(open_.back().node.value)[open_.back().place].value = std::move(node);
     }
   }
 

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -13,8 +12,9 @@
 namespace g3n {
 
 struct JsonNode;
+struct JsonMember;
 using JsonList = std::vector<JsonNode>;
-using JsonObject = std::vector<std::pair<std::string, JsonNode>>;  // keys in their order
+using JsonObject = std::vector<JsonMember>;  // keys in their order
 
 struct JsonNode {
   std::variant<std::nullptr_t, bool, int64_t, double, std::string, JsonList, JsonObject> value;
@@ -27,6 +27,11 @@ struct JsonNode {
   const JsonObject* object() const { return std::get_if<JsonObject>(&value); }
   // The value at key; null if there is none or this is no object.
   const JsonNode* find(std::string_view key) const;
+};
+
+struct JsonMember {
+  std::string key;
+  JsonNode value;
 };
 
 enum class JsonDuplicates { kLastWins, kRefused };  // of keys in one object; the last takes the place of the first

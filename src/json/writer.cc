@@ -56,9 +56,9 @@ class Writer {
   }
   void operator()(const JsonObject& object) {
     items('{', object, '}', [this](const auto& member) {
-      out_ += json_string(member.first);
+      out_ += json_string(member.key);
       out_ += style_.indent < 0 ? ":" : ": ";
-      write(member.second);
+      write(member.value);
     });
   }
 

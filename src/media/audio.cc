@@ -16,14 +16,19 @@ void throw_bad_sound(const std::string& name, const std::string& why) {
 
 namespace {
 
-void check_complete(Bytes file, Format format, const std::string& name) {
+struct Checked {
+  Bytes file;  // the part that is to be decoded
+  bool is_cut = false;
+};
+
+Checked check_complete(Bytes file, Format format, const SoundName& name) {
   switch (format) {
-    case Format::kOgg: return check_ogg(file, name);
-    case Format::kMp4: return check_mp4(file, name);
-    case Format::kMatroska: return check_matroska(file, name);
-    case Format::kMp3: return check_mp3(file, name);
-    case Format::kAdts: return check_adts(file, name);
-    default: return;
+    case Format::kOgg: check_ogg(file, name); return {file};
+    case Format::kMp4: check_mp4(file, name.text); return {file};
+    case Format::kMatroska: check_matroska(file, name.text); return {file};
+    case Format::kMp3: return {whole_mp3_frames(file, name)};
+    case Format::kAdts: return {whole_adts_frames(file, name)};
+    default: return {file, warn_if_cut(file, format, name)};
   }
 }
 
@@ -39,15 +44,16 @@ void check_complete(Bytes file, Format format, const std::string& name) {
 }  // namespace
 }  // namespace media
 
-Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& name, double max_seconds) try {
+Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& name, double max_seconds,
+                     const Log& log) try {
   using namespace media;
   const FormatInfo& found = sniff(bytes);
   const bool guess = found.format == Format::kUnknown;
   if (!guess && (found.kind != MediaKind::kSound || !found.readable)) throw_not_sound(found, name);
-  check_complete(bytes, found.format, name);
+  const auto [whole, is_cut] = check_complete(bytes, found.format, {name, log});
   SampleCollector collector(name, max_seconds);
-  if (found.format != Format::kWav || !decode_wav(bytes, name, &collector))
-    decode_by_ffmpeg(bytes, found.demuxer, name, &collector);
+  if (found.format != Format::kWav || !decode_wav(whole, name, &collector))
+    decode_by_ffmpeg(whole, {found.demuxer, is_cut}, name, &collector);
   return {collector.finish()};
 } catch (const std::bad_alloc&) {
   throw Error(ErrorCode::kOutOfMemory, name + ": not enough memory to decode the sound");

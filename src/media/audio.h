@@ -5,17 +5,22 @@
 #include <span>
 #include <string>
 
+#include "core/log.h"
 #include "g3n/message.h"
 
 namespace g3n {
 
 constexpr int kSampleRateHz = 16000;
 
-// Reads WAV, FLAC, MP3, Ogg (Vorbis, Opus), M4A and AAC, AIFF, AU, CAF, and the sound of MP4, WebM, MKV, AVI, ... As
-// transformers does when it opens a path: channels are averaged, then libsoxr HQ resamples to ceil(n * 16000 / rate)
-// samples. Wrong sizes in a WAV header and bytes behind the end are no errors. Decoding stops with an error beyond
-// max_seconds, so memory is bounded. `name` is used in messages only. Thread-safe. Throws Error: kUnsupported (a format
-// that is only known by name), kInvalidArgument (too long), kBadFile (empty, no sound, cut, corrupt, NaN).
-Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& name, double max_seconds = 3600);
+// Reads WAV, W64, FLAC, MP3, Ogg (Vorbis, Opus), M4A and AAC, AIFF, AU, CAF, and the sound of MP4, WebM, MKV, AVI, ...
+// As transformers does when it opens a path: channels are averaged, then libsoxr HQ resamples to ceil(n * 16000 / rate)
+// samples. Bytes behind the end are no errors. What lies before the cut counts, and log says so, where frames or
+// samples just stop: MP3 and AAC streams inside a frame, WAV, W64, AIFF, AU, CAF and AVI before the end that they
+// announce, Ogg without its last page. Decoding stops with an error beyond max_seconds, so memory is bounded. `name` is
+// used in messages only. Thread-safe; leaves FFmpeg's log level, which belongs to the process, as it is. Throws Error:
+// kUnsupported (a format that is only known by name), kInvalidArgument (too long), kBadFile (empty, no sound, cut,
+// corrupt, NaN).
+Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& name, double max_seconds = 3600,
+                     const Log& log = {});
 
 }  // namespace g3n

@@ -1,6 +1,7 @@
-// Is a container complete? Ogg pages carry checksums, MP4 boxes, Matroska segments, MP3 and AAC frames carry sizes;
-// only those are read here.
+// Is a container complete? Ogg pages carry checksums, MP4 boxes, Matroska segments, chunks, MP3 and AAC frames carry
+// sizes; only those are read here.
 #include <array>
+#include <optional>
 #include <string_view>
 
 #include "media/audio_decoders.h"
@@ -95,7 +96,8 @@ EbmlNumber ebml_number(Bytes file, std::size_t at, bool keep_marker) {
 
 }  // namespace
 
-void check_ogg(Bytes file, const std::string& name) {
+void check_ogg(Bytes file, const SoundName& sound) {
+  const std::string& name = sound.text;
   ByteReader read(file, Endian::kLittle);
   bool ended = false;  // some stream has had its last page
   for (std::size_t at = 0; at < file.size();) {
@@ -113,6 +115,7 @@ void check_ogg(Bytes file, const std::string& name) {
     ended = ended || (read.u8(at + 5) & 4);
     at += bytes;
   }
+  if (!ended) sound.log.warn(name + ": the last page of the Ogg file is not there: it may be cut");
 }
 
 void check_mp4(Bytes file, const std::string& name) {
@@ -149,28 +152,111 @@ void check_matroska(Bytes file, const std::string& name) {
   throw_bad_sound(name, "a Matroska file without a segment");
 }
 
+namespace {
+
 // Frames are followed one to the next for as long as they follow each other; what comes then (tags, damage) is the
-// decoder's matter.
-void check_mp3(Bytes file, const std::string& name) {
-  std::size_t at = after_id3(file);
-  while (const std::size_t bytes = mp3_frame_bytes(slice(file, at, 4))) {
-    if (bytes > file.size() - at)
-      throw_bad_sound(name, "the MP3 frame" + at_byte(at) + "goes beyond the end of the file");
-    at += bytes;
+// decoder's matter. frame_bytes(at): the size of the frame there, 0 when there is none.
+template <typename FrameBytes>
+Bytes whole_frames(Bytes file, const SoundName& name, const char* kind, FrameBytes frame_bytes) {
+  const std::size_t start = after_id3(file);
+  std::size_t at = start;
+  while (const std::size_t bytes = frame_bytes(at)) {
+    if (bytes <= file.size() - at) {
+      at += bytes;
+      continue;
+    }
+    if (at == start)
+      throw_bad_sound(name.text,
+                      std::string("the ") + kind + " frame" + at_byte(at) + "goes beyond the end of the file");
+    name.log.warn(name.text + ": the file is cut inside its last " + kind + " frame (" +
+                  std::to_string(file.size() - at) + " of " + std::to_string(bytes) + " bytes): what is before counts");
+    return file.first(at);
+  }
+  return file;
+}
+
+}  // namespace
+
+Bytes whole_mp3_frames(Bytes file, const SoundName& name) {
+  return whole_frames(file, name, "MP3", [&](std::size_t at) { return mp3_frame_bytes(slice(file, at, 4)); });
+}
+
+Bytes whole_adts_frames(Bytes file, const SoundName& name) {
+  return whole_frames(file, name, "AAC", [&](std::size_t at) -> std::size_t {
+    constexpr std::size_t kHeaderBytes = 7;
+    ByteReader read(file, Endian::kBig);
+    if ((read.u16(at) & 0xFFF6) != 0xFFF0) return 0;
+    const std::size_t bytes = (read.u32(at + 3) >> 13) & 0x1FFF;
+    if (read.failed()) return kHeaderBytes;  // the file ends inside the header
+    if (bytes < kHeaderBytes) throw_bad_sound(name.text, "the AAC frame" + at_byte(at) + "is too short");
+    return bytes;
+  });
+}
+
+namespace {
+
+// The size field of the chunk `id` in a row of chunks, and where its data starts.
+struct Chunk {
+  std::uint64_t data, bytes;
+};
+
+// Chunks from `at` on: an id, a size of size_bytes (without both; with_header: with both), data padded to `align`.
+struct ChunkLayout {
+  std::size_t id_bytes, size_bytes, align;
+  Endian endian;
+  bool with_header;
+};
+
+std::optional<Chunk> find_chunk(Bytes file, std::size_t at, const ChunkLayout& layout, std::string_view id) {
+  const std::size_t header = layout.id_bytes + layout.size_bytes;
+  ByteReader read(file, layout.endian);
+  for (;;) {
+    const std::size_t size_at = at + layout.id_bytes;
+    std::uint64_t bytes = layout.size_bytes == 8 ? read.u64(size_at) : read.u32(size_at);
+    if (read.failed()) return {};
+    if (layout.with_header) {
+      if (bytes < header) return {};
+      bytes -= header;
+    }
+    if (has_text(file, at, id)) return Chunk{at + header, bytes};
+    if (bytes > file.size() - at - header) return {};
+    at += header + static_cast<std::size_t>((bytes + layout.align - 1) / layout.align * layout.align);
+    if (at > file.size()) return {};
   }
 }
 
-void check_adts(Bytes file, const std::string& name) {
-  constexpr std::size_t kHeaderBytes = 7;
-  ByteReader read(file, Endian::kBig);
-  std::size_t at = after_id3(file);
-  while ((read.u16(at) & 0xFFF6) == 0xFFF0) {
-    const std::size_t bytes = (read.u32(at + 3) >> 13) & 0x1FFF;
-    if (read.failed() || bytes > file.size() - at)
-      throw_bad_sound(name, "the AAC frame" + at_byte(at) + "goes beyond the end of the file");
-    if (bytes < kHeaderBytes) throw_bad_sound(name, "the AAC frame" + at_byte(at) + "is too short");
-    at += bytes;
+// Where the samples end as the file says; none where it does not say.
+std::optional<std::uint64_t> announced_end(Bytes file, Format format) {
+  constexpr ChunkLayout kRiff{4, 4, 2, Endian::kLittle, false}, kIff{4, 4, 2, Endian::kBig, false},
+      kCaf{4, 8, 1, Endian::kBig, false}, kW64{16, 8, 8, Endian::kLittle, true};
+  ByteReader big(file, Endian::kBig), little(file, Endian::kLittle);
+  std::optional<Chunk> data;
+  switch (format) {
+    case Format::kWav:
+      if (has_text(file, 0, "RIFF")) data = find_chunk(file, 12, kRiff, "data");
+      break;
+    case Format::kW64: data = find_chunk(file, 40, kW64, "data"); break;
+    case Format::kAiff: data = find_chunk(file, 12, kIff, "SSND"); break;
+    case Format::kCaf: data = find_chunk(file, 8, kCaf, "data"); break;
+    case Format::kAu: data = Chunk{big.u32(4), big.u32(8)}; break;
+    case Format::kAvi: data = Chunk{8, little.u32(4)}; break;
+    default: break;
   }
+  // Programs that write into a pipe leave 0 or all ones.
+  if (!data || data->bytes == 0 || data->bytes >= UINT64_MAX / 2 ||
+      (format != Format::kW64 && format != Format::kCaf && data->bytes >= 0xFFFFFF00))
+    return {};
+  return data->data + data->bytes;
+}
+
+}  // namespace
+
+bool warn_if_cut(Bytes file, Format format, const SoundName& name) {
+  const std::optional<std::uint64_t> end = announced_end(file, format);
+  if (!end || *end <= file.size()) return false;
+  name.log.warn(name.text + ": the file is cut: its sound ends at byte " + std::to_string(*end) +
+                " as it says, the file at byte " + std::to_string(file.size()) + ": what is there counts");
+  return true;
 }
 
 }  // namespace g3n::media

@@ -17,7 +17,6 @@ namespace g3n::media {
 namespace {
 
 FramePtr decode_frame(const Picture& picture) {
-  silence_ffmpeg();
   const AVCodec* codec = avcodec_find_decoder(picture.codec);
   if (!codec)
     throw Error(ErrorCode::kUnsupported, picture.name + ": this build of FFmpeg cannot read " + picture.format);
@@ -28,6 +27,7 @@ FramePtr decode_frame(const Picture& picture) {
   context->max_pixels = kMaxImagePixels;
   context->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK;  // damage is an error, not a picture with holes
   context->thread_count = 1;
+  context->log_level_offset = kSilentDecoder;
   if (av_new_packet(packet.get(), static_cast<int>(picture.file.size())) < 0) throw std::bad_alloc();
   std::memcpy(packet->data, picture.file.data(), picture.file.size());
   packet->flags |= AV_PKT_FLAG_KEY;

@@ -1,4 +1,4 @@
-// Owners of FFmpeg's objects, its error texts, and its silence. Included by the two units that call FFmpeg and by
+// Owners of FFmpeg's objects and its error texts. Included by the two units that call FFmpeg and by
 // nothing else.
 #pragma once
 #include <memory>
@@ -29,7 +29,8 @@ using PacketPtr = std::unique_ptr<AVPacket, PacketDeleter>;
 // "Invalid data found when processing input", for an FFmpeg error code.
 std::string ffmpeg_message(int code);
 
-// Stops FFmpeg from writing to stderr, once per process: its log is a global, and the library must not print.
-void silence_ffmpeg();
+// Added to the level of a decoder's messages (log_level_offset), so that none is important enough to be printed.
+// FFmpeg's own log level belongs to the process and is left alone; what containers say follows it.
+inline constexpr int kSilentDecoder = 100;  // levels end at 56; FFmpeg reads a color out of the bits above 255
 
 }  // namespace g3n::media

@@ -28,6 +28,7 @@ enum class Format {
   kAdts,
   kAiff,
   kAu,
+  kW64,
   kCaf,
   kAsf,
   kMpegPs,

@@ -11,8 +11,9 @@ namespace {
 
 ComputeType compute_type(Compute compute) { return compute == Compute::kBF16 ? ComputeType::kBF16 : ComputeType::kF32; }
 
-// K and V as activations unless asked otherwise.
-DType cache_type(CacheType type, Compute compute) {
+}  // namespace
+
+DType cache_dtype(CacheType type, Compute compute) {
   switch (type) {
     case CacheType::kF32: return DType::kF32;
     case CacheType::kBF16: return DType::kBF16;
@@ -21,8 +22,6 @@ DType cache_type(CacheType type, Compute compute) {
   }
   return compute == Compute::kBF16 ? DType::kBF16 : DType::kF32;
 }
-
-}  // namespace
 
 class CpuModel::Call {
  public:
@@ -57,7 +56,7 @@ CpuModel::CpuModel(std::shared_ptr<const Gemma3n> model, const CpuOptions& optio
       pool_(options.threads),
       kernels_(best_kernels()),
       compute_(compute_type(options.compute)),
-      pages_(std::make_shared<PagePool>(cache_type(options.kv, options.compute),
+      pages_(std::make_shared<PagePool>(cache_dtype(options.kv, options.compute),
                                         model_->text().config().num_key_value_heads,
                                         model_->text().config().head_dim)) {}
 

@@ -18,6 +18,9 @@ struct CpuOptions {
   CacheType kv = CacheType::kAuto;
 };
 
+// What K and V are kept in: as activations unless asked otherwise.
+DType cache_dtype(CacheType type, Compute compute);
+
 // One thread at a time, but for cache_use. The model's weights may be loaded afterwards, with pool().
 class CpuModel : public LanguageModel {
  public:

@@ -14,6 +14,7 @@ namespace g3n {
 namespace {
 
 constexpr int64_t kChannels = 3;
+constexpr double kMaxSeconds = 3600;  // of a sound file
 
 struct Extent {
   int width, height;
@@ -84,10 +85,10 @@ MediaInput read_image(const ProcessorConfig& processor, const ImagePart& part, i
   return input;
 }
 
-MediaInput read_clip(const ProcessorConfig& processor, const AudioPart& part) {
+MediaInput read_clip(const ProcessorConfig& processor, const AudioPart& part, const Log& log) {
   const auto* file = std::get_if<MediaBytes>(&part.source);
   const auto* given = std::get_if<Samples>(&part.source);
-  const Samples decoded = file ? decode_audio(file->bytes, file->name) : Samples{};
+  const Samples decoded = file ? decode_audio(file->bytes, file->name, kMaxSeconds, log) : Samples{};
   const Samples& samples = file ? decoded : *given;
   check_clip(processor.mel, samples.pcm, file ? file->name : "audio");
   LogMel mel = log_mel(processor.mel, samples.pcm);
@@ -118,14 +119,14 @@ EncoderInput MediaInput::view() const {
 }
 
 MediaInput read_medium(const ProcessorConfig& processor, const MediaKinds& kinds, int64_t hidden, const MediaPart& part,
-                       int engine_image_size) {
+                       int engine_image_size, const Log& log) {
   const auto* image = std::get_if<ImagePart>(&part);
   const auto* clip = std::get_if<AudioPart>(&part);
   const MediaKindFacts& kind = kinds.of(image ? MediaKind::kImage : MediaKind::kAudio);
   const auto* tokens = image ? std::get_if<SoftTokens>(&image->source) : std::get_if<SoftTokens>(&clip->source);
   if (tokens) return ready(kind, hidden, *tokens);
   expect_encoder(kind);
-  return image ? read_image(processor, *image, engine_image_size) : read_clip(processor, *clip);
+  return image ? read_image(processor, *image, engine_image_size) : read_clip(processor, *clip, log);
 }
 
 }  // namespace g3n

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "checkpoint/processor_config.h"
+#include "core/log.h"
 #include "g3n/message.h"
 #include "g3n/prompt.h"
 #include "model/media_kinds.h"
@@ -23,10 +24,10 @@ struct MediaInput {
 };
 
 // hidden: the width of soft tokens that come ready. engine_image_size: pixels a side of pictures whose part names none;
-// 0: the processor's. Any thread; no model, no pool. Throws kUnsupported for a kind without encoder (soft tokens are
-// taken all the same), kInvalidArgument for sizes, clips and soft tokens that do not fit, and as decode_image and
-// decode_audio.
+// 0: the processor's. log: of sounds that are cut. Any thread; no model, no pool. Throws kUnsupported for a kind
+// without encoder (soft tokens are taken all the same), kInvalidArgument for sizes, clips and soft tokens that do not
+// fit, and as decode_image and decode_audio.
 MediaInput read_medium(const ProcessorConfig& processor, const MediaKinds& kinds, int64_t hidden, const MediaPart& part,
-                       int engine_image_size);
+                       int engine_image_size, const Log& log = {});
 
 }  // namespace g3n

@@ -4,6 +4,7 @@
 
 #include "audio/mel.h"
 #include "checkpoint/components.h"
+#include "core/mapped_file.h"
 #include "g3n/error.h"
 #include "tokenizer/chat_template.h"
 #include "weights/bundle_loader.h"
@@ -94,6 +95,7 @@ void Gemma3n::load_weights(ThreadPool& pool, const LoadProgress& progress) {
   text_.bind(*weights);
   if (progress.on_memory && weights->bytes().packed > 0) progress.on_memory(weights->bytes().packed, available_bytes());
   text_store_ = weights->finish();
+  throw_if_damaged();  // zeros are packed for what was lost
   has_weights_ = true;
 }
 
@@ -120,7 +122,7 @@ MediaInput Gemma3n::read(const MediaPart& part, int image_size) const {
   const bool ready = image ? std::holds_alternative<SoftTokens>(image->source)
                            : std::holds_alternative<SoftTokens>(std::get<AudioPart>(part).source);
   if (!ready) expect_encoder(image ? MediaKind::kImage : MediaKind::kAudio);
-  return read_medium(processor(), kinds_, text_.config().hidden_size, part, image_size);
+  return read_medium(processor(), kinds_, text_.config().hidden_size, part, image_size, log_);
 }
 
 template <typename Tower, typename TowerConfig>
@@ -134,6 +136,7 @@ std::shared_ptr<const Tower> Gemma3n::loaded(MediaKind kind, Slot<Tower>& slot) 
         reader(checkpoint_, {.pool = pool, .components = component_prefixes(component_of(kind)), .recipe = recipe_});
     fresh->tower.bind(*weights);
     fresh->store = weights->finish();
+    throw_if_damaged();
     slot.bytes = fresh->store.allocated_bytes();
     slot.loaded = std::move(fresh);
   }

@@ -5,7 +5,8 @@
 #include <cmath>
 #include <string>
 
-#include "checkpoint/hub_cache.h"
+#include "checkpoint/find_model.h"
+#include "core/mapped_file.h"
 #include "kernels/table.h"
 #include "runtime/engine_impl.h"
 #include "runtime/tap_recorder.h"
@@ -43,20 +44,15 @@ void check_options(const EngineOptions& o) {
     fail("max step: expected a positive number of milliseconds, got " + std::to_string(o.max_step_ms));
 }
 
-// An existing path is taken as it is; an id is looked up in the hub caches.
-std::string find_model(const EngineOptions& options) {
-  if (!looks_like_hub_id(options.model)) return options.model;
-  return resolve_hub_model(options.model, options.hub_caches, Log(options.on_warning));
-}
-
 }  // namespace
 
 // ---- opening --------------------------------------------------------------------------------------------------------
 
 void Engine::Impl::open(const EngineOptions& options) {
-  checkpoint = Gemma3n::open(
-      find_model(options),
-      {.recipe = Recipe::named(options.quantize), .encoder_threads = options.threads, .log = Log(options.on_warning)});
+  const Log log(options.on_warning);
+  checkpoint =
+      Gemma3n::open(find_model(options.model, options.hub_caches, log),
+                    {.recipe = Recipe::named(options.quantize), .encoder_threads = options.threads, .log = log});
   const int64_t most = checkpoint->text().config().max_position_embeddings;
   if (options.context > most)
     throw Error(ErrorCode::kInvalidArgument, "context: expected at most " + std::to_string(most) +
@@ -72,6 +68,7 @@ void Engine::Impl::start(const EngineOptions& options, bool has_encoders) {
         if (has_encoders) checkpoint->load_encoder(kind);
       });
   info.path = checkpoint->path();
+  info.files = model_files(info.path);
   info.has_tokenizer = checkpoint->has_tokenizer();
   info.has_vision = checkpoint->kinds().of(MediaKind::kImage).has_encoder;
   info.has_audio = checkpoint->kinds().of(MediaKind::kAudio).has_encoder;
@@ -91,7 +88,7 @@ void Engine::Impl::start(const EngineOptions& options, bool has_encoders) {
                                .after_media = options.release_encoders && has_encoders
                                                   ? std::function<void()>([this] { checkpoint->release_encoders(); })
                                                   : nullptr,
-                               .after_step = {}});
+                               .after_step = [] { throw_if_damaged(); }});
 }
 
 Engine::Impl::Impl(const EngineOptions& options) : chunk(options.chunk) {
@@ -100,6 +97,7 @@ Engine::Impl::Impl(const EngineOptions& options) : chunk(options.chunk) {
   if (options.load_weights) {
     auto cpu = std::make_unique<CpuModel>(
         checkpoint, CpuOptions{.threads = options.threads, .compute = options.compute, .kv = options.kv_cache});
+    warn_of_missing_threads(cpu->pool(), Log(options.on_warning));
     checkpoint->load_weights(cpu->pool(), {.on_memory = options.on_memory, .on_progress = options.on_progress});
     if (options.preload_encoders)
       for (const MediaKindFacts& kind : checkpoint->kinds().all())
@@ -313,12 +311,9 @@ std::vector<Tap> Engine::trace(const Prompt& prompt, std::span<const std::string
   setup.wants_answer = false;
   setup.logits = WantedLogits{.first = 0, .on_rows = {}};
   setup.taps = &recorder;
-  setup.on_medium = [&](MediaKind kind, int64_t index, int64_t count) {
-    const std::string name = kind == MediaKind::kImage ? "image." : "clip.";
-    recorder.set_prefix(count > 1 ? name + std::to_string(index) + "." : "");
-  };
+  setup.on_medium = [&](MediaKind kind, int64_t index, int64_t count) { recorder.begin_medium(kind, index, count); };
   setup.open_cache = [&](const PreparedPrompt&) -> std::unique_ptr<SequenceCache> {  // the media are done
-    recorder.set_prefix("");
+    recorder.end_media();
     return nullptr;
   };
   const std::shared_ptr<Job> job = scheduler.submit(std::move(setup));

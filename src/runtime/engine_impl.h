@@ -44,6 +44,7 @@ struct Engine::Impl {
 
 // The inside of an Engine, for what is built beside it (diagnostics, tests).
 struct EngineAccess {
+  using Impl = Engine::Impl;
   static Engine::Impl& of(Engine& engine) { return *engine.impl_; }
   // An Engine over a model of a test's own.
   static std::shared_ptr<Engine> open_over(std::unique_ptr<LanguageModel> model, const EngineOptions& options);

@@ -196,6 +196,7 @@ void Scheduler::encode_next(std::shared_ptr<Job> shared) {
       model_.encode(medium.input.view(), {out.values.data(), {out.rows, model_.hidden_size()}},
                     {.taps = job.setup_.taps, .between = &between});
     encoding_ = nullptr;
+    if (options_.after_step) options_.after_step();
     const auto tokens = std::make_shared<const SoftTokens>(std::move(out));
     for (const size_t span : medium.spans) job.plan_.prompt.soft[span].tokens = tokens;
     medium.input = {};

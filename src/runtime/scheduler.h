@@ -26,7 +26,7 @@ struct SchedulerOptions {
   double max_step_seconds = 0.15;
   int workers = 2;
   std::function<void()> after_media;  // on the scheduler's thread, when a prompt's media are encoded
-  std::function<void()> after_step;   // may throw: the step then counts as failed
+  std::function<void()> after_step;   // of each step and each medium; may throw: it then counts as failed
 };
 
 class Scheduler {

@@ -17,6 +17,11 @@ constexpr int64_t kTruncatable = 64;      // positions that may always be taken 
 
 int64_t pages_of(int64_t positions) { return (positions + kPagePositions - 1) / kPagePositions; }
 
+// The position from which a sliding layer keeps its pages, when `length` positions are committed.
+int64_t first_kept(int64_t length, int64_t window) {
+  return std::max<int64_t>(0, length - kTruncatable - (window - 1)) / kPagePositions * kPagePositions;
+}
+
 }  // namespace
 
 // ---- PagePool
@@ -118,7 +123,7 @@ KvPages::KvPages(const KvPages& from, int64_t length)
       context_(from.context_),
       window_(from.window_),
       length_(length),
-      kept_from_(std::max(std::min(from.kept_from_, length), first_kept(length))),
+      kept_from_(std::max(std::min(from.kept_from_, length), first_kept(length, window_))),
       any_sliding_(from.any_sliding_),
       layers_(from.layers_.size()) {}
 
@@ -135,8 +140,13 @@ int64_t KvPages::bytes() const {
   return pages * pool_->page_bytes();
 }
 
-int64_t KvPages::first_kept(int64_t length) const {
-  return std::max<int64_t>(0, length - kTruncatable - (window_ - 1)) / kPagePositions * kPagePositions;
+int64_t kv_bytes(const TextConfig& config, DType dtype, int64_t length) {
+  int64_t pages = 0;
+  for (int64_t layer = 0; layer < config.first_shared_layer(); ++layer) {
+    const bool sliding = config.layer_types[static_cast<size_t>(layer)] == LayerType::kSliding;
+    pages += pages_of(length) - (sliding ? first_kept(length, config.sliding_window) / kPagePositions : 0);
+  }
+  return pages * kv_page_bytes(dtype, config.num_key_value_heads, config.head_dim, kPagePositions);
 }
 
 void KvPages::reserve(int64_t count) {
@@ -167,7 +177,7 @@ void KvPages::commit(int64_t count) {
                                           std::to_string(appended_) + " that the last forward appended");
   length_ += count;
   give_back();
-  drop_before(first_kept(length_));
+  drop_before(first_kept(length_, window_));
 }
 
 // Of sliding layers; position: of a page's begin.

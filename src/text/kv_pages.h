@@ -84,7 +84,6 @@ class KvPages final : public SequenceCache {
     std::vector<std::byte*> pages;  // by position / 64; null: not there
   };
   KvPages(const KvPages& from, int64_t length);
-  int64_t first_kept(int64_t length) const;  // of sliding layers, when `length` positions are committed
   void drop_before(int64_t position) noexcept;
 
   const void* owner_;
@@ -95,6 +94,9 @@ class KvPages final : public SequenceCache {
   bool any_sliding_ = false;
   std::vector<Layer> layers_;
 };
+
+// KvPages::bytes() of a sequence of `length` committed positions that shares nothing.
+int64_t kv_bytes(const TextConfig& config, DType dtype, int64_t length);
 
 // The cache as one that `owner` made. Throws kInvalidArgument for any other; index names it in the error.
 KvPages& own_pages(SequenceCache* cache, const void* owner, int64_t index);

@@ -62,6 +62,31 @@ TEST(Bench, OnlyWhatIsAskedForIsMeasured) {
               ElementsAre("load", "decode"));
 }
 
+TEST(Bench, SequencesDecodeTogether) {
+  const Json report = bench_json({"--batch", "1,3", "--decode-tokens", "4", "--repeat", "2"});
+  ASSERT_THAT(works(report), ElementsAre("load", "batch", "batch"));
+  const Json& three = report["results"][2];
+  EXPECT_EQ(three["sequences"], 3);
+  expect_positive(three["tok_per_s"], 2);
+  expect_positive(three["tok_per_s_each"], 2);
+  EXPECT_NEAR(three["tok_per_s"][0].get<double>(), 3 * three["tok_per_s_each"][0].get<double>(), 1e-6);
+}
+
+TEST(Bench, EveryKindOfFile) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(run_g3n({"convert", demo(), folder.path("demo.g3n"), "--recipe", "q8"}).status, 0);
+  const std::pair<std::string, std::string> files[] = {
+      {folder.path("demo.g3n"), "g3n"}, {G3N_SOURCE_DIR "/tests/golden/data/gguf/text-mixed.gguf", "gguf"}};
+  for (const auto& [path, format] : files) {
+    const Outcome outcome = run_g3n({"bench", path, "--json", "--prefill", "16", "--decode-at", "0", "--batch", "2",
+                                     "--decode-tokens", "2", "--repeat", "1"});
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    const Json report = Json::parse(outcome.out);
+    EXPECT_EQ(report["model"]["format"], format);
+    EXPECT_THAT(works(report), ElementsAre("load", "prefill", "decode", "batch"));
+  }
+}
+
 TEST(Bench, AReportForReaders) {
   const Outcome outcome = run_g3n({"bench", demo(), "--prefill", "16", "--repeat", "2"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;

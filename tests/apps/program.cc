@@ -172,7 +172,8 @@ bool Running::read_until(const std::string& text) {
   return true;
 }
 
-void Running::interrupt() { ::kill(pid_, SIGINT); }
+void Running::interrupt() { send(SIGINT); }
+void Running::send(int signal) { ::kill(pid_, signal); }
 
 Outcome Running::finish() {
   close_stdin();

@@ -41,6 +41,7 @@ class Running {
   // Reads stdout until it holds `text` (true), ends, or nothing comes for 60 s.
   bool read_until(const std::string& text);
   void interrupt();
+  void send(int signal);
   Outcome finish();  // closes stdin, reads to the end
 
  private:

@@ -1,6 +1,8 @@
 // g3n run and tokenize against what transformers feeds and answers (tests/golden/data/demo/conversations.json).
 #include <gmock/gmock.h>
 
+#include <nlohmann/json.hpp>
+
 #include "apps/conversations.h"
 #include "apps/program.h"
 
@@ -142,6 +144,86 @@ TEST(Run, EndsAtLengthAndStopStrings) {
   ASSERT_NE(cut, std::string::npos);
   expect_answer(run_g3n({"run", "-m", demo(), "--temperature", "0", "--stop", "[never]", "--stop", " is", c.prompt}),
                 c.text.substr(0, cut));
+}
+
+TEST(Run, LogProbabilitiesAreThoseOfTheChosenTokens) {
+  const Conversation& c = conversation("sum");
+  const Outcome outcome = run_g3n({"run", "-m", demo(), "--temperature", "0", "--json", "--logprobs", "2", c.prompt});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const nlohmann::json answer = nlohmann::json::parse(outcome.out);
+  ASSERT_EQ(answer["logprobs"].size(), c.greedy_ids.size());
+  std::string text;
+  for (size_t i = 0; i < c.greedy_ids.size(); ++i) {
+    const nlohmann::json& token = answer["logprobs"][i];
+    EXPECT_EQ(token["id"], c.greedy_ids[i]);
+    ASSERT_EQ(token["top"].size(), 2u);
+    EXPECT_EQ(token["top"][0]["id"], token["id"]) << "greedy: the likeliest";
+    EXPECT_EQ(token["top"][0]["logprob"], token["logprob"]);
+    EXPECT_LE(token["top"][1]["logprob"], token["top"][0]["logprob"]);
+    EXPECT_LE(token["logprob"], 0);
+    EXPECT_TRUE(token["piece"].is_string());
+  }
+}
+
+TEST(Run, BansBiasesAndPenaltiesMoveTheChoice) {
+  const Conversation& c = conversation("sum");
+  const auto ids = [&c](Arguments flags) {
+    flags.insert(flags.begin(), {"run", "-m", demo(), "--temperature", "0", "--json", "--max-tokens", "6"});
+    flags.push_back(c.prompt);
+    const Outcome outcome = run_g3n(flags);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return json_integers(outcome.out, "ids");
+  };
+  const std::string first = std::to_string(c.greedy_ids.at(0));
+  EXPECT_NE(ids({"--ban-token", first}).at(0), c.greedy_ids[0]);
+  EXPECT_NE(ids({"--logit-bias", first + "=-1000"}).at(0), c.greedy_ids[0]);
+  EXPECT_EQ(ids({"--logit-bias", "300=1000"}), std::vector<std::int64_t>(6, 300));
+  // Each time the forced token comes, it loses 600.
+  EXPECT_NE(ids({"--logit-bias", "300=1000", "--frequency-penalty", "600"}).at(2), 300);
+  EXPECT_EQ(ids({"--logit-bias", "300=1000", "--presence-penalty", "600"}), std::vector<std::int64_t>(6, 300));
+  EXPECT_NE(ids({"--logit-bias", "300=1000", "--presence-penalty", "1100"}).at(1), 300);
+  const std::string stop = std::to_string(c.greedy_ids.back());
+  EXPECT_EQ(ids({"--logit-bias", stop + "=1000"}).size(), 1u);
+  EXPECT_EQ(ids({"--logit-bias", stop + "=1000", "--min-tokens", "3"}).size(), 4u);
+}
+
+TEST(Run, MediaStandInTheOrderGiven) {
+  const Conversation& c = conversation("spoken_question");
+  const Arguments image = {"--image", c.images.at(0)}, audio = {"--audio", c.audios.at(0)};
+  const auto ids = [](const Arguments& first, const Arguments& second) {
+    Arguments arguments = {"tokenize", "-m", demo(), "--chat"};
+    arguments.insert(arguments.end(), first.begin(), first.end());
+    arguments.insert(arguments.end(), second.begin(), second.end());
+    arguments.push_back("x");
+    return run_g3n(arguments).out;
+  };
+  const TemporaryFolder folder;
+  const auto by_messages = [&](const std::string& parts) {
+    write_text(folder.path("m.json"),
+               "[{\"role\": \"user\", \"content\": [" + parts + ", {\"type\": \"text\", \"text\": \"x\"}]}]");
+    return run_g3n(
+               {"tokenize", "-m", demo(), "--messages", folder.path("m.json"), image[0], image[1], audio[0], audio[1]})
+        .out;
+  };
+  const std::string i = "{\"type\": \"image\"}", a = "{\"type\": \"audio\"}";
+  EXPECT_EQ(ids(image, audio), by_messages(i + ", " + a));
+  EXPECT_EQ(ids(audio, image), by_messages(a + ", " + i));
+  EXPECT_NE(ids(image, audio), ids(audio, image));
+}
+
+TEST(Run, ContinueGoesOnInTheLastMessage) {
+  const Conversation& c = conversation("sum");
+  const size_t half = c.text.find(' ', c.text.size() / 2);
+  const TemporaryFolder folder;
+  write_text(folder.path("m.json"), "[{\"role\": \"user\", \"content\": \"" + c.prompt +
+                                        "\"}, {\"role\": \"assistant\", \"content\": \"" + c.text.substr(0, half) +
+                                        "\"}]");
+  const Outcome tokens = run_g3n({"tokenize", "-m", demo(), "--continue", "--messages", folder.path("m.json")});
+  ASSERT_EQ(tokens.status, 0) << tokens.err;
+  EXPECT_EQ(tokens.out.substr(0, tokens.out.size() - 1).find(line_of(c.ids).substr(0, line_of(c.ids).size() - 1)), 0u)
+      << "the prompt, then what is there of the answer";
+  expect_answer(run_g3n({"run", "-m", demo(), "--temperature", "0", "--continue", "--messages", folder.path("m.json")}),
+                c.text.substr(half));
 }
 
 TEST(Run, SamplingIsAFunctionOfTheSeed) {

@@ -180,6 +180,45 @@ TEST(Trace, StopTokensDoNotEndTheSteps) {
       c.greedy_ids);
 }
 
+// Whatever --chunk, with and without the logits of every row: the same values under the same names.
+TEST(Trace, ChunksChangeNothing) {
+  const Conversation& c = conversation("long_prompt");
+  for (const bool with_cut : {false, true}) {
+    std::vector<std::string> names;
+    std::vector<float> norm, logits;
+    for (const char* chunk : {"512", "1", "20", "100"}) {
+      SCOPED_TRACE(chunk);
+      Arguments arguments = {"-m",      demo(), "--prompt", c.prompt,    "--chunk", chunk,
+                             "--steps", "2",    "--taps",   "text.norm", "--taps",  "text.layer.1.*"};
+      if (with_cut) arguments.push_back("--cut");
+      const Traced trace(arguments);
+      ASSERT_EQ(trace.outcome.status, 0) << trace.outcome.err;
+      if (names.empty()) {
+        names = trace.names();
+        norm = trace.values<float>("text.norm");
+        logits = trace.values<float>("step.1.logits");
+        continue;
+      }
+      EXPECT_EQ(trace.names(), names);
+      EXPECT_TRUE(trace.values<float>("text.norm") == norm);
+      EXPECT_TRUE(trace.values<float>("step.1.logits") == logits);
+    }
+  }
+}
+
+TEST(Trace, StepsNeedRoom) {
+  const TemporaryFolder folder;
+  const Arguments arguments = {
+      "trace", "-m", demo(), "--ids", "2,105,107", "--context", "4", "--out", folder.path("t.safetensors"), "--steps"};
+  Arguments fits = arguments, full = arguments;
+  fits.push_back("2");
+  full.push_back("3");
+  EXPECT_EQ(run_g3n(fits).status, 0);
+  const Outcome outcome = run_g3n(full);
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("5 positions, the context has 4"));
+}
+
 TEST(Trace, GlobsChoose) {
   const Traced trace({"-m", demo(), "--ids", "2 105", "--taps", "text.layer.0.[qk]", "--taps", "text.n*m"});
   EXPECT_THAT(trace.names(), ::testing::ElementsAre("text.layer.0.k", "text.layer.0.q", "text.norm"));
@@ -204,11 +243,11 @@ TEST(Trace, CountsMustFit) {
   const Conversation& c = conversation("caption");
   const Outcome missing = run_g3n({"trace", "-m", demo(), "--ids", comma_list(c.ids), "--out", folder.path("t")});
   EXPECT_EQ(missing.status, 1);
-  EXPECT_THAT(missing.err, HasSubstr("found 256"));
+  EXPECT_THAT(missing.err, HasSubstr("256 image soft tokens, 0 images"));
   const Outcome surplus =
       run_g3n({"trace", "-m", demo(), "--ids", "2", "--image", c.images.at(0), "--out", folder.path("t")});
   EXPECT_EQ(surplus.status, 1);
-  EXPECT_THAT(surplus.err, HasSubstr("found 0"));
+  EXPECT_THAT(surplus.err, HasSubstr("0 image soft tokens, 1 image"));
   EXPECT_THAT(folder.names(), ::testing::IsEmpty());
 }
 

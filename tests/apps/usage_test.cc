@@ -33,7 +33,7 @@ TEST(Help, AloneAndByFlagShowsThreeExamples) {
 }
 
 TEST(Help, EveryCommandHasItsOwn) {
-  for (const char* command : {"run", "chat", "inspect", "tokenize", "trace", "bench"}) {
+  for (const char* command : {"run", "chat", "inspect", "tokenize", "trace", "bench", "convert", "eval"}) {
     const Outcome outcome = run_g3n({command, "--help"});
     EXPECT_EQ(outcome.status, 0) << command;
     EXPECT_THAT(outcome.out, HasSubstr("--model")) << command;
@@ -93,11 +93,61 @@ TEST(Usage, EveryMistakeIsOneLineAndStatusTwo) {
       {{"trace", "-m", dir, "--ids", "2,two", "--out", "/tmp/x.safetensors"}, "'two'"},
       {{"trace", "-m", dir, "--ids", "2", "--prompt", "x", "--out", "/tmp/x.safetensors"}, "one of"},
       {{"inspect", "-m", dir, "surplus"}, "'surplus'"},
+      {{"run", "-m", dir, "--logit-bias", "5", "x"}, "ID=V"},
+      {{"run", "-m", dir, "--logit-bias", "five=1", "x"}, "'five'"},
+      {{"run", "-m", dir, "--logit-bias", "5=inf", "x"}, "'inf'"},
+      {{"run", "-m", dir, "--logit-bias", "5=1", "--logit-bias", "5=2", "x"}, "each token id once"},
+      {{"run", "-m", dir, "--ban-token", "-1", "x"}, "'-1'"},
+      {{"run", "-m", dir, "--logprobs", "3", "x"}, "--json"},
+      {{"run", "-m", dir, "--json", "--logprobs", "21", "x"}, "--logprobs"},
+      {{"run", "-m", dir, "--presence-penalty", "nan", "x"}, "--presence-penalty"},
+      {{"run", "-m", dir, "--min-tokens", "-1", "x"}, "--min-tokens"},
+      {{"run", "-m", dir, "--continue", "x"}, "--messages"},
+      {{"tokenize", "-m", dir, "--continue", "x"}, "--messages"},
+      {{"trace", "-m", dir, "--image", "x.png", "--cut", "--out", "/tmp/x.safetensors"}, "--cut"},
+      {{"convert"}, "found none"},
+      {{"convert", dir}, "found only " + dir},
+      {{"convert", "-m", dir}, "found only " + dir},
+      {{"convert", dir, "/tmp/x.g3n", "surplus"}, "surplus"},
+      {{"eval", "-m", dir, "--candidate", "q4"}, "kld or media"},
+      {{"eval", "kld", "-m", dir, "--candidate", "q4"}, "-f FILE"},
+      {{"eval", "kld", "--candidate", "q4", "-f", "x.txt", "--image", "x.png"}, "--image"},
+      {{"eval", "media", "-m", dir, "--candidate", "q4"}, "--audio"},
+      {{"eval", "media", "-m", dir, "--candidate", "q4", "--image", "x.png", "--window", "8"}, "--window"},
   };
   for (const BadUsage& bad : cases) {
     SCOPED_TRACE(::testing::PrintToString(bad.arguments));
     expect_failure(run_g3n(bad.arguments), 2, bad.words);
   }
+}
+
+// A flag that a command would take and ignore gives the user something else than he asked for.
+TEST(Usage, ACommandRefusesFlagsThatItWouldIgnore) {
+  const TemporaryFolder folder;
+  const std::string dir = demo(), out = folder.path("out");
+  const BadUsage commands[] = {
+      {{"inspect", dir}, "--quantize q4|--threads 2|--chunk 8|--image-size 64|--release-encoders"},
+      {{"tokenize", dir, "x"},
+       "--quantize q4|--dtype f32|--kv-cache f32|--threads 2|--context 8|--chunk 8|--image-size 64|--release-encoders"},
+      {{"trace", dir, "--ids", "2", "--out", out}, "--release-encoders"},
+      {{"bench", dir, "--prefill", "8", "--repeat", "1"}, "--release-encoders|--context 8|--image-size 64"},
+      {{"convert", dir, out},
+       "--quantize q8|--dtype f32|--kv-cache f32|--context 8|--chunk 8|--image-size 64|--release-encoders"},
+      {{"eval", "kld", "-m", dir, "--candidate", "q4", "-f", "x"}, "--quantize q4|--context 8|--release-encoders"},
+      {{"chat", dir}, "--logprobs 1|--json|--raw|--image x.png"},
+  };
+  for (const auto& [command, flags] : commands)
+    for (size_t begin = 0; begin < flags.size();) {
+      const size_t end = std::min(flags.find('|', begin), flags.size());
+      const std::string flag = flags.substr(begin, end - begin), name = flag.substr(0, flag.find(' '));
+      Arguments arguments = command;
+      arguments.push_back(name);
+      if (name != flag) arguments.push_back(flag.substr(name.size() + 1));
+      SCOPED_TRACE(::testing::PrintToString(arguments));
+      expect_failure(run_g3n(arguments), 2, name);
+      begin = end + 1;
+    }
+  EXPECT_THAT(folder.names(), IsEmpty());
 }
 
 TEST(Failure, NamesTheFileAndIsStatusOne) {

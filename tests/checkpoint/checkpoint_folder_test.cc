@@ -23,9 +23,9 @@ TEST(CheckpointFolder, TakesConfigAndWeightsAlone) {
 
 TEST(CheckpointFolder, FilesAreNamedByContent) {
   const TemporaryFolder folder;
-  EXPECT_ERROR(ErrorCode::kNotFound, check_model_folder(folder / "absent"), "absent: no such folder");
+  EXPECT_ERROR(ErrorCode::kNotFound, check_model_folder(folder / "absent"), "absent: no such file or folder");
   EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder.write("model.bin", "GGUF\x03")), "model.bin",
-               "found a GGUF file: use the model's safetensors folder");
+               "found a GGUF file where a folder is needed");
   EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder.write("m.gguf", "PK\x03\x04 zip")), "PyTorch pickle");
   EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder.write("m.pth", "\x80\x02]")), "PyTorch pickle");
   EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder.write("w", kWeights)),
@@ -44,7 +44,8 @@ TEST(CheckpointFolder, FoldersOfOtherThings) {
   EXPECT_ERROR(ErrorCode::kNotFound, check_model_folder(folder.path()),
                "a folder of folders: give " + folder.path() + "/deeper");
   folder.write("x/q4.gguf", "GGUF");
-  EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder / "x"), "found q4.gguf");
+  EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder / "x"),
+               "found q4.gguf (4 bytes): give such a file, as " + (folder / "x/q4.gguf"));
   folder.write("lora/adapter_config.json", R"({"base_model_name_or_path": "google/gemma-3n-E2B-it"})");
   folder.write("lora/adapter_model.safetensors", kWeights);
   EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder / "lora"), "an adapter",

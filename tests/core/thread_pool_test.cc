@@ -1,9 +1,13 @@
 #include "core/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <vector>
 
 namespace g3n {
@@ -57,6 +61,30 @@ TEST(ThreadPool, ResultsOfALoopAreVisibleToTheCaller) {
 }
 
 TEST(ThreadPool, UsableCoresIsPositive) { EXPECT_GE(usable_cores(), 1); }
+
+// The stacks of so many threads do not fit: those that do fit work. In a child, whose limit is its own.
+TEST(ThreadPool, FewerThreadsWhereTheSystemRefusesMore) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    int64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const rlim_t limit = static_cast<rlim_t>(pages * ::sysconf(_SC_PAGESIZE)) + (rlim_t{100} << 20);
+    const rlimit limits{limit, limit};
+    ::setrlimit(RLIMIT_AS, &limits);
+    ThreadPool pool(500);
+    std::atomic<int64_t> sum{0};
+    pool.parallel_for(1000, 1, [&](int64_t begin, int64_t) { sum += begin; });
+    std::string warning;
+    warn_of_missing_threads(pool, Log([&warning](const std::string& message) { warning += message; }));
+    const bool is_told = warning == "threads: the system starts only " + std::to_string(pool.threads()) + " of 500";
+    ::_exit(pool.threads() < 500 && pool.wanted_threads() == 500 && sum == 999 * 500 && is_told ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(ThreadPool(3).wanted_threads(), 3);
+}
 
 }  // namespace
 }  // namespace g3n

@@ -27,7 +27,7 @@ BORDERS = {
     "model": (["runtime/sampler.h"], "checkpoint/checkpoint.h"),
     "runtime": (["options.h"], "seam/language_model.h"),
     "server": (["runtime/scheduler.h", "media/image.h", "tokenizer/tokenizer.h"], "g3n/engine.h"),
-    "apps": (["runtime/sampler.h", "media/image.h"], "g3n/engine.h"),
+    "apps": (["runtime/sampler.h", "media/image.h", "model/model.h", "checkpoint/checkpoint.h", "weights/recipe.h"], "g3n/diagnostics.h"),
 }
 
 

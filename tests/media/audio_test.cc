@@ -12,13 +12,20 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+extern "C" {
+#include <libavutil/log.h>
+}
+
 #include "g3n/error.h"
+#include "media/byte_reader.h"
+#include "media/image.h"
 #include "support/media_files.h"
 
 namespace g3n {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using Bytes = std::vector<std::uint8_t>;
 
 Bytes sample(const std::string& name) { return testing::read_bytes(testing::sample_media_folder() / name); }
@@ -184,11 +191,127 @@ TEST(DecodeAudio, ALimitOfLength) {
   }
 }
 
+// A mono W64 of 16 bits: RIFF with GUIDs for names and sizes of 8 bytes.
+Bytes w64(const Bytes& data, std::uint64_t data_bytes) {
+  const std::string_view tail("\xF3\xAC\xD3\x11\x8C\xD1\x00\xC0\x4F\x8E\xDB\x8A", 12);
+  const auto name = [&](Bytes* out, std::string_view id) { append(out, id), append(out, tail); };
+  Bytes out;
+  append(&out, std::string_view("riff\x2E\x91\xCF\x11\xA5\xD6\x28\xDB\x04\xC1\x00\x00", 16));
+  append(&out, 40 + 40 + 24 + data_bytes, 8);
+  name(&out, "wave");
+  name(&out, "fmt ");
+  append(&out, 24 + 16, 8);
+  for (const auto& [value, bytes] : {std::pair{1, 2}, {1, 2}, {16000, 4}, {32000, 4}, {2, 2}, {16, 2}})
+    append(&out, static_cast<std::uint64_t>(value), bytes);
+  name(&out, "data");
+  append(&out, 24 + data_bytes, 8);
+  out.insert(out.end(), data.begin(), data.end());
+  return out;
+}
+
+struct Heard {
+  std::vector<float> pcm;
+  std::vector<std::string> warnings;
+};
+Heard hear(const Bytes& file) {
+  Heard heard;
+  const Log log([&](const std::string& text) { heard.warnings.push_back(text); });
+  heard.pcm = decode_audio(file, "sound", 3600, log).pcm;
+  return heard;
+}
+Bytes first(const Bytes& file, std::size_t bytes) {
+  return {file.begin(), file.begin() + static_cast<std::ptrdiff_t>(bytes)};
+}
+
+TEST(DecodeAudio, W64) {
+  const Bytes data = ramp16(3000);
+  const Heard heard = hear(w64(data, data.size()));
+  EXPECT_EQ(heard.pcm, decode_audio(wav(data, 1, 16, 16000, 36 + 6000, 6000), "wav").pcm);
+  EXPECT_THAT(heard.warnings, IsEmpty());
+}
+
+// Streams that just stop: what is there counts, and is told.
+TEST(DecodeAudio, AStreamCutInsideItsLastFrameIsHeardUpToIt) {
+  for (const char* name : {"no_xing_8k.mp3", "aac.aac", "stereo.mp3"}) {
+    SCOPED_TRACE(name);
+    const Bytes whole = sample(name);
+    const Heard all = hear(whole), cut = hear(first(whole, whole.size() - 20));
+    EXPECT_THAT(all.warnings, IsEmpty());
+    ASSERT_EQ(cut.warnings.size(), 1u);
+    EXPECT_THAT(cut.warnings[0], HasSubstr("sound: the file is cut inside its last"));
+    EXPECT_LT(cut.pcm.size(), all.pcm.size());
+    EXPECT_GT(cut.pcm.size() + 8000, all.pcm.size());
+    const std::size_t same = cut.pcm.size() - 200;  // the resampler looks ahead
+    EXPECT_LE(testing::relative_error(
+                  std::vector<float>(cut.pcm.begin(), cut.pcm.begin() + static_cast<std::ptrdiff_t>(same)),
+                  std::vector<float>(all.pcm.begin(), all.pcm.begin() + static_cast<std::ptrdiff_t>(same))),
+              1e-6);
+  }
+  const Bytes aac = sample("aac.aac");
+  for (const double part : {0.4, 0.5, 0.95})  // nothing in such a stream says how long it should be
+    EXPECT_EQ(hear(first(aac, static_cast<std::size_t>(part * static_cast<double>(aac.size())))).warnings.size(), 1u);
+}
+
+TEST(DecodeAudio, ChunksCutBeforeTheEndThatTheyAnnounceAreHeardAndTold) {
+  const Bytes data = ramp16(3000);
+  Bytes au;
+  append(&au, ".snd");
+  for (const std::uint32_t value : {24u, 6000u, 3u, 16000u, 1u}) append(&au, __builtin_bswap32(value), 4);
+  au.insert(au.end(), data.begin(), data.end());
+  const std::pair<const char*, Bytes> files[] = {{"wav", wav(data, 1, 16, 16000, 6036, 6000)},
+                                                 {"w64", w64(data, 6000)},
+                                                 {"au", au},
+                                                 {"aiff", sample("aiff.aiff")},
+                                                 {"mulaw", sample("mulaw.wav")}};
+  for (const auto& [name, whole] : files) {
+    SCOPED_TRACE(name);
+    const Heard all = hear(whole), cut = hear(first(whole, whole.size() * 3 / 4));
+    EXPECT_THAT(all.warnings, IsEmpty());
+    ASSERT_EQ(cut.warnings.size(), 1u);
+    EXPECT_THAT(cut.warnings[0], HasSubstr("sound: the file is cut: its sound ends at byte"));
+    EXPECT_LT(cut.pcm.size(), all.pcm.size());
+    EXPECT_GT(cut.pcm.size(), all.pcm.size() * 7 / 10);
+  }
+  EXPECT_THAT(hear(wav(data, 1, 16, 16000, 0xFFFFFFFF, 0xFFFFFFFF)).warnings, IsEmpty()) << "written into a pipe";
+}
+
+TEST(DecodeAudio, AnOggFileWithoutItsLastPageIsTold) {
+  Bytes file = sample("vorbis.ogg");
+  EXPECT_THAT(hear(file).warnings, IsEmpty());
+  std::size_t last = 0;
+  for (std::size_t i = 0; i + 4 < file.size(); ++i)
+    if (media::has_text(file, i, "OggS")) last = i;
+  ASSERT_EQ(file[last + 5], 4) << "the page that ends the stream";
+  file[last + 5] = 0;  // as if more were to come, with a right checksum
+  std::uint32_t sum = 0;
+  for (std::size_t i = last; i < file.size(); ++i) {
+    sum ^= static_cast<std::uint32_t>(i - last >= 22 && i - last < 26 ? 0 : file[i]) << 24;
+    for (int bit = 0; bit < 8; ++bit) sum = sum << 1 ^ (sum & 0x80000000 ? 0x04C11DB7 : 0);
+  }
+  for (std::size_t i = 0; i < 4; ++i) file[last + 22 + i] = static_cast<std::uint8_t>(sum >> (8 * i));
+  const Heard cut = hear(file);
+  ASSERT_EQ(cut.warnings.size(), 1u);
+  EXPECT_THAT(cut.warnings[0], HasSubstr("the last page"));
+}
+
+TEST(DecodeAudio, TheLogLevelOfTheProcessStaysAsItIs) {
+  const int before = av_log_get_level();
+  for (const int level : {AV_LOG_INFO, AV_LOG_QUIET}) {
+    av_log_set_level(level);
+    for (const char* name : {"stereo.mp3", "aac.m4a"}) decode_audio(sample(name), name);
+    decode_image(sample("deflate.tif"), "picture");
+    decode_image(sample("palette.bmp"), "picture");
+    EXPECT_EQ(av_log_get_level(), level);
+  }
+  av_log_set_level(before);
+}
+
 TEST(DecodeAudio, CutFilesAreErrors) {
-  for (const char* name : {"stereo.mp3", "vorbis.ogg", "opus.ogg", "flac.ogg", "aac.m4a", "alac.m4a", "aac.aac",
-                           "flac24.flac", "video.mp4", "video.webm"}) {
+  for (const char* name : {"stereo.mp3", "vorbis.ogg", "opus.ogg", "flac.ogg", "aac.m4a", "alac.m4a", "flac24.flac",
+                           "video.mp4", "video.webm"}) {
     const Bytes whole = sample(name);
     for (const double part : {0.05, 0.5, 0.75, 0.95}) {
+      if (part > 0.9 && name == std::string_view("stereo.mp3")) continue;  // what its header says is nearly there
       SCOPED_TRACE(std::string(name) + " " + std::to_string(part));
       const auto size = static_cast<std::ptrdiff_t>(part * static_cast<double>(whole.size()));
       EXPECT_THROW(decode_audio(Bytes(whole.begin(), whole.begin() + size), "cut"), Error);

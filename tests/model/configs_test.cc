@@ -7,7 +7,7 @@
 #include "audio/mel.h"
 #include "checkpoint/generation_config.h"
 #include "checkpoint/processor_config.h"
-#include "formats/errors.h"
+#include "support/errors.h"
 #include "vision/vision_config.h"
 
 namespace g3n::testing {
@@ -155,6 +155,8 @@ TEST(GenerationConfig, ValuesThatMeanNothingAreReplacedAndTold) {
       {R"({"temperature": Infinity})", "temperature", {.temperature = 1}},
       {R"({"do_sample": false, "temperature": -1})", "temperature", {.temperature = 0}},
       {R"({"repetition_penalty": 0})", "repetition_penalty", {.repetition_penalty = 1}},
+      {R"({"repetition_penalty": 1e-31})", "repetition_penalty", {.repetition_penalty = 1}},
+      {R"({"repetition_penalty": 1e31})", "repetition_penalty", {.repetition_penalty = 1}},
       {R"({"repetition_penalty": 1.3})", "", {.repetition_penalty = 1.3}},
   };
   for (const auto& one : cases) {
@@ -165,6 +167,7 @@ TEST(GenerationConfig, ValuesThatMeanNothingAreReplacedAndTold) {
     EXPECT_EQ(g.sampling.top_p, one.want.top_p);
     EXPECT_EQ(g.sampling.min_p, one.want.min_p);
     EXPECT_EQ(g.sampling.repetition_penalty, one.want.repetition_penalty);
+    EXPECT_NO_THROW(check_sampling(g.sampling));
     if (*one.warned) {
       ASSERT_EQ(g.warnings.size(), 1u);
       EXPECT_THAT(g.warnings[0], HasSubstr("generation_config.json: " + std::string(one.warned) + ": expected"));

@@ -6,7 +6,7 @@
 
 #include "checkpoint/components.h"
 #include "checkpoint/convert.h"
-#include "formats/errors.h"
+#include "support/errors.h"
 #include "model/cpu_model.h"
 #include "support/golden.h"
 #include "support/inputs.h"

@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "formats/errors.h"
+#include "support/errors.h"
 #include "tools/gguf_maker.h"
 
 namespace g3n::testing {

@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "audio/mel.h"
-#include "formats/errors.h"
+#include "support/errors.h"
 #include "media/audio.h"
 #include "media/content_hash.h"
 #include "media/image.h"

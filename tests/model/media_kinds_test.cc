@@ -1,6 +1,6 @@
 #include "model/media_kinds.h"
 
-#include "formats/errors.h"
+#include "support/errors.h"
 
 namespace g3n::testing {
 namespace {

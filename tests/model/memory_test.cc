@@ -1,6 +1,6 @@
 // What inspect tells before loading is what loading takes.
 #include "checkpoint/checkpoint.h"
-#include "formats/errors.h"
+#include "support/errors.h"
 #include "model/gguf_files.h"
 #include "support/hash_weights.h"
 #include "text/models.h"

@@ -174,6 +174,20 @@ TEST(Engine, AnUnknownTemplateIsAWarning) {
   EXPECT_THAT(warnings[0], HasSubstr("chat template"));
 }
 
+TEST(Engine, ACutSoundIsAWarning) {
+  std::vector<std::string> warnings;
+  const auto engine = open(demo_folder(), &warnings);
+  std::ifstream in(std::string(G3N_SOURCE_DIR) + "/tests/data/media/u8.wav", std::ios::binary);
+  MediaBytes sound{{std::istreambuf_iterator<char>(in), {}}, "u8.wav"};
+  const auto listen = [&] { engine->prepare(RawPrompt{"<audio_soft_token>", {AudioPart{sound}}}); };
+  listen();
+  EXPECT_THAT(warnings, ::testing::IsEmpty());
+  sound.bytes.resize(sound.bytes.size() * 3 / 4);
+  listen();
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_THAT(warnings[0], HasSubstr("u8.wav: the file is cut"));
+}
+
 TEST(Engine, BadOptionsAndFolders) {
   EXPECT_THAT(error_of([] { open(""); }), HasSubstr("model"));
   EXPECT_THAT(error_of([] { open("/no/such/folder"); }), HasSubstr("/no/such/folder"));

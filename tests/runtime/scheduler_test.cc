@@ -266,6 +266,24 @@ TEST(Scheduler, APictureDoesNotStopTheOthers) {
   EXPECT_EQ(decoding->answer().ids.size(), 80u);
 }
 
+TEST(Scheduler, WhatIsCheckedBehindAStepEndsWhatItWasFor) {
+  std::atomic<bool> is_lost{true};
+  SchedulerOptions options;
+  options.after_step = [&] {
+    if (is_lost) throw Error(ErrorCode::kBadFile, "fake: a page is lost");
+  };
+  House house({.script = kDigits}, options);
+  JobSetup soft_tokens = with_picture({});
+  soft_tokens.wants_prompt_only = true;
+  for (const JobSetup& setup : {setup_of({.options = greedy(1)}), with_picture({.options = greedy(1)}), soft_tokens}) {
+    is_lost = true;
+    EXPECT_THROW(house.scheduler->submit(JobSetup(setup))->answer(), Error);
+    is_lost = false;
+    EXPECT_NO_THROW(house.scheduler->submit(JobSetup(setup))->answer());
+  }
+  EXPECT_EQ(house.model.log()->caches, 0);
+}
+
 TEST(Scheduler, ACancelledEncodingEndsAtItsNextBlock) {
   House house({.script = kDigits, .encoder_blocks = 1000, .block_seconds = 0.002});
   const auto job = house.scheduler->submit(with_picture({.prompt_tokens = 4}));

@@ -129,6 +129,7 @@ TEST(KvPages, FullLayersKeepAllSlidingLayersTheWindowAndWhatMayBeTakenBack) {
       for (int64_t i = 0; i < all; ++i) EXPECT_EQ(pages[static_cast<size_t>(i)] != nullptr, i >= first) << i;
     }
     EXPECT_EQ(p.cache.bytes(), (all + kSliding * (all - first)) * p.pool->page_bytes());
+    EXPECT_EQ(kv_bytes(config(), DType::kBF16, length), p.cache.bytes());
     EXPECT_EQ(p.pool->use().bytes, p.cache.bytes());
   }
 }

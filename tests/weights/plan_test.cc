@@ -2,7 +2,7 @@
 // tests/model/memory_test.cc.
 #include "weights/plan.h"
 
-#include "formats/errors.h"
+#include "support/errors.h"
 
 namespace g3n::testing {
 namespace {

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "formats/errors.h"
+#include "support/errors.h"
 #include "kernels/pack.h"
 #include "weights/loader.h"
 

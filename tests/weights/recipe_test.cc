@@ -1,7 +1,7 @@
 // Recipes: first match wins, wildcards, what the built-in ones say, files with mistakes.
 #include "weights/recipe.h"
 
-#include "formats/errors.h"
+#include "support/errors.h"
 
 namespace g3n::testing {
 namespace {

@@ -1,3 +1,0 @@
-// Where the tests of weights look for it.
-#pragma once
-#include "support/errors.h"
