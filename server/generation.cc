@@ -1,6 +1,7 @@
 #include "server/generation.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/printable.h"
 #include "server/sse.h"
@@ -194,7 +195,7 @@ ApiError Generation::api_error(const Error& error) const {
     case ErrorCode::kUnsupported:
       for (const std::string& name : request_.media_names)
         if (message.find(name) != std::string::npos)
-          return ApiError(400, "invalid_media", printable(message, 300), name);
+          return ApiError(400, "invalid_media", printable_start(message, 300), name);
       break;
     case ErrorCode::kContextFull: {
       const auto context = std::to_string(call_->service.facts().context);
@@ -215,7 +216,7 @@ ApiError Generation::api_error(const Error& error) const {
     default: break;
   }
   if (call_->service.options.on_log)
-    call_->service.options.on_log(call_->id + " internal error: " + printable(message, 400));
+    call_->service.options.on_log(call_->id + " internal error: " + printable_start(message, 400));
   return ApiError(500, "internal_error", "an internal error; the server's log has it under this request id");
 }
 

@@ -39,9 +39,9 @@ JsonNode parse_body(const std::string& body) {
   } catch (const JsonError& error) {
     throw ApiError(
         400, "invalid_json",
-        "expected JSON, found at byte " + std::to_string(error.byte()) + ": " + printable(error.reason(), 200));
+        "expected JSON, found at byte " + std::to_string(error.byte()) + ": " + printable_start(error.reason(), 200));
   } catch (const Error& error) {
-    throw ApiError(400, "invalid_json", printable(error.what(), 250));
+    throw ApiError(400, "invalid_json", printable_start(error.what(), 250));
   }
 }
 
@@ -61,7 +61,7 @@ std::string quoted(std::string_view text) {
     text.remove_prefix(step.size);
     ++characters;
   }
-  return json_string(printable(cut, 4 * kMost) + (text.empty() ? "" : "..."));
+  return json_string(printable(cut) + (text.empty() ? "" : "..."));
 }
 
 void fail_type(const std::string& path, const std::string& wanted, const JsonNode& found) {
@@ -183,7 +183,7 @@ void Fields::neutral(std::string_view name, double neutral_value) {
 
 std::vector<std::string> Fields::ignored(bool is_strict) {
   for (const auto& [key, value] : object_)
-    if (!known_.count(key)) ignored_.push_back(path_of(printable(key, 40)));
+    if (!known_.count(key)) ignored_.push_back(path_of(printable_start(key, 40)));
   if (is_strict && !ignored_.empty())
     fail_unsupported(ignored_[0], "this field has no effect here, and the server is run with --strict");
   return ignored_;

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include "server/endpoints.h"
 #include "server/generation.h"

@@ -207,7 +207,7 @@ void guarded(Call& call, const std::function<void()>& endpoint) {
     call.reply(error);
   } catch (const std::exception& error) {
     if (call.service.options.on_log)
-      call.service.options.on_log(call.id + " internal error: " + printable(error.what(), 400));
+      call.service.options.on_log(call.id + " internal error: " + printable_start(error.what(), 400));
     call.reply(ApiError(500, "internal_error", "an internal error; the server's log has it under this request id"));
   }
 }
