@@ -5,8 +5,10 @@ RELEASE := build/release
 G3N := $(RELEASE)/g3n
 CTEST := ctest --output-on-failure --no-tests=error
 PREFIX ?= /usr/local
+PYTHON ?= /usr/bin/python3
+VENV := build/venv
 
-.PHONY: build run test test-all test-full test-tokenizer bench install clean setup-build setup-test build-tests
+.PHONY: build run test test-all test-full test-tokenizer bench install clean setup-build setup-test build-tests python test-python setup-python
 
 setup-build:
 	@tools/setup.sh build
@@ -50,6 +52,16 @@ test-full: build-tests
 test-tokenizer: build-tests
 	@tools/fetch_tokenizer.sh
 	$(CTEST) --test-dir $(RELEASE) -L unit -R tokenizer
+
+setup-python:
+	@tools/setup.sh python
+
+# The Python package in build/venv, from the objects of the release build. Another Python: make python PYTHON=...
+python: setup-python
+	@tools/make_python.sh $(PYTHON) $(VENV) $(RELEASE) $(JOBS)
+
+test-python: python
+	$(VENV)/bin/python -m pytest -q tests/python
 
 bench: setup-build
 	@cmake --preset release -DG3N_BENCH=ON >/dev/null

@@ -6,6 +6,7 @@ namespace g3n::cli {
 
 int run(const Options& options);
 int chat(const Options& options);
+int serve(const Options& options);
 int tokenize(const Options& options);
 int inspect(const Options& options);
 int trace(const Options& options);

@@ -19,6 +19,7 @@ int dispatch(const Options& options) {
   switch (options.command) {
     case Command::kRun: return run(options);
     case Command::kChat: return chat(options);
+    case Command::kServe: return serve(options);
     case Command::kInspect: return inspect(options);
     case Command::kTokenize: return tokenize(options);
     case Command::kTrace: return trace(options);

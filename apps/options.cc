@@ -33,6 +33,7 @@ struct CommandName {
 constexpr CommandName kCommands[] = {
     {"run", Command::kRun, "answer one prompt"},
     {"chat", Command::kChat, "talk in several turns"},
+    {"serve", Command::kServe, "answer OpenAI's HTTP API"},
     {"inspect", Command::kInspect, "config, tensors, parameters and memory of a checkpoint"},
     {"tokenize", Command::kTokenize, "print the token ids of a text or prompt"},
     {"trace", Command::kTrace, "write the intermediate values of a run to a .safetensors file"},
@@ -263,6 +264,41 @@ void add_answer_flags(FlagSet& flags, Options& o) {
   flags.flag("--stats", o.stats, "times, tokens per second and peak memory on stderr");
 }
 
+void add_serve_flags(FlagSet& flags, Options& o) {
+  server::ServerOptions& s = o.serve.options;
+  const server::ServerOptions standard;
+  add_engine_flags(flags, o);
+  flags.text("--host", "ADDRESS", s.http.host, "where it listens (default " + standard.http.host + ")");
+  flags.number<std::uint16_t>("--port", "N", s.http.port, std::uint16_t{0}, kMost<std::uint16_t>,
+                              "default " + std::to_string(standard.http.port) + "; 0: any free one");
+  flags.list("--allowed-host", "NAME", s.access.allowed_hosts,
+             "a name in Host besides localhost and addresses; may be repeated");
+  flags.text("--cors", "local|none|*|LIST", s.access.cors,
+             "web pages that may call: those of this machine (default), none, all, or origins with commas between");
+  flags.text("--api-key-file", "FILE", o.serve.api_key_file, "keys of clients, one a line, NAME: before it if wanted");
+  flags.text("--api-key", "KEY", o.serve.api_key, "a key, for trials: process lists show it");
+  flags.flag("--allow-anonymous", s.allow_anonymous, "no key on an address that others reach");
+  flags.list("--alias", "NAME", s.aliases, "another name of the model; may be repeated");
+  flags.flag("--strict", s.is_strict, "fields without effect are errors");
+  flags.flag("--strict-model", s.is_strict_model, "names of other models are errors");
+  flags.number<std::int64_t>("--max-sequences", "N", s.max_sequences, 1, 4096,
+                             "answers made at the same time (default " + std::to_string(standard.max_sequences) + ")");
+  flags.number<std::int64_t>("--max-queue", "N", s.max_queue, 0, 1'000'000,
+                             "requests that wait (default " + std::to_string(standard.max_queue) + ")");
+  flags.number<double>("--max-step", "MS", o.engine.max_step_ms, 1.0, 60'000.0,
+                       "what prompts may add to a step while others wait for a token (default 150)");
+  flags.number<int>("--workers", "N", s.workers, 1, 256, "threads that read requests (default 2)");
+  const auto milliseconds = [&flags](const std::string& name, std::chrono::milliseconds& target,
+                                     const std::string& about) {
+    flags.value(name, "S", about, [name, &target](const std::string& given) {
+      target = std::chrono::milliseconds(std::llround(1000 * parse_number<double>(name, given, 0.0, 1e6)));
+    });
+  };
+  milliseconds("--request-timeout", s.request_timeout, "seconds for a request; default 0: no limit");
+  milliseconds("--drain", s.drain, "seconds that running requests get at the end (default 30)");
+  flags.flag("--routes", o.serve.routes, "print what it answers, and leave");
+}
+
 void add_command_flags(FlagSet& flags, Options& o, Command command) {
   if (command != Command::kConvert) add_model_flag(flags, o);
   switch (command) {
@@ -285,6 +321,7 @@ void add_command_flags(FlagSet& flags, Options& o, Command command) {
       add_engine_flags(flags, o);
       add_answer_flags(flags, o);
       return;
+    case Command::kServe: return add_serve_flags(flags, o);
     case Command::kTokenize:
       add_media_flags(flags, o);
       flags.text("--system", "TEXT", o.system, "system text, with --chat");
@@ -383,6 +420,7 @@ void place_positionals(Options& o, std::vector<std::string> given) {
     if (!given.empty()) throw UsageError("eval: unexpected argument '" + given.front() + "'");
     return;
   }
+  if (o.command == Command::kServe && o.serve.routes) return;
   if (o.engine.model.empty()) {
     if (given.empty() || given.front().empty())
       throw UsageError(

@@ -11,6 +11,7 @@
 #include "g3n/convert.h"
 #include "g3n/diagnostics.h"
 #include "g3n/options.h"
+#include "server/service.h"
 
 namespace g3n::cli {
 
@@ -20,7 +21,7 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-enum class Command { kRun, kChat, kInspect, kTokenize, kTrace, kBench, kEval, kConvert };
+enum class Command { kRun, kChat, kServe, kInspect, kTokenize, kTrace, kBench, kEval, kConvert };
 
 // What run and chat ask of an answer. Sampling flags that were not given: generation_config.json.
 struct AnswerFlags {
@@ -37,6 +38,13 @@ struct EvalFlags {
   std::string what;                  // "kld" or "media"
   std::string reference, candidate;  // no reference: the model of -m as it is
   std::int64_t window = TextComparisonOptions{}.window, tokens = 0;
+};
+
+// Who may call `serve` and where, and how much it takes on.
+struct ServeFlags {
+  server::ServerOptions options;  // without keys and recipe: serve.cc adds them
+  std::string api_key, api_key_file;
+  bool routes = false;  // print the routes and leave
 };
 
 // A file of --image or --audio.
@@ -85,6 +93,9 @@ struct Options {
 
   // ---- eval ----
   EvalFlags eval;
+
+  // ---- serve ----
+  ServeFlags serve;
 };
 
 // What main does: run a command, or print a text (help, version) and leave.

@@ -1,8 +1,9 @@
 # Who may include whom, the one table of it. From here come the include path of each room, of which nothing is inherited,
 # and the picture of tools/draw_rooms.py; tests/house demands that a forbidden include does not compile.
 #
-# g3n_room(NAME [PUBLIC_HEADERS error.h ...] [SEES room ...]): every room sees itself and core besides; of include/g3n it
-# sees the headers named, all of them for "all". What a header includes counts for whoever includes it.
+# g3n_room(NAME [PUBLIC_HEADERS error.h ...] [SEES room ...]): every room sees itself and core besides, but python: it is
+# outside. Of include/g3n a room sees the headers named, all of them for "all". What a header includes counts for whoever
+# includes it.
 define_property(GLOBAL PROPERTY G3N_ROOMS)
 function(g3n_room room)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "PUBLIC_HEADERS;SEES")
@@ -27,7 +28,9 @@ g3n_room(audio      PUBLIC_HEADERS error.h message.h SEES kernels weights json e
 g3n_room(checkpoint PUBLIC_HEADERS all SEES kernels media json seam formats tokenizer weights text embedder vision audio)
 g3n_room(model      PUBLIC_HEADERS all SEES kernels media json seam formats tokenizer weights text embedder vision audio checkpoint)
 g3n_room(runtime    PUBLIC_HEADERS all SEES seam model checkpoint tokenizer media formats)
-g3n_room(apps       PUBLIC_HEADERS all SEES json)
+g3n_room(server     PUBLIC_HEADERS all SEES json)
+g3n_room(apps       PUBLIC_HEADERS all SEES json server)
+g3n_room(python     PUBLIC_HEADERS all)
 
 # A room's folder in the build tree holds one link of the room's name, so a path to it gives "room/header.h" and nothing
 # else. Public headers that only some rooms may see are linked one by one.
@@ -45,15 +48,19 @@ function(g3n_link from to)
 endfunction()
 
 get_property(rooms GLOBAL PROPERTY G3N_ROOMS)
-list(REMOVE_ITEM rooms apps)
+list(REMOVE_ITEM rooms apps server python)
 foreach(room ${rooms})
   g3n_link(${PROJECT_SOURCE_DIR}/src/${room} ${G3N_ROOMS_DIR}/${room}/${room})
 endforeach()
+g3n_link(${PROJECT_SOURCE_DIR}/server ${G3N_ROOMS_DIR}/server/server)
 
 # The include path of a target by the folder it is defined in: a room's from the table; tests, tools and bench see all.
 function(g3n_include_path target)
   file(RELATIVE_PATH folder ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
   string(REGEX REPLACE "^src/" "" room ${folder})
+  if(folder STREQUAL "python/bindings")
+    set(room python)
+  endif()
   get_property(rooms GLOBAL PROPERTY G3N_ROOMS)
   if(NOT room IN_LIST rooms)
     if(folder MATCHES "^src/")
@@ -63,7 +70,11 @@ function(g3n_include_path target)
     return()
   endif()
   get_property(neighbours GLOBAL PROPERTY G3N_ROOM_SEES_${room})
-  foreach(seen ${room} core ${neighbours})
+  set(own ${room} core)
+  if(room STREQUAL "python")
+    set(own "")
+  endif()
+  foreach(seen ${own} ${neighbours})
     if(NOT seen STREQUAL "apps")
       target_include_directories(${target} PRIVATE ${G3N_ROOMS_DIR}/${seen})
     endif()

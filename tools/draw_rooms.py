@@ -14,7 +14,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 def read_table() -> dict[str, list[str]]:
     sees: dict[str, list[str]] = {}
     for room, rest in re.findall(r"^g3n_room\((\w+)\s*([^)#]*)\)", (ROOT / "cmake/rooms.cmake").read_text(), re.M):
-        sees[room] = ["core"] if room != "core" else []
+        sees[room] = ["core"] if room not in ("core", "python") else []
         sees[room] += rest.partition("SEES")[2].split()
     return sees
 
@@ -23,7 +23,7 @@ def count_includes(rooms: list[str]) -> tuple[dict[tuple[str, str], int], list[s
     count: dict[tuple[str, str], int] = {}
     climbing = []
     for room in rooms:
-        folder = ROOT / ("apps" if room == "apps" else f"src/{room}")
+        folder = ROOT / {"apps": "apps", "server": "server", "python": "python/bindings"}.get(room, f"src/{room}")
         for path in sorted(p for p in folder.rglob("*") if p.suffix in {".h", ".cc", ".inc"}):
             for header in INCLUDE.findall(path.read_text(encoding="utf-8")):
                 if ".." in header.split("/"):

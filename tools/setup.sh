@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian 12 packages that g3n needs and this machine lacks. Usage: tools/setup.sh build|test
+# Installs the Debian 12 packages that g3n needs and this machine lacks. Usage: tools/setup.sh build|python|test
 # Asks nothing; does nothing when all are present; a failure names the packages.
 set -eu
 
@@ -7,10 +7,14 @@ build="g++ cmake ninja-build pkg-config nlohmann-json3-dev libcli11-dev libedit-
   libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libswresample-dev libsoxr-dev libxxhash-dev"
 test_only="libgtest-dev libgmock-dev googletest libsimde-dev g++-aarch64-linux-gnu qemu-user-static python3-minimal binutils clang-format"
 
+# Boost.Beast, of any Boost from 1.74 on: what is installed stays, since Debian's libboost*-dev exclude each other.
+echo '#include <boost/beast/version.hpp>' | ${CXX:-c++} -x c++ -fsyntax-only - 2>/dev/null || build="$build libboost1.74-dev"
+
 case "${1:-build}" in
   build) wanted=$build ;;
+  python) wanted="$build python3-dev python3-venv" ;;
   test) wanted="$build $test_only" ;;
-  *) echo "usage: tools/setup.sh build|test" >&2; exit 2 ;;
+  *) echo "usage: tools/setup.sh build|python|test" >&2; exit 2 ;;
 esac
 
 missing=""

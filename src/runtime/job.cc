@@ -31,7 +31,7 @@ void Job::wait() const {
 
 const Answer& Job::answer() const {
   wait();
-  if (error_) throw Error(*error_);
+  if (error_) throw Error(error_->first, error_->second);
   return answer_;
 }
 
@@ -67,7 +67,7 @@ void Job::end(std::exception_ptr problem) noexcept {
   }
   {
     std::lock_guard lock(mutex_);
-    error_ = std::move(error);
+    if (error) error_.emplace(error->code(), error->what());
     ended_ = true;
   }
   ended_changed_.notify_all();
@@ -100,7 +100,8 @@ void EventRelay::on_finish(const Answer& answer) {
   put([=](EventSink& sink) { sink.on_finish(answer); }, true);
 }
 void EventRelay::on_error(const Error& error) {
-  put([=](EventSink& sink) { sink.on_error(error); }, true);
+  put([code = error.code(), text = std::string(error.what())](EventSink& sink) { sink.on_error(Error(code, text)); },
+      true);
 }
 
 bool EventRelay::pass_on(EventSink* sink, std::chrono::milliseconds time) {

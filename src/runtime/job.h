@@ -9,6 +9,8 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "core/taps.h"
@@ -87,7 +89,8 @@ class Job {
   bool ended_ = false;
   Answer answer_;
   std::unique_ptr<SequenceCache> cache_;
-  std::optional<Error> error_;
+  // Of its error, if it has one. Each thread that asks makes an Error of its own: copies of one share their text.
+  std::optional<std::pair<ErrorCode, std::string>> error_;
 };
 
 // Tells every event of a job to a sink on the thread that waits for it.

@@ -294,12 +294,13 @@ Sampler::Head Sampler::find_head(std::span<const float> row, const Head& within,
   const float high = std::nextafter(within_float(max_ - (crossing.bin - 0.01) / bins.scale), INFINITY),
               low = std::nextafter(within_float(max_ - (crossing.bin + 1.01) / bins.scale), -INFINITY);
   candidates_.clear();
+  float padded[kScoreBlock];
   for (size_t b = 0; b < peaks_.size(); ++b) {
-    if (peaks_[b] < low) continue;
+    if (peaks_[b] < low || !any_within(block_scores(row, static_cast<int64_t>(b), padded), low, high)) continue;
     for (size_t i = b * kScoreBlock; i < std::min((b + 1) * kScoreBlock, row.size()); ++i) {
       const int32_t id = static_cast<int32_t>(i);
-      const bool near = (row[i] >= low) & (row[i] <= high);  // no branch between: either alone is a coin
-      if (near && bins.of(row[i]) == crossing.bin && within.keeps(row[i], id)) candidates_.push_back({row[i], id});
+      if (row[i] >= low && row[i] <= high && bins.of(row[i]) == crossing.bin && within.keeps(row[i], id))
+        candidates_.push_back({row[i], id});
     }
   }
   return cut_candidates(crossing.mass, goal, measure);

@@ -113,8 +113,8 @@ void Scheduler::run() {
       std::lock_guard lock(wake_up_->mutex);
       seen = wake_up_->count;
     }
-    admit();
     drop_cancelled();
+    admit();  // behind it: into the places that became free
     {
       std::lock_guard lock(mutex_);
       if (stop_) break;
@@ -197,8 +197,8 @@ void Scheduler::encode_next(std::shared_ptr<Job> shared) {
     encoding_ = &job;
     media_done_ = true;
     const std::function<void()> between = [&] {
-      admit();
       drop_cancelled();
+      admit();
       check_cancelled(&job);
       const auto before = Job::Clock::now();
       step_all();

@@ -121,6 +121,12 @@ void block_bins(const float* scores, float max, double scale, int last, int32_t*
   }
 }
 
+bool any_within(const float* scores, float low, float high) {
+  int32_t any = 0;
+  for (int i = 0; i < kScoreBlock; ++i) any |= (scores[i] >= low ? 1 : 0) & (scores[i] <= high ? 1 : 0);
+  return any != 0;
+}
+
 double block_sum(const float* weights) { return sum_lanes(weights); }
 
 double sum_of_exp(std::span<const float> row, float max) {

@@ -34,6 +34,9 @@ void keep_weights(const float* scores, float score, int64_t ties, float* weights
 // (max - score) * scale of a block, cut off to an integer of at most `last`.
 void block_bins(const float* scores, float max, double scale, int last, int32_t* bins);
 
+// Whether a score of a block lies in [low, high].
+bool any_within(const float* scores, float low, float high);
+
 double block_sum(const float* weights);
 
 // Sum of exp(score - max) over the row, each to 3e-10; NaN if one is NaN.

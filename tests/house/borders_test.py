@@ -26,7 +26,9 @@ BORDERS = {
     "checkpoint": (["model/model.h", "runtime/sampler.h"], "formats/gguf.h"),
     "model": (["runtime/sampler.h"], "checkpoint/checkpoint.h"),
     "runtime": (["options.h"], "seam/language_model.h"),
+    "server": (["runtime/scheduler.h", "media/image.h", "tokenizer/tokenizer.h"], "g3n/engine.h"),
     "apps": (["runtime/sampler.h", "media/image.h", "model/model.h", "checkpoint/checkpoint.h", "weights/recipe.h"], "g3n/diagnostics.h"),
+    "python": (["core/view.h", "runtime/sampler.h", "json/events.h"], "g3n/session.h"),
 }
 
 
@@ -51,10 +53,10 @@ def main() -> None:
         if path.is_relative_to(ROOT):
             parts = path.relative_to(ROOT).parts
             commands.setdefault(parts[1] if parts[0] == "src" else parts[0], command)
-    rooms = {folder.name for folder in (ROOT / "src").iterdir() if any(folder.rglob("*.cc"))} | {"apps"}
+    rooms = {folder.name for folder in (ROOT / "src").iterdir() if any(folder.rglob("*.cc"))} | {"apps", "server"}
     bad = [f"{room}: no border is tested; add it here" for room in sorted(rooms - set(BORDERS))]
     if commands.keys() >= {"model"}:  # else a build of the kernels alone
-        bad += [f"{room}: nothing of it is compiled" for room in sorted(set(BORDERS) - set(commands))]
+        bad += [f"{room}: nothing of it is compiled" for room in sorted(set(BORDERS) - set(commands) - {"python"})]  # G3N_PYTHON
     for room, (forbidden, needed) in BORDERS.items():
         if room not in commands:
             continue

@@ -134,6 +134,26 @@ TEST(Scheduler, CancelledInTheAnswerKeepsWhatIsThere) {
   EXPECT_EQ(house.model.log()->caches, 0);
 }
 
+// The place that a cancelled request leaves is taken at once, though nothing else happens.
+TEST(Scheduler, ThePlaceOfACancelledRequestGoesToTheNext) {
+  House house({.script = kDigits}, {.max_sequences = 1});
+  const auto sink = std::make_shared<Sink>();
+  std::shared_ptr<Job> first, next;
+  std::atomic<bool> has_first{false};
+  sink->on_id = [&] {  // on the scheduler's thread: it comes to look only when all of this has happened
+    if (next) return;
+    while (!has_first) std::this_thread::yield();
+    next = house.scheduler->submit(setup_of({}));
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // planned by then, behind the first
+    first->cancel();
+  };
+  first = house.scheduler->submit(setup_of({.stop_ids = {15}, .sink = sink}));
+  has_first = true;
+  ASSERT_TRUE(first->wait_for(std::chrono::seconds(5)));
+  ASSERT_TRUE(next->wait_for(std::chrono::seconds(5)));
+  EXPECT_EQ(next->answer().ids, (Ids{5, 6, 7, 8, 9}));
+}
+
 TEST(Scheduler, CancelledBeforeItsFirstTokenIsAnError) {
   House house({.script = kDigits, .row_seconds = 0.002}, {.chunk = 8});
   const std::shared_ptr<Job> job = house.scheduler->submit(setup_of({.prompt_tokens = 90}));

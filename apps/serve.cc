@@ -1,0 +1,84 @@
+// g3n serve: OpenAI's HTTP API over one model. Flags only: the server is the folder server/.
+#include <sys/stat.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "commands.h"
+#include "console.h"
+#include "g3n/engine.h"
+#include "load_engine.h"
+#include "server/server.h"
+
+namespace g3n::cli {
+namespace {
+
+std::vector<server::ApiKey> keys_of(const ServeFlags& flags) {
+  std::vector<server::ApiKey> keys;
+  if (!flags.api_key_file.empty()) {
+    std::ifstream in(flags.api_key_file, std::ios::binary);
+    std::ostringstream text;
+    text << in.rdbuf();
+    if (!in) throw Error(ErrorCode::kNotFound, flags.api_key_file + ": cannot be read");
+    struct stat facts {};
+    if (::stat(flags.api_key_file.c_str(), &facts) == 0 && (facts.st_mode & (S_IRGRP | S_IROTH)))
+      warn(flags.api_key_file + " can be read by others");
+    keys = server::parse_keys(text.str());
+  }
+  if (!flags.api_key.empty()) keys.push_back({"--api-key", flags.api_key});
+  return keys;
+}
+
+// The last name of a path, which tells nothing of the machine.
+std::string model_id(const std::string& model) {
+  std::filesystem::path path = std::filesystem::path(model).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();
+  if (path.filename() == "." || path.filename() == "..") path = std::filesystem::weakly_canonical(model);
+  return path.filename().string();
+}
+
+// What besides the version makes results differ.
+std::string recipe_of(const EngineOptions& options) {
+  std::string recipe = options.quantize.empty() ? "keep" : std::filesystem::path(options.quantize).filename().string();
+  recipe += options.compute == Compute::kBF16 ? "-bf16" : "-f32";
+  static constexpr const char* kCaches[] = {"", "-kvf32", "-kvbf16", "-kvq8"};
+  recipe += kCaches[static_cast<int>(options.kv_cache)];
+  if (options.image_size) recipe += "-image" + std::to_string(options.image_size);
+  return recipe;
+}
+
+}  // namespace
+
+int serve(const Options& options) {
+  if (options.serve.routes) {
+    write_stdout(server::routes_text());
+    return kExitDone;
+  }
+  server::ServerOptions settings = options.serve.options;
+  settings.access.keys = keys_of(options.serve);
+  settings.model_id = model_id(options.engine.model);
+  settings.recipe = recipe_of(options.engine);
+  settings.on_log = [](const std::string& line) { write_stderr(line + "\n"); };
+  settings.http.signals = {SIGINT, SIGTERM};
+  Options loading = options;
+  loading.engine.max_sequences = settings.max_sequences;
+  loading.engine.preload_encoders = !options.engine.release_encoders;
+
+  const auto load = [&] {
+    std::shared_ptr<Engine> engine = open_engine(loading);
+    write_stderr("ready: " + settings.model_id + ", " + settings.recipe + ", context " +
+                 std::to_string(engine->info().context) + ", " + std::to_string(settings.max_sequences) +
+                 " sequences\n");
+    return engine;
+  };
+  server::Server server(settings, load);
+  const bool is_v6 = settings.http.host.find(':') != std::string::npos;
+  write_stderr("g3n serve: http://" + (is_v6 ? "[" + settings.http.host + "]" : settings.http.host) + ":" +
+               std::to_string(server.port()) + "/\n");
+  server.run();
+  return kExitDone;
+}
+
+}  // namespace g3n::cli

@@ -1,0 +1,317 @@
+#include "server/generation.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/printable.h"
+#include "server/sse.h"
+#include "server/token_bytes.h"
+
+namespace g3n::server {
+
+class Generation::Sink : public EventSink {
+ public:
+  Sink(std::shared_ptr<Generation> generation, std::size_t index) : generation_(std::move(generation)), index_(index) {}
+
+  void on_prefill(std::int64_t done, std::int64_t total) override {
+    if (index_ != 0) return;
+    {
+      std::lock_guard lock(generation_->mutex_);
+      const std::chrono::duration<double, std::milli> time = Call::Clock::now() - generation_->call_->start;
+      generation_->progress_ = Progress{done, total, time.count()};
+    }
+    generation_->on_event();
+  }
+  void on_token(std::int32_t) override {
+    {
+      std::lock_guard lock(generation_->mutex_);
+      if (generation_->has_first_token_) return;
+      generation_->has_first_token_ = true;
+    }
+    const std::chrono::duration<double> time = Call::Clock::now() - generation_->call_->start;
+    generation_->call_->service.metrics.observe("g3n_time_to_first_token_seconds", "", time.count());
+  }
+  void on_logprobs(const TokenLogprob& token) override {
+    const Engine& engine = generation_->call_->service.engine();
+    TokenEntry entry{token_bytes(engine, token.id), token.logprob, {}};
+    if (entry.bytes.empty()) return;
+    for (const auto& [id, logprob] : token.top) {
+      std::string bytes = token_bytes(engine, id);
+      entry.top.emplace_back(bytes.empty() ? engine.piece(id) : std::move(bytes), logprob);
+    }
+    std::lock_guard lock(generation_->mutex_);
+    Choice& choice = generation_->choices_[index_];
+    choice.token_bytes += static_cast<std::int64_t>(entry.bytes.size());
+    choice.pending.emplace_back(choice.token_bytes, std::move(entry));
+  }
+  void on_text(std::string_view text) override {
+    {
+      std::lock_guard lock(generation_->mutex_);
+      Choice& choice = generation_->choices_[index_];
+      choice.text += text;
+      choice.told_bytes += static_cast<std::int64_t>(text.size());
+      release(choice, choice.told_bytes);
+    }
+    generation_->on_event();
+  }
+  void on_finish(const Answer& answer) override {
+    if (answer.finish_reason == FinishReason::kLength) {
+      std::lock_guard lock(generation_->mutex_);
+      release(generation_->choices_[index_], INT64_MAX);
+    }
+    generation_->on_end(index_, &answer, nullptr);
+  }
+  void on_error(const Error& error) override { generation_->on_end(index_, nullptr, &error); }
+
+ private:
+  static void release(Choice& choice, std::int64_t bytes) {
+    auto& pending = choice.pending;
+    std::size_t count = 0;
+    while (count < pending.size() && pending[count].first <= bytes) {
+      choice.all.push_back(pending[count].second);
+      choice.entries.push_back(std::move(pending[count].second));
+      ++count;
+    }
+    pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(count));
+  }
+
+  const std::shared_ptr<Generation> generation_;
+  const std::size_t index_;
+};
+
+Generation::Generation(std::shared_ptr<Call> call, GenerationRequest request, std::unique_ptr<AnswerFormat> format)
+    : call_(std::move(call)),
+      request_(std::move(request)),
+      format_(std::move(format)),
+      choices_(request_.sequences.size()) {}
+
+void Generation::start(std::shared_ptr<Call> call, GenerationRequest request, std::unique_ptr<AnswerFormat> format) {
+  const std::shared_ptr<Generation> self(new Generation(std::move(call), std::move(request), std::move(format)));
+  Service& service = self->call_->service;
+  service.enter(self);
+  self->call_->exchange->on_gone([self] { self->cancel(Cause::kGone); });
+  if (const auto deadline = self->request_.deadline; deadline.count() > 0)
+    self->call_->exchange->after(deadline, [weak = std::weak_ptr(self)] {
+      if (const auto generation = weak.lock()) generation->cancel(Cause::kDeadline);
+    });
+  self->submit();
+}
+
+void Generation::submit() {
+  Service& service = call_->service;
+  const bool has_media = !request_.media_names.empty();
+  const auto self = shared_from_this();
+  // What can still be wrong with a request is its media: the status line waits for them.
+  if (request_.is_stream && !has_media) start_stream();
+  for (std::size_t i = 0; i < request_.sequences.size(); ++i) {
+    {
+      std::lock_guard lock(mutex_);
+      if (cause_ != Cause::kNone || error_) {
+        ended_ += request_.sequences.size() - i;
+        break;
+      }
+    }
+    Sequence& sequence = request_.sequences[i];
+    const auto sink = std::make_shared<Sink>(self, i);
+    try {
+      Request request{IdsPrompt{std::move(sequence.ids), std::move(sequence.media)}, std::move(sequence.options)};
+      Ticket ticket = service.engine().submit(std::move(request), sink);
+      std::lock_guard lock(mutex_);
+      if (is_over_) continue;  // a ticket kept now would keep this alive for ever
+      tickets_.push_back(std::move(ticket));
+      if (cause_ != Cause::kNone) tickets_.back().cancel();
+    } catch (const Error& error) {
+      on_end(i, nullptr, &error);
+    }
+  }
+  bool is_over = false;
+  {
+    std::lock_guard lock(mutex_);
+    is_over = ended_ == choices_.size();
+  }
+  if (is_over) call_->exchange->after(std::chrono::milliseconds(0), [self] { self->finish(); });
+}
+
+void Generation::cancel(Cause cause) {
+  std::vector<Ticket> tickets;
+  {
+    std::lock_guard lock(mutex_);
+    if (cause_ == Cause::kNone) cause_ = cause;
+    tickets = tickets_;
+  }
+  for (const Ticket& ticket : tickets) ticket.cancel();
+}
+
+void Generation::on_event() {
+  if (!request_.is_stream || is_awake_.exchange(true)) return;
+  call_->exchange->after(std::chrono::milliseconds(0), [self = shared_from_this()] {
+    self->start_stream();
+    self->call_->exchange->wake();
+  });
+}
+
+void Generation::on_end(std::size_t index, const Answer* answer, const Error* error) {
+  bool is_last = false, is_first_error = false;
+  {
+    std::lock_guard lock(mutex_);
+    if (answer) choices_[index].answer = *answer;
+    if (error && !error_) {
+      error_ = *error;
+      is_first_error = true;
+    }
+    is_last = ++ended_ == choices_.size();
+  }
+  const auto self = shared_from_this();
+  if (is_first_error && !is_last)  // not from the engine's own call
+    call_->exchange->after(std::chrono::milliseconds(0), [self] { self->cancel(Cause::kSibling); });
+  if (is_last)
+    call_->exchange->after(std::chrono::milliseconds(0), [self] { self->finish(); });
+  else
+    on_event();
+}
+
+void Generation::start_stream() {
+  {
+    std::lock_guard lock(mutex_);
+    if (is_streaming_ || is_over_ || error_ || cause_ != Cause::kNone) return;
+    is_streaming_ = true;
+  }
+  send_head();
+}
+
+void Generation::send_head() {
+  HttpResponse head;
+  head.headers = {{"Content-Type", "text/event-stream; charset=utf-8"},
+                  {"Cache-Control", "no-cache, no-transform"},
+                  {"X-Accel-Buffering", "no"}};
+  call_->stream(std::move(head), shared_from_this());
+}
+
+ApiError Generation::api_error(const Error& error) const {
+  const std::string message = error.what();
+  switch (error.code()) {
+    case ErrorCode::kInvalidArgument:
+    case ErrorCode::kBadFile:
+    case ErrorCode::kUnsupported:
+      for (const std::string& name : request_.media_names)
+        if (message.find(name) != std::string::npos)
+          return ApiError(400, "invalid_media", printable_start(message, 300), name);
+      break;
+    case ErrorCode::kContextFull: {
+      const auto context = std::to_string(call_->service.facts().context);
+      return ApiError(400, "context_length_exceeded", "the maximum context length is " + context + " tokens",
+                      "messages");
+    }
+    case ErrorCode::kOutOfMemory: {
+      ApiError busy(503, "overloaded", "too little memory for this request");
+      busy.retry_seconds = call_->service.retry_seconds();
+      return busy;
+    }
+    case ErrorCode::kCancelled: {
+      if (cause_ == Cause::kDeadline) return ApiError(408, "request_timeout", "the time for this request is over");
+      ApiError draining(503, "draining", "the server is shutting down");
+      draining.retry_seconds = 5;
+      return draining;
+    }
+    default: break;
+  }
+  if (call_->service.options.on_log)
+    call_->service.options.on_log(call_->id + " internal error: " + printable_start(message, 400));
+  return ApiError(500, "internal_error", "an internal error; the server's log has it under this request id");
+}
+
+// Everything has ended: what is left to say is said, and all that was held is given back.
+void Generation::finish() {
+  std::vector<Result> results;
+  std::optional<ApiError> problem;
+  std::vector<Ticket> tickets;
+  bool is_streaming = false, is_gone = false;
+  {
+    std::lock_guard lock(mutex_);
+    if (std::exchange(is_over_, true)) return;
+    tickets.swap(tickets_);
+    is_streaming = is_streaming_;
+    is_gone = cause_ == Cause::kGone;
+    bool is_cut = false;
+    for (const Choice& choice : choices_)
+      is_cut = is_cut || !choice.answer || choice.answer->finish_reason == FinishReason::kCancelled;
+    if (error_)
+      problem = api_error(*error_);
+    else if (is_cut)
+      problem = api_error(Error(ErrorCode::kCancelled, ""));
+  }
+  const auto self = shared_from_this();
+  Service& service = call_->service;
+  service.leave(self, std::chrono::duration<double>(Call::Clock::now() - call_->start).count());
+  if (is_gone) {
+    service.metrics.add("g3n_cancelled_total", std::string("stage=\"") +
+                                                   (has_first_token_ ? "decode"
+                                                    : progress_      ? "prefill"
+                                                                     : "queued") +
+                                                   "\"");
+    return call_->note(499, "", "gone");
+  }
+  if (is_streaming) {
+    note_end(problem ? problem->status : 200);
+    return call_->exchange->wake();
+  }
+  if (problem) return call_->reply(*problem);
+  note_end(200);
+  if (request_.is_stream) return send_head();  // an answer without any event before its end
+  for (Choice& choice : choices_) results.push_back({*choice.answer, std::move(choice.all)});
+  call_->reply(json_response(format_->whole(results)));
+}
+
+void Generation::note_end(int status) {
+  std::int64_t prompt = 0, generated = 0, computed = 0;
+  std::string reason;
+  Metrics& metrics = call_->service.metrics;
+  for (const Choice& choice : choices_) {
+    if (!choice.answer) continue;
+    const Answer& answer = *choice.answer;
+    prompt += answer.prompt_tokens;
+    computed += answer.timings.prefilled_tokens;
+    generated += static_cast<std::int64_t>(answer.ids.size());
+    reason = finish_reason_name(answer.finish_reason);
+    metrics.add("g3n_finish_total", "reason=\"" + reason + "\"");
+    metrics.observe("g3n_queue_seconds", "", answer.timings.queue_seconds);
+  }
+  metrics.add("g3n_prompt_tokens_total", "source=\"computed\"", static_cast<double>(computed));
+  metrics.add("g3n_prompt_tokens_total", "source=\"cached\"", static_cast<double>(prompt - computed));
+  metrics.add("g3n_generated_tokens_total", "", static_cast<double>(generated));
+  call_->note(status, std::to_string(prompt) + "+" + std::to_string(generated), reason);
+}
+
+bool Generation::next(std::string& bytes) {
+  is_awake_.store(false);
+  std::lock_guard lock(mutex_);
+  for (std::size_t i = 0; i < choices_.size(); ++i)
+    if (!std::exchange(choices_[i].has_begun, true)) bytes += format_->begin(i);
+  if (progress_ && request_.has_progress) bytes += format_->progress(*std::exchange(progress_, std::nullopt));
+  for (std::size_t i = 0; i < choices_.size(); ++i) {
+    Choice& choice = choices_[i];
+    if (!choice.text.empty() || !choice.entries.empty())
+      bytes += format_->delta(i, std::exchange(choice.text, {}), std::exchange(choice.entries, {}));
+    const bool is_cut = choice.answer && choice.answer->finish_reason == FinishReason::kCancelled;
+    if (choice.answer && !is_cut && !std::exchange(choice.is_finished, true))
+      bytes += format_->finish(i, *choice.answer);
+  }
+  if (!is_over_) return true;
+  std::vector<Result> results;
+  bool is_cut = false;
+  for (const Choice& choice : choices_) {
+    is_cut = is_cut || !choice.answer || choice.answer->finish_reason == FinishReason::kCancelled;
+    if (choice.answer) results.push_back({*choice.answer, {}});
+  }
+  if (error_ || is_cut) {
+    const ApiError problem = api_error(error_ ? *error_ : Error(ErrorCode::kCancelled, ""));
+    bytes += "data: " + error_response(problem, Dialect::kOpenAI, call_->id).body + "\n\n";
+  } else {
+    bytes += format_->end(results);
+  }
+  return false;
+}
+
+std::string Generation::idle() { return sse_ping(); }
+
+}  // namespace g3n::server

@@ -1,0 +1,112 @@
+// Generation: the sequences of one request, from Engine::submit to the response. Events come from the engine's thread
+// and are gathered; the I/O thread fetches them when the connection can take more, so a slow reader costs the length of
+// its answer and holds up nobody. A client that leaves cancels all of it.
+#pragma once
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/service.h"
+
+namespace g3n::server {
+
+struct TokenEntry {
+  std::string bytes;
+  float logprob = 0;
+  std::vector<std::pair<std::string, float>> top;
+};
+
+// One answer of a request: a prompt, and what is asked of it.
+struct Sequence {
+  std::vector<std::int32_t> ids;
+  std::vector<MediaPart> media;
+  AnswerOptions options;
+};
+
+struct Progress {
+  std::int64_t done = 0, total = 0;
+  double ms = 0;
+};
+
+struct Result {
+  Answer answer;
+  std::vector<TokenEntry> entries;  // of the tokens whose bytes are in the text
+};
+
+// What an API makes of answers: one JSON object, or frames of a stream.
+class AnswerFormat {
+ public:
+  virtual ~AnswerFormat() = default;
+  virtual JsonNode whole(const std::vector<Result>& results) = 0;
+  // ---- frames ----
+  virtual std::string begin(std::size_t index) = 0;
+  virtual std::string delta(std::size_t index, const std::string& text, const std::vector<TokenEntry>& entries) = 0;
+  virtual std::string progress(const Progress& progress) = 0;
+  virtual std::string finish(std::size_t index, const Answer& answer) = 0;
+  virtual std::string end(const std::vector<Result>& results) = 0;
+};
+
+struct GenerationRequest {
+  std::vector<Sequence> sequences;
+  bool is_stream = false;
+  bool has_progress = false;             // frames of progress
+  std::vector<std::string> media_names;  // JSON paths: an error of the library that begins with one is the client's
+  std::chrono::milliseconds deadline{0};
+};
+
+class Generation : public HttpStream, public std::enable_shared_from_this<Generation> {
+ public:
+  // Takes a place in the queue and submits. Throws ApiError before anything is sent.
+  static void start(std::shared_ptr<Call> call, GenerationRequest request, std::unique_ptr<AnswerFormat> format);
+
+  enum class Cause { kNone, kGone, kDeadline, kDraining, kSibling };
+  void cancel(Cause cause);
+
+  // ---- HttpStream ----
+  bool next(std::string& bytes) override;
+  std::string idle() override;
+
+ private:
+  class Sink;
+  struct Choice {
+    std::string text;                                          // not sent yet
+    std::vector<TokenEntry> entries;                           // beside it
+    std::vector<std::pair<std::int64_t, TokenEntry>> pending;  // until the answer has that many bytes
+    std::int64_t told_bytes = 0, token_bytes = 0;
+    std::vector<TokenEntry> all;
+    std::optional<Answer> answer;
+    bool has_begun = false, is_finished = false;
+  };
+
+  Generation(std::shared_ptr<Call> call, GenerationRequest request, std::unique_ptr<AnswerFormat> format);
+  void submit();
+  // ---- the engine's thread ----
+  void on_event();
+  void on_end(std::size_t index, const Answer* answer, const Error* error);
+  // ---- the I/O thread ----
+  void start_stream();
+  void send_head();
+  void finish();
+  ApiError api_error(const Error& error) const;
+  void note_end(int status);
+
+  const std::shared_ptr<Call> call_;
+  GenerationRequest request_;
+  const std::unique_ptr<AnswerFormat> format_;
+
+  mutable std::mutex mutex_;
+  std::vector<Choice> choices_;
+  std::vector<Ticket> tickets_;
+  std::optional<Progress> progress_;
+  std::optional<Error> error_;
+  std::size_t ended_ = 0;
+  Cause cause_ = Cause::kNone;
+  bool has_first_token_ = false;
+  bool is_streaming_ = false, is_over_ = false;
+  std::atomic<bool> is_awake_{false};
+};
+
+}  // namespace g3n::server

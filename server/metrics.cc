@@ -1,0 +1,88 @@
+#include "server/metrics.h"
+
+#include "json/writer.h"
+
+namespace g3n::server {
+namespace {
+
+std::string number(double value) {
+  if (value == static_cast<double>(static_cast<std::int64_t>(value)))
+    return std::to_string(static_cast<std::int64_t>(value));
+  return to_json(JsonNode{value});
+}
+
+const char* help_of(const std::string& name) {
+  static const std::map<std::string, const char*> kHelp = {
+      {"g3n_requests_total", "Requests answered, by route and status."},
+      {"g3n_prompt_tokens_total", "Tokens of prompts, computed or found in a cache."},
+      {"g3n_generated_tokens_total", "Tokens generated."},
+      {"g3n_images_total", "Images in requests."},
+      {"g3n_finish_total", "Answers by the reason of their end."},
+      {"g3n_cancelled_total", "Requests whose client left, by what they were doing."},
+      {"g3n_rejected_total", "Errors by their code."},
+      {"g3n_queue_seconds", "Time between a request and its first step."},
+      {"g3n_time_to_first_token_seconds", "Time between a request and its first token."},
+      {"g3n_request_seconds", "Time of a request, by route."},
+  };
+  const auto found = kHelp.find(name);
+  return found == kHelp.end() ? "" : found->second;
+}
+
+}  // namespace
+
+std::string label_value(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '\\' || c == '"') out += '\\';
+    out += c == '\n' ? 'n' : c;
+  }
+  return out + "\"";
+}
+
+void Metrics::add(const std::string& counter, const std::string& labels, double amount) {
+  std::lock_guard lock(mutex_);
+  counters_[counter][labels] += amount;
+}
+
+void Metrics::observe(const std::string& histogram, const std::string& labels, double seconds) {
+  std::lock_guard lock(mutex_);
+  Histogram& h = histograms_[histogram][labels];
+  for (std::size_t i = 0; i < kBounds.size(); ++i) h.counts[i] += seconds <= kBounds[i];
+  ++h.count;
+  h.sum += seconds;
+}
+
+std::string Metrics::text(const std::string& model, const std::vector<Gauge>& gauges) const {
+  std::lock_guard lock(mutex_);
+  std::string out;
+  const auto sample = [&](const std::string& name, const std::string& labels, double value) {
+    out += name + "{model=" + label_value(model) + (labels.empty() ? "" : ",") + labels + "} " + number(value) + "\n";
+  };
+  const auto head = [&](const std::string& name, const std::string& help, const char* type) {
+    out += "# HELP " + name + " " + help + "\n# TYPE " + name + " " + type + "\n";
+  };
+  for (const auto& [name, values] : counters_) {
+    head(name, help_of(name), "counter");
+    for (const auto& [labels, value] : values) sample(name, labels, value);
+  }
+  std::string last;
+  for (const Gauge& gauge : gauges) {
+    if (gauge.name != last) head(gauge.name, gauge.help, gauge.is_counter ? "counter" : "gauge");
+    last = gauge.name;
+    sample(gauge.name, gauge.labels, gauge.value);
+  }
+  for (const auto& [name, values] : histograms_) {
+    head(name, help_of(name), "histogram");
+    for (const auto& [labels, h] : values) {
+      const std::string with = labels.empty() ? "" : labels + ",";
+      for (std::size_t i = 0; i < kBounds.size(); ++i)
+        sample(name + "_bucket", with + "le=\"" + number(kBounds[i]) + "\"", static_cast<double>(h.counts[i]));
+      sample(name + "_bucket", with + "le=\"+Inf\"", static_cast<double>(h.count));
+      sample(name + "_sum", labels, h.sum);
+      sample(name + "_count", labels, static_cast<double>(h.count));
+    }
+  }
+  return out;
+}
+
+}  // namespace g3n::server

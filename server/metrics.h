@@ -1,0 +1,41 @@
+// Counters of the server as Prometheus reads them (text format 0.0.4).
+#pragma once
+#include <array>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace g3n::server {
+
+class Metrics {
+ public:
+  // Any thread. labels: `endpoint="/v1/...",status="200"`, already escaped.
+  void add(const std::string& counter, const std::string& labels, double amount = 1);
+  void observe(const std::string& histogram, const std::string& labels, double seconds);
+
+  struct Gauge {
+    std::string name, labels, help;
+    double value = 0;
+    bool is_counter = false;
+  };
+  // All of it; every sample has the label model.
+  std::string text(const std::string& model, const std::vector<Gauge>& gauges) const;
+
+ private:
+  static constexpr std::array<double, 12> kBounds = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30, 120};
+  struct Histogram {
+    std::array<std::uint64_t, kBounds.size()> counts{};
+    std::uint64_t count = 0;
+    double sum = 0;
+  };
+  mutable std::mutex mutex_;
+  std::map<std::string, std::map<std::string, double>> counters_;  // by name, labels
+  std::map<std::string, std::map<std::string, Histogram>> histograms_;
+};
+
+// In quotes, for a label's value.
+std::string label_value(const std::string& text);
+
+}  // namespace g3n::server

@@ -1,0 +1,255 @@
+// POST /v1/completions (spec/server.md 6). Echo is not built.
+#include <algorithm>
+#include <ctime>
+#include <map>
+
+#include "core/utf8.h"
+#include "server/endpoints.h"
+#include "server/sampling_fields.h"
+#include "server/sse.h"
+
+namespace g3n::server {
+namespace {
+
+constexpr std::size_t kMostPrompts = 128;
+
+struct CompletionFacts {
+  std::string id = "cmpl-" + random_name(24), model, fingerprint;
+  std::int64_t created = static_cast<std::int64_t>(std::time(nullptr));
+  bool has_usage = false, has_timings = false, has_logprobs = false;
+  std::size_t prompts = 1;
+  std::int64_t image_tokens = 0, audio_tokens = 0;
+};
+
+std::int64_t characters(const std::string& text) {
+  return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
+}
+
+class CompletionFormat : public AnswerFormat {
+ public:
+  CompletionFormat(CompletionFacts facts, std::size_t choices) : facts_(std::move(facts)), offsets_(choices) {}
+
+  JsonNode whole(const std::vector<Result>& results) override {
+    JsonList choices;
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      JsonNode logprobs = logprobs_node(i, results[i].entries);
+      choices.push_back(choice(i, results[i].answer.text, std::move(logprobs), finish_reason_of(results[i].answer)));
+    }
+    JsonObject answer = head();
+    answer.emplace_back("choices", node(std::move(choices)));
+    answer.emplace_back("usage", usage(results));
+    answer.emplace_back("g3n", g3n_object(results));
+    if (facts_.has_timings) answer.emplace_back("timings", timings_of(results));
+    return node(std::move(answer));
+  }
+  std::string begin(std::size_t) override { return ""; }
+  std::string delta(std::size_t index, const std::string& text, const std::vector<TokenEntry>& entries) override {
+    return frame(choice(index, text, logprobs_node(index, entries), nullptr));
+  }
+  std::string finish(std::size_t index, const Answer& answer) override {
+    return frame(choice(index, "", node(nullptr), finish_reason_of(answer)));
+  }
+  std::string progress(const Progress& progress) override {
+    JsonObject chunk = head();
+    chunk.emplace_back("choices", node(JsonList{}));
+    if (facts_.has_usage) chunk.emplace_back("usage", node(nullptr));
+    chunk.emplace_back("prompt_progress", node(JsonObject{{"total", node(progress.total)},
+                                                          {"cache", node(0)},
+                                                          {"processed", node(progress.done)},
+                                                          {"time_ms", node(progress.ms)},
+                                                          {"stage", node("prefill")}}));
+    return sse_frame(node(std::move(chunk)));
+  }
+  std::string end(const std::vector<Result>& results) override {
+    if (!facts_.has_usage && !facts_.has_timings) return sse_done();
+    JsonObject chunk = head();
+    chunk.emplace_back("choices", node(JsonList{}));
+    if (facts_.has_usage) chunk.emplace_back("usage", usage(results));
+    chunk.emplace_back("g3n", g3n_object(results));
+    if (facts_.has_timings) chunk.emplace_back("timings", timings_of(results));
+    return sse_frame(node(std::move(chunk))) + sse_done();
+  }
+
+ private:
+  JsonNode usage(const std::vector<Result>& results) const {
+    return usage_of(results, facts_.prompts, facts_.image_tokens, facts_.audio_tokens);
+  }
+  JsonObject head() const {
+    return {{"id", node(facts_.id)},
+            {"object", node("text_completion")},
+            {"created", node(facts_.created)},
+            {"model", node(facts_.model)},
+            {"system_fingerprint", node(facts_.fingerprint)}};
+  }
+  static JsonNode choice(std::size_t index, const std::string& text, JsonNode logprobs, const char* reason) {
+    return node(JsonObject{{"index", node(index)},
+                           {"text", node(text)},
+                           {"logprobs", std::move(logprobs)},
+                           {"finish_reason", reason ? node(reason) : node(nullptr)}});
+  }
+  std::string frame(JsonNode choice) const {
+    JsonObject chunk = head();
+    chunk.emplace_back("choices", node(JsonList{std::move(choice)}));
+    if (facts_.has_usage) chunk.emplace_back("usage", node(nullptr));
+    return sse_frame(node(std::move(chunk)));
+  }
+
+  JsonNode logprobs_node(std::size_t index, const std::vector<TokenEntry>& entries) {
+    if (!facts_.has_logprobs) return node(nullptr);
+    JsonList tokens, token_logprobs, tops, offsets;
+    for (const TokenEntry& entry : entries) {
+      const std::string text = utf8_repaired(entry.bytes);
+      tokens.push_back(node(text));
+      token_logprobs.push_back(logprob_node(entry.logprob));
+      std::map<std::string, float> best;  // equal texts of different ids keep the larger
+      for (const auto& [bytes, logprob] : entry.top) {
+        const auto [place, is_new] = best.emplace(utf8_repaired(bytes), logprob);
+        if (!is_new) place->second = std::max(place->second, logprob);
+      }
+      const auto [own, is_new] = best.emplace(text, entry.logprob);
+      if (!is_new) own->second = std::max(own->second, entry.logprob);
+      JsonObject top;
+      for (const auto& [name, logprob] : best) top.emplace_back(name, logprob_node(logprob));
+      tops.push_back(node(std::move(top)));
+      offsets.push_back(node(offsets_[index]));
+      offsets_[index] += characters(text);
+    }
+    return node(JsonObject{{"tokens", node(std::move(tokens))},
+                           {"token_logprobs", node(std::move(token_logprobs))},
+                           {"top_logprobs", node(std::move(tops))},
+                           {"text_offset", node(std::move(offsets))}});
+  }
+
+  const CompletionFacts facts_;
+  std::vector<std::int64_t> offsets_;  // of each choice, in characters
+};
+
+std::vector<std::int32_t> ids_of(const JsonList& list, const std::string& path, std::int64_t vocab_size) {
+  std::vector<std::int32_t> ids;
+  for (std::size_t i = 0; i < list.size(); ++i)
+    ids.push_back(
+        static_cast<std::int32_t>(integer_at(list[i], path + "[" + std::to_string(i) + "]", 0, vocab_size - 1)));
+  if (ids.empty()) fail_value(path, "at least one token id", "none");
+  return ids;
+}
+
+// The media come in the order of their placeholders, which may be of both kinds.
+std::vector<MediaPart> read_media(Fields& fields, const Service& service, int image_size) {
+  MediaRules rules = service.media_rules();
+  rules.image_size = image_size;
+  std::vector<MediaPart> media;
+  const std::pair<const char*, MediumKind> kinds[] = {{"images", MediumKind::kImage}, {"audio", MediumKind::kAudio}};
+  for (const auto& [name, kind] : kinds) {
+    const JsonNode* value = fields.find(name);
+    if (!value) continue;
+    const JsonList& list = list_at(*value, name, 64);
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      const std::string path = std::string(name) + "[" + std::to_string(i) + "]";
+      media.push_back(read_medium(text_at(list[i], path), path, kind, rules));
+    }
+  }
+  return media;
+}
+
+std::vector<std::int32_t> tokenize_text(const Service& service, const std::string& text, const std::string& path,
+                                        const std::vector<MediaPart>& media) {
+  expect_may_fit(text.size(), service.facts(), path);
+  try {
+    return service.engine().tokenize(RawPrompt{text, media});
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInvalidArgument) throw;
+    fail_value(path, "one placeholder (<image_soft_token>, <audio_soft_token>) for each medium of images and audio",
+               "another number of them");
+  }
+}
+
+std::vector<std::vector<std::int32_t>> read_prompts(const JsonNode& value, const Service& service,
+                                                    const std::vector<MediaPart>& media) {
+  const std::int64_t vocab_size = service.engine().info().vocab_size;
+  std::vector<std::vector<std::int32_t>> prompts;
+  if (value.text()) {
+    prompts.push_back(tokenize_text(service, *value.text(), "prompt", media));
+  } else {
+    if (!value.list()) fail_type("prompt", "a string, a list of strings, or token ids", value);
+    const JsonList& list = *value.list();
+    if (list.empty()) fail_value("prompt", "at least one prompt", "none");
+    if (!list[0].text() && !list[0].list()) {
+      prompts.push_back(ids_of(list_at(value, "prompt", static_cast<std::size_t>(service.facts().context) + 1),
+                               "prompt", vocab_size));
+    } else {
+      list_at(value, "prompt", kMostPrompts);
+      for (std::size_t i = 0; i < list.size(); ++i) {
+        const std::string path = "prompt[" + std::to_string(i) + "]";
+        if (list[i].text())
+          prompts.push_back(tokenize_text(service, *list[i].text(), path, media));
+        else if (list[i].list())
+          prompts.push_back(ids_of(*list[i].list(), path, vocab_size));
+        else
+          fail_type(path, "a string or a list of token ids", list[i]);
+      }
+    }
+  }
+  if (!media.empty() && prompts.size() > 1) fail_value("images", "one prompt", std::to_string(prompts.size()));
+  for (const auto& ids : prompts) expect_fits(ids.size(), service.facts(), "prompt");
+  // Placeholders among ids that were sent as such.
+  std::int64_t images = 0, sounds = 0;
+  for (const MediaPart& part : media) (std::holds_alternative<ImagePart>(part) ? images : sounds) += 1;
+  if (media.empty())
+    for (const auto& ids : prompts)
+      for (const std::int32_t soft : {service.facts().image_id, service.facts().audio_id})
+        if (std::find(ids.begin(), ids.end(), soft) != ids.end())
+          fail_value("prompt", "as many media as it has placeholders", "placeholders without media");
+  return prompts;
+}
+
+}  // namespace
+
+void completions(const std::shared_ptr<Call>& call) {
+  const Service& service = call->service;
+  const JsonNode body = parse_body(call->request.body);
+  Fields fields(body, "");
+  CommonFields common = read_common_fields(fields, service);
+  if (common.options.max_tokens < 0) common.options.max_tokens = 16;
+  if (fields.boolean("echo").value_or(false)) fail_unsupported("echo", "echo is not supported by this build");
+  fields.refuse("suffix", "Gemma 3n has no infilling");
+  if (const auto best_of = fields.integer("best_of", 1, 16); best_of && *best_of != common.n)
+    fail_unsupported("best_of", "only a best_of equal to n is supported");
+  bool has_logprobs = false;
+  if (const JsonNode* logprobs = fields.find("logprobs")) {
+    const bool* flag = logprobs->boolean();
+    has_logprobs = !flag || *flag;
+    if (has_logprobs) common.options.logprobs = flag ? 1 : static_cast<int>(integer_at(*logprobs, "logprobs", 0, 20));
+  }
+  const std::vector<MediaPart> media = read_media(fields, service, common.image_size);
+  const auto prompts = read_prompts(fields.required("prompt"), service, media);
+  call->ignored = fields.ignored(service.options.is_strict);
+  call->request.body.clear();
+  call->request.body.shrink_to_fit();
+
+  CompletionFacts facts;
+  facts.model = service.options.model_id;
+  facts.fingerprint = service.fingerprint();
+  facts.has_usage = common.has_usage;
+  facts.has_timings = common.has_timings;
+  facts.has_logprobs = has_logprobs;
+  facts.prompts = prompts.size();
+  GenerationRequest generation;
+  generation.is_stream = common.is_stream;
+  generation.has_progress = common.has_progress;
+  generation.deadline = deadline_of(*call);
+  for (const MediaPart& part : media)
+    generation.media_names.push_back(
+        std::visit([](const auto& p) { return std::get<MediaBytes>(p.source).name; }, part));
+  for (const auto& ids : prompts) {
+    facts.image_tokens += std::count(ids.begin(), ids.end(), service.facts().image_id);
+    facts.audio_tokens += std::count(ids.begin(), ids.end(), service.facts().audio_id);
+    for (std::int64_t i = 0; i < common.n; ++i) {
+      generation.sequences.push_back({ids, media, common.options});
+      generation.sequences.back().options.sampling.seed += static_cast<std::uint64_t>(i);
+    }
+  }
+  const std::size_t choices = generation.sequences.size();
+  Generation::start(call, std::move(generation), std::make_unique<CompletionFormat>(std::move(facts), choices));
+}
+
+}  // namespace g3n::server

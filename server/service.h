@@ -1,0 +1,129 @@
+// What all endpoints share: the options, the engine once it is loaded, workers, places in the queue; and Call, one
+// request on its way through an endpoint.
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "g3n/engine.h"
+#include "server/access.h"
+#include "server/http.h"
+#include "server/messages.h"
+#include "server/metrics.h"
+#include "server/router.h"
+
+namespace g3n::server {
+
+struct ServerOptions {
+  HttpOptions http;
+  AccessOptions access;
+  bool allow_anonymous = false;  // an address that others reach, without a key
+  std::string model_id;          // what clients call the model; never a path
+  std::vector<std::string> aliases;
+  bool is_strict = false;        // a field without effect is an error
+  bool is_strict_model = false;  // so is another model's name
+  std::string recipe = "keep";   // whatever besides the version makes results differ: part of system_fingerprint
+  std::int64_t max_queue = 128;  // requests that wait
+  std::int64_t max_sequences = 16;
+  std::size_t max_queue_bytes = std::size_t{512} << 20;  // of bodies
+  int workers = 2;
+  std::chrono::milliseconds request_timeout{0};    // 0: none
+  std::chrono::milliseconds drain{30'000};         // what running requests get at the end
+  std::function<void(const std::string&)> on_log;  // one line per request; any thread
+};
+
+// Facts about the loaded model that the engine is asked once.
+struct ModelFacts {
+  std::int64_t context = 0, created = 0;
+  std::size_t longest_piece = 1;  // bytes
+  std::int32_t image_id = -1, audio_id = -1;
+  std::string bos, eos, pad;
+};
+
+class Generation;
+struct Call;
+
+class Service {
+ public:
+  explicit Service(ServerOptions options);
+  // Waits for the workers.
+  ~Service();
+
+  const ServerOptions options;
+  Metrics metrics;
+
+  // ---- the engine ----
+  enum class State { kLoading, kReady, kDraining };
+  State state() const { return state_.load(); }
+  void set_engine(std::shared_ptr<Engine> engine);
+  void set_draining() { state_.store(State::kDraining); }
+  Engine& engine() const { return *engine_; }
+  const ModelFacts& facts() const { return facts_; }
+  MediaRules media_rules() const;
+  std::string fingerprint() const;
+  // Throws ApiError 404 model_not_found for a name that is not served.
+  void check_model(Fields& fields) const;
+
+  // ---- workers ----
+  void work(std::function<void()> task);
+  void stop_workers();  // waits for what they do
+
+  // ---- places ---- enter throws ApiError 429 queue_full
+  void enter(const std::shared_ptr<Generation>& generation);
+  void leave(const std::shared_ptr<Generation>& generation, double seconds);
+  std::vector<std::shared_ptr<Generation>> running() const;
+  std::int64_t running_count() const;
+  std::atomic<std::int64_t> body_bytes{0};  // of requests in work
+  int retry_seconds() const;
+
+ private:
+  void run_worker();
+
+  std::atomic<State> state_{State::kLoading};
+  std::shared_ptr<Engine> engine_;
+  ModelFacts facts_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::function<void()>> tasks_;
+  bool stop_ = false;
+  std::set<std::shared_ptr<Generation>> running_;
+  double mean_seconds_ = 1;
+  std::vector<std::thread> workers_;
+};
+
+struct Call {
+  using Clock = std::chrono::steady_clock;
+
+  Service& service;
+  HttpRequest request;
+  std::shared_ptr<HttpExchange> exchange;
+  const Route* route = nullptr;
+  std::string rest, id, origin, key_name;
+  std::vector<std::string> ignored;
+  Clock::time_point start = Clock::now();
+  std::size_t counted_bytes = 0;
+
+  ~Call();
+  void reply(HttpResponse response);
+  void reply(const ApiError& error);
+  void stream(HttpResponse head, std::shared_ptr<HttpStream> source);
+  // At the end: a line of log, metrics. tokens: "12+34", or empty.
+  void note(int status, const std::string& tokens, const std::string& finish) const;
+
+ private:
+  void finish_head(HttpResponse& response) const;
+};
+
+// Runs an endpoint; whatever it throws becomes the reply.
+void guarded(Call& call, const std::function<void()>& endpoint);
+
+}  // namespace g3n::server

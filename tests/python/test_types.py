@@ -1,0 +1,60 @@
+"""A program of a user passes mypy --strict, and a wrong one does not."""
+
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("mypy")
+
+GOOD = """
+import asyncio
+
+import g3n
+
+
+def ask(engine: g3n.Engine) -> str:
+    reply: g3n.Reply = engine.generate("Hello", max_tokens=5, temperature=0, stop=["a"])
+    many: list[g3n.Reply] = engine.generate(["a", "b"], seed=1)
+    with engine.chat(system="Be brief.", top_k=3) as session:
+        answer: g3n.Reply = session.send("What is this?", images=["bee.jpg"], logprobs=2)
+        for piece in session.stream("And?", max_tokens=3):
+            ids: list[int] = piece.ids
+    return reply.text + many[0].text + answer.finish_reason + str(ids)
+
+
+async def ask_later(engine: g3n.Engine) -> None:
+    async for piece in engine.astream("Hello", max_tokens=5):
+        print(piece.upper())
+
+
+def main() -> None:
+    try:
+        asyncio.run(ask_later(g3n.Engine("models/demo", dtype="bf16", threads=2)))
+    except g3n.NotFound as error:
+        print(error.code)
+"""
+BAD = {
+    "unknown option": 'engine.generate("Hello", max_token=5)',
+    "wrong type": 'engine.generate("Hello", top_k="many")',
+    "no such name": "engine.answer()",
+    "wrong result": 'x: int = engine.chat().send("a")',
+}
+
+
+def mypy(code, folder):
+    path = folder / "program.py"
+    path.write_text(code)
+    return subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(folder / "cache"), str(path)],
+        capture_output=True, text=True, cwd=folder,
+    )  # fmt: skip
+
+
+def test_programs(tmp_path):
+    good = mypy(GOOD, tmp_path)
+    assert good.returncode == 0, good.stdout + good.stderr
+    lines = "\n".join(f"def f{at}(engine: g3n.Engine) -> None:\n    {line}" for at, line in enumerate(BAD.values()))
+    bad = mypy(f"import g3n\n{lines}\n", tmp_path)
+    for at, name in enumerate(BAD):
+        assert f"program.py:{3 + 2 * at}: error" in bad.stdout, name

@@ -1,0 +1,74 @@
+// A client for tests: raw HTTP over loopback, and a server with a model of the test's own.
+#pragma once
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "json/tree.h"
+#include "server/server.h"
+#include "support/fake_model.h"
+
+namespace g3n::testing {
+
+struct Reply {
+  int status = 0;
+  std::string head, body;  // chunks joined
+
+  std::string header(const std::string& name) const;  // name as in the response
+  JsonNode json() const;
+  // The value at "error.code" and the like, as text; "" if it is not there.
+  std::string at(const std::string& path) const;
+};
+std::string text_at(const JsonNode& node, const std::string& path);
+// The JSON of each frame but [DONE]; comments are left out.
+std::vector<JsonNode> frames(const std::string& body);
+
+class Socket {
+ public:
+  explicit Socket(std::uint16_t port);
+  ~Socket();
+  Socket(const Socket&) = delete;
+  void send(const std::string& bytes) const;
+  // The next response. status 0: the connection ended before one.
+  Reply reply(bool is_head = false);
+  // What has come; "" at the end or after 5 s.
+  std::string some();
+  bool is_closed();  // by the server, within 5 s
+  void half_close() const;
+  void close();
+
+ private:
+  int fd_ = -1;
+  std::string buffer_;
+};
+
+std::string get(const std::string& path, const std::string& headers = "");
+std::string post(const std::string& path, const std::string& body, const std::string& headers = "");
+
+class TestServer {
+ public:
+  explicit TestServer(std::shared_ptr<Engine> engine, server::ServerOptions options = {});
+  TestServer(std::function<std::shared_ptr<Engine>()> load, server::ServerOptions options);
+  ~TestServer();
+  std::uint16_t port() const { return server_->port(); }
+  server::Server& server() { return *server_; }
+  void wait_until_ready() const;
+  Reply ask(const std::string& request) const;
+  std::string metric(const std::string& line_begin) const;  // the value behind it
+  void join();
+
+ private:
+  std::unique_ptr<server::Server> server_;
+  std::thread thread_;
+};
+
+// The demo's tokenizer and template over a scripted model, which answers with this text.
+std::shared_ptr<Engine> fake_engine(const std::string& answer, FakeModelOptions options = {}, std::int64_t context = 0);
+// Whether this comes true within 5 s.
+bool comes_true(const std::function<bool()>& condition);
+std::string base64(const std::string& bytes);
+std::string file_bytes(const std::string& path);
+
+}  // namespace g3n::testing

@@ -1,0 +1,167 @@
+// The server over the demo checkpoint: text, pictures and sounds through HTTP give what the library gives.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+#include <sstream>
+
+#include "golden/demo.h"
+#include "json/writer.h"
+#include "server/client.h"
+
+namespace g3n::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+const char* kChat = "/v1/chat/completions";
+
+class DemoServer : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    engine_ = new std::shared_ptr<Engine>(demo_engine());
+    server_ = new TestServer(*engine_);
+  }
+  static void TearDownTestSuite() {
+    delete server_;
+    delete engine_;
+  }
+  static Reply ask(const std::string& request) { return server_->ask(request); }
+  static std::string medium(const std::string& name) { return base64(file_bytes(demo_folder() + "/media/" + name)); }
+  static std::string picture(const std::string& question, const std::string& data, const std::string& more = "") {
+    return post(
+        kChat,
+        R"({"temperature":0,"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,)" +
+            data + R"("}},{"type":"text","text":)" + json_string(question) + "}]}]" + more + "}");
+  }
+  static std::string text(const std::string& content, const std::string& more = "") {
+    return post(kChat, R"({"messages":[{"role":"user","content":)" + json_string(content) + "}]" + more + "}");
+  }
+  static std::shared_ptr<Engine>* engine_;
+  static TestServer* server_;
+};
+std::shared_ptr<Engine>* DemoServer::engine_ = nullptr;
+TestServer* DemoServer::server_ = nullptr;
+
+TEST_F(DemoServer, APictureAsADataUrlIsAnsweredAsByTheLibrary) {
+  const std::string file = file_bytes(demo_folder() + "/media/red-circle.png");
+  Request request;
+  ChatPrompt prompt;
+  prompt.messages.push_back(
+      {"user", {ImagePart{MediaBytes{{file.begin(), file.end()}, "x"}}, TextPart{"What is in the picture?"}}});
+  request.prompt = prompt;
+  request.options.sampling.temperature = 0;
+  request.options.max_tokens = 24;
+  const Answer alone = (*engine_)->generate(request);
+  const Reply reply = ask(picture("What is in the picture?", medium("red-circle.png"), R"(,"max_tokens":24)"));
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  EXPECT_EQ(reply.at("choices.0.message.content"), alone.text);
+  EXPECT_EQ(std::stoll(reply.at("usage.prompt_tokens")), alone.prompt_tokens);
+  EXPECT_EQ(reply.at("usage.prompt_tokens_details.image_tokens"), "256");
+  const Reply stream =
+      ask(picture("What is in the picture?", medium("red-circle.png"), R"(,"max_tokens":24,"stream":true)"));
+  std::string streamed;
+  for (const JsonNode& chunk : frames(stream.body)) streamed += text_at(chunk, "choices.0.delta.content");
+  EXPECT_EQ(streamed, alone.text);
+}
+
+TEST_F(DemoServer, ASoundIsHeard) {
+  const Reply reply = ask(post(
+      kChat,
+      R"({"temperature":0,"max_tokens":16,"messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"format":"wav","data":")" +
+          medium("colors.wav") + R"("}},{"type":"text","text":"What do you hear?"}]}]})"));
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  EXPECT_EQ(reply.at("usage.prompt_tokens_details.audio_tokens"), "188");
+  EXPECT_FALSE(reply.at("choices.0.message.content").empty());
+}
+
+TEST_F(DemoServer, BrokenMediaAreTheClientsErrorBeforeTheStatusLine) {
+  for (const char* more : {"", R"(,"stream":true)"}) {
+    const Reply reply = ask(picture("?", base64("this is no picture at all"), more));
+    EXPECT_EQ(reply.status, 400) << reply.body;
+    EXPECT_EQ(reply.at("error.code"), "invalid_media") << reply.body;
+    EXPECT_EQ(reply.at("error.param"), "messages[0].content[0].image_url.url");
+    EXPECT_THAT(reply.body, Not(HasSubstr(demo_folder())));
+    const Reply cut =
+        ask(picture("?", base64(file_bytes(demo_folder() + "/media/red-circle.png").substr(0, 60)), more));
+    EXPECT_EQ(cut.at("error.code"), "invalid_media") << cut.body;
+  }
+}
+
+TEST_F(DemoServer, LogprobsDoNotDependOnSampling) {
+  const auto first = [&](const std::string& more) {
+    return ask(text("What is your name?", R"(,"max_tokens":1,"logprobs":true,"top_logprobs":3)" + more))
+        .at("choices.0.logprobs.content.0.top_logprobs");
+  };
+  EXPECT_EQ(first(R"(,"temperature":0)"), first(R"(,"temperature":2,"top_k":5,"seed":3,"logit_bias":{"300":50})"));
+}
+
+TEST_F(DemoServer, SixteenClientsAtOnceGetWhatEachGetsAlone) {
+  std::vector<std::string> requests;
+  for (int i = 0; i < 16; ++i) {
+    const std::string more = R"(,"max_tokens":20,"logprobs":true,"seed":)" + std::to_string(i);
+    requests.push_back(
+        i % 4 == 3 ? picture("Describe it.", medium(i % 8 == 3 ? "red-circle.png" : "star-and-square.png"), more)
+                   : text(std::string(static_cast<std::size_t>(i) * 20, 'a') + " What color is the star?", more));
+  }
+  const auto bytes = [](const Reply& reply) { return reply.at("choices"); };
+  std::vector<std::string> alone;
+  for (const std::string& request : requests) alone.push_back(bytes(ask(request)));
+  std::vector<std::future<std::string>> together;
+  for (const std::string& request : requests)
+    together.push_back(std::async(std::launch::async, [&] { return bytes(ask(request)); }));
+  for (std::size_t i = 0; i < requests.size(); ++i) EXPECT_EQ(together[i].get(), alone[i]) << i;
+  EXPECT_EQ((*engine_)->stats().cache_bytes, 0);
+}
+
+TEST_F(DemoServer, LeavingFreesThePages) {
+  Socket socket(server_->port());
+  socket.send(picture("Describe it.", medium("red-circle.png"), R"(,"ignore_eos":true,"stream":true)"));
+  ASSERT_TRUE(comes_true([&] { return (*engine_)->stats().cache_pages > 0; }));
+  socket.close();
+  EXPECT_TRUE(comes_true([&] { return (*engine_)->stats().cache_pages == 0 && (*engine_)->stats().running == 0; }));
+}
+
+TEST_F(DemoServer, CompletionsTakeMediaBehindPlaceholders) {
+  const Reply reply =
+      ask(post("/v1/completions", R"({"prompt":"<image_soft_token> a","max_tokens":4,"temperature":0,"images":[")" +
+                                      medium("red-circle.png") + R"("]})"));
+  EXPECT_EQ(reply.status, 200) << reply.body;
+  EXPECT_EQ(reply.at("usage.prompt_tokens_details.image_tokens"), "256");
+  EXPECT_EQ(ask(post("/v1/completions", R"({"prompt":"a","images":[")" + medium("red-circle.png") + R"("]})"))
+                .at("error.code"),
+            "invalid_value");
+}
+
+// The examples of docs/server.md, sent as they stand there.
+TEST_F(DemoServer, TheExamplesOfTheDocumentationWork) {
+  std::istringstream doc(file_bytes(std::string(G3N_SOURCE_DIR) + "/docs/server.md"));
+  int count = 0;
+  std::string command;
+  bool is_inside = false;
+  for (std::string line; std::getline(doc, line);) {
+    if (line == "```sh") {
+      is_inside = true;
+      command.clear();
+    } else if (line == "```" && is_inside) {
+      is_inside = false;
+      if (command.compare(0, 5, "curl ") != 0) continue;
+      const std::size_t slash = command.find("127.0.0.1:8080") + 14, end = command.find_first_of(" \n'", slash);
+      const std::size_t body = command.find("-d '"), close = command.rfind('\'');
+      const std::string path = command.substr(slash, end - slash);
+      std::string json = body == std::string::npos ? "" : command.substr(body + 4, close - body - 4);
+      if (const std::size_t at = json.find("'\"$(base64 -w0 red-circle.png)\"'"); at != std::string::npos)
+        json.replace(at, 32, medium("red-circle.png"));
+      const Reply reply = ask(json.empty() ? get(path) : post(path, json));
+      EXPECT_EQ(reply.status, 200) << command << "\n" << reply.body;
+      ++count;
+    } else if (is_inside) {
+      command += line + "\n";
+    }
+  }
+  EXPECT_GE(count, 5);
+}
+
+}  // namespace
+}  // namespace g3n::testing
