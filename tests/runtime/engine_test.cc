@@ -10,6 +10,8 @@
 #include <fstream>
 
 #include "golden/demo.h"
+#include "runtime/engine_impl.h"
+#include "support/fake_model.h"
 
 namespace g3n::testing {
 namespace {
@@ -297,6 +299,57 @@ TEST(Engine, AnswerOptionsAreHonoured) {
   const std::string rendered = engine->render(open);
   EXPECT_TRUE(rendered.ends_with("model\nThe")) << rendered;
   EXPECT_FALSE(engine->generate({.prompt = open, .options = {.sampling = greedy(), .max_tokens = 5}}).ids.empty());
+}
+
+// An engine over a scripted model with the demo's tokenizer and template.
+struct ScriptedEngine {
+  explicit ScriptedEngine(std::int64_t context) {
+    auto model = std::make_unique<FakeModel>(FakeModelOptions{.vocab_size = 2304, .hidden_size = 128, .script = {106}});
+    log = model->log();
+    EngineOptions options;
+    options.model = demo_folder();
+    options.context = context;
+    engine = EngineAccess::open_over(std::move(model), options);
+  }
+  std::shared_ptr<FakeModel::Log> log;
+  std::shared_ptr<Engine> engine;
+};
+
+// Counts, room and every file come before the first medium is encoded.
+TEST(Engine, NothingIsEncodedForAPromptThatCannotBe) {
+  const Part picture = conversation("caption").messages[0].parts[0];
+  const auto message_of = [&](const std::vector<Part>& parts) { return ChatPrompt{{{"user", parts}}}; };
+  ScriptedEngine narrow(600), wide(4096);
+  EXPECT_THAT(error_of([&] {
+                narrow.engine->generate({.prompt = message_of({picture, picture, picture})});
+              }),
+              AllOf(HasSubstr("tokens"), HasSubstr("600")));
+  const Part broken = ImagePart{MediaBytes{{'n', 'o', ' ', 'p', 'i', 'c'}, "fifth.png"}};
+  EXPECT_THAT(error_of([&] {
+                wide.engine->generate({.prompt = message_of({picture, picture, picture, picture, broken})});
+              }),
+              HasSubstr("fifth.png"));
+  EXPECT_THAT(error_of([&] {
+                wide.engine->prepare(RawPrompt{"<image_soft_token><image_soft_token>", {std::get<ImagePart>(picture)}});
+              }),
+              HasSubstr("2 image placeholders"));
+  EXPECT_EQ(narrow.log->encodes + wide.log->encodes, 0);
+  EXPECT_FALSE(wide.engine->generate({.prompt = message_of({picture, TextPart{"?"}})}).ids.empty());
+  EXPECT_EQ(wide.log->encodes, 1);
+}
+
+TEST(Engine, AContextBeyondTheModelsIsToldBeforeWeightsAreRead) {
+  EngineOptions options;
+  options.model = demo_folder();
+  options.context = 40000;
+  bool packing = false;
+  options.on_memory = [&](std::int64_t, std::int64_t) { packing = true; };
+  options.on_progress = [&](std::int64_t, std::int64_t) { packing = true; };
+  EXPECT_THAT(error_of([&] { Engine::open(options); }), AllOf(HasSubstr("32768"), HasSubstr("40000")));
+  EXPECT_FALSE(packing);
+  options.context = 1000;
+  Engine::open(options);
+  EXPECT_TRUE(packing);
 }
 
 }  // namespace
