@@ -1,6 +1,8 @@
 // See prompt_input.h.
 #include "prompt_input.h"
 
+#include <filesystem>
+
 #include "console.h"
 #include "files.h"
 #include "messages_file.h"
@@ -14,8 +16,13 @@ bool is_white_space(char32_t c) {
 }
 
 void expect_words(const Options& o, const std::string& text) {
-  if (is_blank(text) && o.media.empty())
-    throw UsageError("the prompt is empty: give a text, - for stdin, -f FILE, --image or --audio");
+  if (!is_blank(text) || !o.media.empty()) return;
+  // A question without a model in front: the first argument is the model where -m is absent.
+  std::error_code ignored;
+  if (o.engine.model.find(' ') != std::string::npos && !std::filesystem::exists(o.engine.model, ignored))
+    throw UsageError("'" + o.engine.model +
+                     "' was taken for the model, since -m MODEL is absent, which leaves no prompt");
+  throw UsageError("the prompt is empty: give a text, - for stdin, -f FILE, --image or --audio");
 }
 
 void append_paragraph(std::string& text, const std::string& more) {

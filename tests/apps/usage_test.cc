@@ -122,6 +122,13 @@ TEST(Usage, EveryMistakeIsOneLineAndStatusTwo) {
 }
 
 // A flag that a command would take and ignore gives the user something else than he asked for.
+TEST(Usage, AQuestionWithoutAModelIsToldWhatItWasTakenFor) {
+  const Outcome outcome = run_g3n({"run", "What is 3 plus 4?"});
+  EXPECT_EQ(outcome.status, 2);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("'What is 3 plus 4?' was taken for the model"), HasSubstr("-m MODEL")));
+  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1);
+}
+
 TEST(Usage, ACommandRefusesFlagsThatItWouldIgnore) {
   const TemporaryFolder folder;
   const std::string dir = demo(), out = folder.path("out");

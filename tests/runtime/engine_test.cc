@@ -10,6 +10,8 @@
 #include <fstream>
 
 #include "golden/demo.h"
+#include "runtime/engine_impl.h"
+#include "support/fake_model.h"
 
 namespace g3n::testing {
 namespace {
@@ -222,6 +224,132 @@ TEST(Engine, OtherImageSizesAnswer) {
                    ->generate({.prompt = ChatPrompt{conversation("caption").messages},
                                .options = {.sampling = greedy(), .max_tokens = 8}})
                    .ids.empty());
+}
+
+TEST(Engine, SubmittedRequestsRunTogetherAndAnswerAsAlone) {
+  const auto engine = demo_engine();
+  std::vector<Ticket> tickets;
+  for (const Conversation& c : conversations())
+    tickets.push_back(engine->submit(
+        {.prompt = ChatPrompt{c.messages}, .options = {.sampling = greedy(), .max_tokens = 48, .logprobs = 2}}));
+  for (size_t i = 0; i < tickets.size(); ++i) {
+    const Answer& answer = tickets[i].answer();
+    EXPECT_EQ(answer.ids, conversations()[i].greedy_ids) << conversations()[i].name;
+    ASSERT_EQ(answer.logprobs.size(), answer.ids.size());
+    EXPECT_EQ(answer.logprobs[0].id, answer.ids[0]);
+    EXPECT_EQ(answer.logprobs[0].top.size(), 2u);
+    EXPECT_EQ(answer.logprobs[0].top[0].second, answer.logprobs[0].logprob);  // greedy: the likeliest
+  }
+  EXPECT_EQ(engine->stats().running + engine->stats().waiting, 0);
+}
+
+TEST(Engine, TracedTapsAreWholeWhateverTheChunk) {
+  const Prompt prompt = ChatPrompt{conversation("spoken_question").messages};
+  const std::vector<std::string> globs{"text.layer.1.laurel", "vision.soft_tokens", "text.last_logits"};
+  const std::vector<Tap> whole = demo_engine(512)->trace(prompt, globs), pieces = demo_engine(7)->trace(prompt, globs);
+  ASSERT_EQ(whole.size(), 3u);
+  ASSERT_EQ(pieces.size(), 3u);
+  for (const Tap& tap : whole) {
+    const auto same =
+        std::find_if(pieces.begin(), pieces.end(), [&](const Tap& other) { return other.name == tap.name; });
+    ASSERT_NE(same, pieces.end()) << tap.name;
+    EXPECT_EQ(same->dims, tap.dims) << tap.name;
+    EXPECT_EQ(same->values, tap.values) << tap.name;
+  }
+  const std::vector<std::string> none{"text.layer.99.*"};
+  EXPECT_THAT(error_of([&] { demo_engine()->trace(prompt, none); }), HasSubstr("text.layer.99.*"));
+  EXPECT_THAT(error_of([&] { demo_engine()->trace(prompt, globs, 100); }), HasSubstr("100 bytes"));
+}
+
+TEST(Engine, APictureHasItsOwnSizeAndContent) {
+  const auto engine = demo_engine();
+  ImagePart image = std::get<ImagePart>(conversation("caption").messages[0].parts[0]);
+  const auto span_of = [&](const ImagePart& part) {
+    const PreparedPrompt prompt = engine->prepare(RawPrompt{"<image_soft_token>", {part}});
+    const auto soft =
+        std::find_if(prompt.soft.begin(), prompt.soft.end(), [](const SoftSpan& s) { return s.count > 1; });
+    return *soft;
+  };
+  const SoftSpan usual = span_of(image), again = span_of(image);
+  image.size = 224;
+  const SoftSpan small = span_of(image);
+  EXPECT_EQ(usual.content, again.content);
+  EXPECT_EQ(usual.tokens->values, again.tokens->values);
+  EXPECT_NE(usual.content, small.content);
+  EXPECT_NE(usual.tokens->values, small.tokens->values);
+  EXPECT_EQ(small.count, usual.count);
+}
+
+TEST(Engine, AnswerOptionsAreHonoured) {
+  const auto engine = demo_engine();
+  const Conversation& c = conversation("sum");
+  const auto answer = [&](AnswerOptions options) {
+    options.sampling = greedy();
+    if (options.max_tokens < 0) options.max_tokens = 48;
+    return engine->generate({.prompt = ChatPrompt{c.messages}, .options = options});
+  };
+  EXPECT_GE(answer({.min_tokens = 20}).ids.size(), 20u);
+  EXPECT_EQ(answer({.ignore_stop_ids = true}).ids.size(), 48u);
+  EXPECT_EQ(answer({.extra_stop_ids = {c.greedy_ids[1]}}).ids.size(), 2u);
+  EXPECT_NE(answer({.banned_ids = {c.greedy_ids[0]}}).ids[0], c.greedy_ids[0]);
+  EXPECT_EQ(answer({.logit_bias = {{77, 1000.0f}}}).ids[0], 77);
+  ChatPrompt open{{c.messages[0], Message::text("assistant", "The")}};
+  open.add_generation_prompt = false;
+  open.continue_final_message = true;
+  const std::string rendered = engine->render(open);
+  EXPECT_TRUE(rendered.ends_with("model\nThe")) << rendered;
+  EXPECT_FALSE(engine->generate({.prompt = open, .options = {.sampling = greedy(), .max_tokens = 5}}).ids.empty());
+}
+
+// An engine over a scripted model with the demo's tokenizer and template.
+struct ScriptedEngine {
+  explicit ScriptedEngine(std::int64_t context) {
+    auto model = std::make_unique<FakeModel>(FakeModelOptions{.vocab_size = 2304, .hidden_size = 128, .script = {106}});
+    log = model->log();
+    EngineOptions options;
+    options.model = demo_folder();
+    options.context = context;
+    engine = EngineAccess::open_over(std::move(model), options);
+  }
+  std::shared_ptr<FakeModel::Log> log;
+  std::shared_ptr<Engine> engine;
+};
+
+// Counts, room and every file come before the first medium is encoded.
+TEST(Engine, NothingIsEncodedForAPromptThatCannotBe) {
+  const Part picture = conversation("caption").messages[0].parts[0];
+  const auto message_of = [&](const std::vector<Part>& parts) { return ChatPrompt{{{"user", parts}}}; };
+  ScriptedEngine narrow(600), wide(4096);
+  EXPECT_THAT(error_of([&] {
+                narrow.engine->generate({.prompt = message_of({picture, picture, picture})});
+              }),
+              AllOf(HasSubstr("tokens"), HasSubstr("600")));
+  const Part broken = ImagePart{MediaBytes{{'n', 'o', ' ', 'p', 'i', 'c'}, "fifth.png"}};
+  EXPECT_THAT(error_of([&] {
+                wide.engine->generate({.prompt = message_of({picture, picture, picture, picture, broken})});
+              }),
+              HasSubstr("fifth.png"));
+  EXPECT_THAT(error_of([&] {
+                wide.engine->prepare(RawPrompt{"<image_soft_token><image_soft_token>", {std::get<ImagePart>(picture)}});
+              }),
+              HasSubstr("2 image placeholders"));
+  EXPECT_EQ(narrow.log->encodes + wide.log->encodes, 0);
+  EXPECT_FALSE(wide.engine->generate({.prompt = message_of({picture, TextPart{"?"}})}).ids.empty());
+  EXPECT_EQ(wide.log->encodes, 1);
+}
+
+TEST(Engine, AContextBeyondTheModelsIsToldBeforeWeightsAreRead) {
+  EngineOptions options;
+  options.model = demo_folder();
+  options.context = 40000;
+  bool packing = false;
+  options.on_memory = [&](std::int64_t, std::int64_t) { packing = true; };
+  options.on_progress = [&](std::int64_t, std::int64_t) { packing = true; };
+  EXPECT_THAT(error_of([&] { Engine::open(options); }), AllOf(HasSubstr("32768"), HasSubstr("40000")));
+  EXPECT_FALSE(packing);
+  options.context = 1000;
+  Engine::open(options);
+  EXPECT_TRUE(packing);
 }
 
 }  // namespace

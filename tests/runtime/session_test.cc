@@ -106,5 +106,21 @@ TEST(Session, SamplingWithASeedRepeats) {
   EXPECT_NE(answer(5), answer(6));
 }
 
+// A fork stands where the last exchange began: what comes in its place is all that is computed.
+TEST(Session, AnUndoneTurnCostsOnlyWhatComesInItsPlace) {
+  Session session(demo_engine());
+  session.reply(text("The code is 4 7 1 9."), {.sampling = greedy()});
+  const Answer long_turn = session.reply(text(std::string(300, 'a')), {.sampling = greedy(), .max_tokens = 30});
+  const std::int64_t before = long_turn.prompt_tokens - long_turn.timings.prefilled_tokens;
+  EXPECT_GT(before, 0);
+  EXPECT_TRUE(session.undo());
+  const Answer other = session.reply(text("Thank you!"), {.sampling = greedy(), .max_tokens = 8});
+  EXPECT_EQ(other.prompt_tokens - other.timings.prefilled_tokens, before);
+  EXPECT_TRUE(session.undo());
+  const Answer again = session.reply(text("Thank you!"), {.sampling = greedy(), .max_tokens = 8});
+  EXPECT_EQ(again.ids, other.ids);
+  EXPECT_EQ(again.timings.prefilled_tokens, 1);  // the same words: all but the position that gives the first token
+}
+
 }  // namespace
 }  // namespace g3n::testing

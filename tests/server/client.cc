@@ -78,17 +78,21 @@ void Socket::send(const std::string& bytes) const {
   }
 }
 
+namespace {
+constexpr int kPatienceMs = 60000;  // a sanitized build is twenty times slower
+}  // namespace
+
 std::string Socket::some() {
   if (!buffer_.empty()) return std::exchange(buffer_, {});
   pollfd waiting{fd_, POLLIN, 0};
-  if (::poll(&waiting, 1, 5000) <= 0) return "";
+  if (::poll(&waiting, 1, kPatienceMs) <= 0) return "";
   char bytes[65536];
   const ssize_t n = ::recv(fd_, bytes, sizeof bytes, 0);
   return n > 0 ? std::string(bytes, static_cast<std::size_t>(n)) : "";
 }
 
 bool Socket::is_closed() {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
   while (std::chrono::steady_clock::now() < end) {
     pollfd waiting{fd_, POLLIN, 0};
     if (::poll(&waiting, 1, 100) <= 0) continue;
@@ -210,7 +214,7 @@ std::shared_ptr<Engine> fake_engine(const std::string& answer, FakeModelOptions 
 }
 
 bool comes_true(const std::function<bool()>& condition) {
-  for (int i = 0; i < 500; ++i) {
+  for (int i = 0; i < kPatienceMs / 10; ++i) {
     if (condition()) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
