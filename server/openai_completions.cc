@@ -1,33 +1,23 @@
 // POST /v1/completions (spec/server.md 6). Echo is not built.
 #include <algorithm>
-#include <ctime>
 #include <map>
 
 #include "core/utf8.h"
 #include "server/endpoints.h"
-#include "server/sampling_fields.h"
-#include "server/sse.h"
+#include "server/openai_answer.h"
 
 namespace g3n::server {
 namespace {
 
 constexpr std::size_t kMostPrompts = 128;
 
-struct CompletionFacts {
-  std::string id = "cmpl-" + random_name(24), model, fingerprint;
-  std::int64_t created = static_cast<std::int64_t>(std::time(nullptr));
-  bool has_usage = false, has_timings = false, has_logprobs = false;
-  std::size_t prompts = 1;
-  std::int64_t image_tokens = 0, audio_tokens = 0;
-};
-
 std::int64_t characters(const std::string& text) {
   return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
 }
 
-class CompletionFormat : public AnswerFormat {
+class CompletionFormat : public OpenAIFormat {
  public:
-  CompletionFormat(CompletionFacts facts, std::size_t choices) : facts_(std::move(facts)), offsets_(choices) {}
+  CompletionFormat(AnswerFacts facts, std::size_t choices) : OpenAIFormat(std::move(facts)), offsets_(choices) {}
 
   JsonNode whole(const std::vector<Result>& results) override {
     JsonList choices;
@@ -49,32 +39,9 @@ class CompletionFormat : public AnswerFormat {
   std::string finish(std::size_t index, const Answer& answer) override {
     return frame(choice(index, "", node(nullptr), finish_reason_of(answer)));
   }
-  std::string progress(const Progress& progress) override {
-    JsonObject chunk = head();
-    chunk.emplace_back("choices", node(JsonList{}));
-    if (facts_.has_usage) chunk.emplace_back("usage", node(nullptr));
-    chunk.emplace_back("prompt_progress", node(JsonObject{{"total", node(progress.total)},
-                                                          {"cache", node(0)},
-                                                          {"processed", node(progress.done)},
-                                                          {"time_ms", node(progress.ms)},
-                                                          {"stage", node("prefill")}}));
-    return sse_frame(node(std::move(chunk)));
-  }
-  std::string end(const std::vector<Result>& results) override {
-    if (!facts_.has_usage && !facts_.has_timings) return sse_done();
-    JsonObject chunk = head();
-    chunk.emplace_back("choices", node(JsonList{}));
-    if (facts_.has_usage) chunk.emplace_back("usage", usage(results));
-    chunk.emplace_back("g3n", g3n_object(results));
-    if (facts_.has_timings) chunk.emplace_back("timings", timings_of(results));
-    return sse_frame(node(std::move(chunk))) + sse_done();
-  }
 
  private:
-  JsonNode usage(const std::vector<Result>& results) const {
-    return usage_of(results, facts_.prompts, facts_.image_tokens, facts_.audio_tokens);
-  }
-  JsonObject head() const {
+  JsonObject head() const override {
     return {{"id", node(facts_.id)},
             {"object", node("text_completion")},
             {"created", node(facts_.created)},
@@ -86,12 +53,6 @@ class CompletionFormat : public AnswerFormat {
                            {"text", node(text)},
                            {"logprobs", std::move(logprobs)},
                            {"finish_reason", reason ? node(reason) : node(nullptr)}});
-  }
-  std::string frame(JsonNode choice) const {
-    JsonObject chunk = head();
-    chunk.emplace_back("choices", node(JsonList{std::move(choice)}));
-    if (facts_.has_usage) chunk.emplace_back("usage", node(nullptr));
-    return sse_frame(node(std::move(chunk)));
   }
 
   JsonNode logprobs_node(std::size_t index, const std::vector<TokenEntry>& entries) {
@@ -120,7 +81,6 @@ class CompletionFormat : public AnswerFormat {
                            {"text_offset", node(std::move(offsets))}});
   }
 
-  const CompletionFacts facts_;
   std::vector<std::int64_t> offsets_;  // of each choice, in characters
 };
 
@@ -192,8 +152,6 @@ std::vector<std::vector<std::int32_t>> read_prompts(const JsonNode& value, const
   if (!media.empty() && prompts.size() > 1) fail_value("images", "one prompt", std::to_string(prompts.size()));
   for (const auto& ids : prompts) expect_fits(ids.size(), service.facts(), "prompt");
   // Placeholders among ids that were sent as such.
-  std::int64_t images = 0, sounds = 0;
-  for (const MediaPart& part : media) (std::holds_alternative<ImagePart>(part) ? images : sounds) += 1;
   if (media.empty())
     for (const auto& ids : prompts)
       for (const std::int32_t soft : {service.facts().image_id, service.facts().audio_id})
@@ -208,48 +166,30 @@ void completions(const std::shared_ptr<Call>& call) {
   const Service& service = call->service;
   const JsonNode body = parse_body(call->request.body);
   Fields fields(body, "");
-  CommonFields common = read_common_fields(fields, service);
+  OpenAIRequest request;
+  CommonFields& common = request.common;
+  common = read_common_fields(fields, service);
   if (common.options.max_tokens < 0) common.options.max_tokens = 16;
   if (fields.boolean("echo").value_or(false)) fail_unsupported("echo", "echo is not supported by this build");
   fields.refuse("suffix", "Gemma 3n has no infilling");
   if (const auto best_of = fields.integer("best_of", 1, 16); best_of && *best_of != common.n)
     fail_unsupported("best_of", "only a best_of equal to n is supported");
-  bool has_logprobs = false;
   if (const JsonNode* logprobs = fields.find("logprobs")) {
     const bool* flag = logprobs->boolean();
-    has_logprobs = !flag || *flag;
-    if (has_logprobs) common.options.logprobs = flag ? 1 : static_cast<int>(integer_at(*logprobs, "logprobs", 0, 20));
+    request.has_logprobs = !flag || *flag;
+    if (request.has_logprobs)
+      common.options.logprobs = flag ? 1 : static_cast<int>(integer_at(*logprobs, "logprobs", 0, 20));
   }
-  const std::vector<MediaPart> media = read_media(fields, service, common.image_size);
-  const auto prompts = read_prompts(fields.required("prompt"), service, media);
+  request.media = read_media(fields, service, common.image_size);
+  request.prompts = read_prompts(fields.required("prompt"), service, request.media);
   call->ignored = fields.ignored(service.options.is_strict);
   call->request.body.clear();
   call->request.body.shrink_to_fit();
 
-  CompletionFacts facts;
-  facts.model = service.options.model_id;
-  facts.fingerprint = service.fingerprint();
-  facts.has_usage = common.has_usage;
-  facts.has_timings = common.has_timings;
-  facts.has_logprobs = has_logprobs;
-  facts.prompts = prompts.size();
-  GenerationRequest generation;
-  generation.is_stream = common.is_stream;
-  generation.has_progress = common.has_progress;
-  generation.deadline = deadline_of(*call);
-  for (const MediaPart& part : media)
-    generation.media_names.push_back(
-        std::visit([](const auto& p) { return std::get<MediaBytes>(p.source).name; }, part));
-  for (const auto& ids : prompts) {
-    facts.image_tokens += std::count(ids.begin(), ids.end(), service.facts().image_id);
-    facts.audio_tokens += std::count(ids.begin(), ids.end(), service.facts().audio_id);
-    for (std::int64_t i = 0; i < common.n; ++i) {
-      generation.sequences.push_back({ids, media, common.options});
-      generation.sequences.back().options.sampling.seed += static_cast<std::uint64_t>(i);
-    }
-  }
+  GenerationRequest generation = generation_of(*call, request);
   const std::size_t choices = generation.sequences.size();
-  Generation::start(call, std::move(generation), std::make_unique<CompletionFormat>(std::move(facts), choices));
+  Generation::start(call, std::move(generation),
+                    std::make_unique<CompletionFormat>(AnswerFacts(service, request, "cmpl-"), choices));
 }
 
 }  // namespace g3n::server

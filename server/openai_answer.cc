@@ -1,0 +1,74 @@
+#include "server/openai_answer.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include "server/sse.h"
+
+namespace g3n::server {
+
+GenerationRequest generation_of(const Call& call, const OpenAIRequest& request) {
+  GenerationRequest generation;
+  generation.is_stream = request.common.is_stream;
+  generation.has_progress = request.common.has_progress;
+  generation.deadline = deadline_of(call);
+  for (const MediaPart& part : request.media)
+    generation.media_names.push_back(
+        std::visit([](const auto& p) { return std::get<MediaBytes>(p.source).name; }, part));
+  for (const auto& ids : request.prompts)
+    for (std::int64_t i = 0; i < request.common.n; ++i) {
+      generation.sequences.push_back({ids, request.media, request.common.options});
+      generation.sequences.back().options.sampling.seed += static_cast<std::uint64_t>(i);
+    }
+  return generation;
+}
+
+AnswerFacts::AnswerFacts(const Service& service, const OpenAIRequest& request, const std::string& id_prefix)
+    : id(id_prefix + random_name(24)),
+      model(service.options.model_id),
+      fingerprint(service.fingerprint()),
+      created(static_cast<std::int64_t>(std::time(nullptr))),
+      has_usage(request.common.has_usage),
+      has_timings(request.common.has_timings),
+      has_logprobs(request.has_logprobs),
+      prompts(request.prompts.size()) {
+  for (const auto& ids : request.prompts) {
+    image_tokens += std::count(ids.begin(), ids.end(), service.facts().image_id);
+    audio_tokens += std::count(ids.begin(), ids.end(), service.facts().audio_id);
+  }
+}
+
+std::string OpenAIFormat::progress(const Progress& progress) {
+  JsonObject chunk = head();
+  chunk.emplace_back("choices", node(JsonList{}));
+  if (facts_.has_usage) chunk.emplace_back("usage", node(nullptr));
+  chunk.emplace_back("prompt_progress", node(JsonObject{{"total", node(progress.total)},
+                                                        {"cache", node(0)},
+                                                        {"processed", node(progress.done)},
+                                                        {"time_ms", node(progress.ms)},
+                                                        {"stage", node("prefill")}}));
+  return sse_frame(node(std::move(chunk)));
+}
+
+std::string OpenAIFormat::end(const std::vector<Result>& results) {
+  if (!facts_.has_usage && !facts_.has_timings) return sse_done();
+  JsonObject chunk = head();
+  chunk.emplace_back("choices", node(JsonList{}));
+  if (facts_.has_usage) chunk.emplace_back("usage", usage(results));
+  chunk.emplace_back("g3n", g3n_object(results));
+  if (facts_.has_timings) chunk.emplace_back("timings", timings_of(results));
+  return sse_frame(node(std::move(chunk))) + sse_done();
+}
+
+std::string OpenAIFormat::frame(JsonNode choice) const {
+  JsonObject chunk = head();
+  chunk.emplace_back("choices", node(JsonList{std::move(choice)}));
+  if (facts_.has_usage) chunk.emplace_back("usage", node(nullptr));
+  return sse_frame(node(std::move(chunk)));
+}
+
+JsonNode OpenAIFormat::usage(const std::vector<Result>& results) const {
+  return usage_of(results, facts_.prompts, facts_.image_tokens, facts_.audio_tokens);
+}
+
+}  // namespace g3n::server
