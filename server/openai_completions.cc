@@ -123,6 +123,24 @@ std::vector<std::int32_t> tokenize_text(const Service& service, const std::strin
   }
 }
 
+// Ids that were sent as such hold the soft tokens of their media.
+void expect_soft_tokens(const std::vector<std::int32_t>& ids, const Service& service,
+                        const std::vector<MediaPart>& media) {
+  std::string placeholders;
+  for (const MediaPart& part : media)
+    placeholders += std::holds_alternative<ImagePart>(part) ? "<image_soft_token>" : "<audio_soft_token>";
+  std::vector<std::int32_t> wanted;
+  if (!media.empty()) wanted = service.engine().tokenize(RawPrompt{placeholders, media});
+  for (const std::int32_t soft : {service.facts().image_id, service.facts().audio_id}) {
+    const auto want = std::count(wanted.begin(), wanted.end(), soft), found = std::count(ids.begin(), ids.end(), soft);
+    if (want != found)
+      fail_value("prompt",
+                 std::to_string(want) + " soft tokens " + std::to_string(soft) + " for " +
+                     std::to_string(media.size()) + " media",
+                 std::to_string(found));
+  }
+}
+
 std::vector<std::vector<std::int32_t>> read_prompts(const JsonNode& value, const Service& service,
                                                     const std::vector<MediaPart>& media) {
   const std::int64_t vocab_size = service.engine().info().vocab_size;
@@ -151,12 +169,7 @@ std::vector<std::vector<std::int32_t>> read_prompts(const JsonNode& value, const
   }
   if (!media.empty() && prompts.size() > 1) fail_value("images", "one prompt", std::to_string(prompts.size()));
   for (const auto& ids : prompts) expect_fits(ids.size(), service.facts(), "prompt");
-  // Placeholders among ids that were sent as such.
-  if (media.empty())
-    for (const auto& ids : prompts)
-      for (const std::int32_t soft : {service.facts().image_id, service.facts().audio_id})
-        if (std::find(ids.begin(), ids.end(), soft) != ids.end())
-          fail_value("prompt", "as many media as it has placeholders", "placeholders without media");
+  for (const auto& ids : prompts) expect_soft_tokens(ids, service, media);
   return prompts;
 }
 

@@ -134,6 +134,22 @@ TEST_F(DemoServer, CompletionsTakeMediaBehindPlaceholders) {
             "invalid_value");
 }
 
+TEST_F(DemoServer, TokenIdsHoldTheSoftTokensOfTheirMedia) {
+  const std::int32_t soft = (*engine_)->encode("<image_soft_token>", ControlTokens::kParse).at(0);
+  const auto error = [&](std::size_t tokens, const std::string& more) {
+    std::string ids = "2";
+    for (std::size_t i = 0; i < tokens; ++i) ids += "," + std::to_string(soft);
+    const Reply reply =
+        ask(post("/v1/completions", R"({"prompt":[)" + ids + R"(],"max_tokens":1,"temperature":0)" + more + "}"));
+    return std::to_string(reply.status) + " " + reply.at("error.param") + " " + reply.at("error.code");
+  };
+  const std::string image = R"(,"images":[")" + medium("red-circle.png") + R"("])";
+  EXPECT_EQ(error(256, image), "200  ");
+  EXPECT_EQ(error(255, image), "400 prompt invalid_value");
+  EXPECT_EQ(error(0, image), "400 prompt invalid_value");
+  EXPECT_EQ(error(256, ""), "400 prompt invalid_value");
+}
+
 // The examples of docs/server.md, sent as they stand there.
 TEST_F(DemoServer, TheExamplesOfTheDocumentationWork) {
   std::istringstream doc(file_bytes(std::string(G3N_SOURCE_DIR) + "/docs/server.md"));
