@@ -1,6 +1,8 @@
 // See answer_printer.h.
 #include "answer_printer.h"
 
+#include "core/printable.h"
+
 namespace g3n::cli {
 namespace {
 

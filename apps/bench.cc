@@ -4,6 +4,7 @@
 
 #include "commands.h"
 #include "console.h"
+#include "core/printable.h"
 #include "g3n/diagnostics.h"
 #include "json_text.h"
 #include "load_engine.h"

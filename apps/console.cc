@@ -123,12 +123,16 @@ void show_status(const std::string& text) {
   write_all(STDERR_FILENO, std::string(kClearLine) + printable(text));
 }
 
-std::function<void(std::int64_t, std::int64_t)> percent_status(const std::string& what) {
-  return [what, shown = std::int64_t{-1}](std::int64_t done, std::int64_t total) mutable {
+std::function<void(std::int64_t, std::int64_t)> on_percent(std::function<void(std::int64_t)> tell) {
+  return [tell = std::move(tell), told = std::int64_t{-1}](std::int64_t done, std::int64_t total) mutable {
     const std::int64_t percent = total > 0 ? 100 * done / total : 100;
-    if (percent != shown) show_status(what + " " + std::to_string(percent) + " %");
-    shown = percent;
+    if (percent != told) tell(percent);
+    told = percent;
   };
+}
+
+std::function<void(std::int64_t, std::int64_t)> percent_status(const std::string& what) {
+  return on_percent([what](std::int64_t percent) { show_status(what + " " + std::to_string(percent) + " %"); });
 }
 
 void clear_status() {
@@ -175,14 +179,6 @@ std::string format_number(double value, int digits) {
   char text[64];
   std::snprintf(text, sizeof text, "%.*f", digits, value);
   return text;
-}
-
-std::string format_bytes(std::int64_t bytes) {
-  const char* const units[] = {"bytes", "KB", "MB", "GB", "TB"};
-  double value = static_cast<double>(bytes);
-  int unit = 0;
-  for (; value >= 999.95 && unit < 4; ++unit) value /= 1000;
-  return format_number(value, unit == 0 ? 0 : 1) + " " + units[unit];
 }
 
 InterruptScope::InterruptScope(InterruptMode mode) {

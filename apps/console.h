@@ -41,7 +41,9 @@ bool stderr_is_terminal();
 // no more).
 void show_status(const std::string& text);
 void clear_status();
-// For callbacks: shows "what N %" whenever N changes.
+// For callbacks: tells the percentage whenever it changes.
+std::function<void(std::int64_t done, std::int64_t total)> on_percent(std::function<void(std::int64_t percent)> tell);
+// Shows it as "what N %".
 std::function<void(std::int64_t done, std::int64_t total)> percent_status(const std::string& what);
 
 // All of stdin, byte for byte. Throws Error{kBadFile}.
@@ -52,8 +54,6 @@ std::string read_piped_stdin();
 
 // Peak resident memory of this process; 0 if unknown.
 std::int64_t peak_memory_bytes();
-// "10.9 GB", "312.0 MB", "1.5 KB": units of 1000.
-std::string format_bytes(std::int64_t bytes);
 // "12.3": digits behind the point.
 std::string format_number(double value, int digits);
 

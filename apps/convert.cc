@@ -3,6 +3,7 @@
 
 #include "commands.h"
 #include "console.h"
+#include "core/printable.h"
 #include "g3n/convert.h"
 #include "g3n/error.h"
 #include "load_engine.h"
@@ -22,15 +23,11 @@ int convert(const Options& options) {
                      .replaces = options.force,
                      .threads = options.engine.threads,
                      .on_warning = [](const std::string& message) { warn(message); },
-                     .on_progress =
-                         [shown = std::int64_t{-1}](std::int64_t done, std::int64_t total) mutable {
-                           const std::int64_t percent = total > 0 ? 100 * done / total : 100;
-                           if (percent == shown) return;
-                           shown = percent;
-                           const size_t filled = static_cast<size_t>(percent) * 3 / 10;
-                           show_status("converting [" + std::string(filled, '#') + std::string(30 - filled, '.') +
-                                       "] " + std::to_string(percent) + " %");
-                         }});
+                     .on_progress = on_percent([](std::int64_t percent) {
+                       const size_t filled = static_cast<size_t>(percent) * 3 / 10;
+                       show_status("converting [" + std::string(filled, '#') + std::string(30 - filled, '.') + "] " +
+                                   std::to_string(percent) + " %");
+                     })});
   clear_status();
   write_stdout(out + ": " + format_bytes(bytes) + ", recipe " + options.recipe + "\n");
   return kExitDone;

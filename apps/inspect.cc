@@ -6,6 +6,7 @@
 
 #include "commands.h"
 #include "console.h"
+#include "core/printable.h"
 #include "json_text.h"
 #include "load_engine.h"
 

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "console.h"
+#include "core/printable.h"
 
 namespace g3n::cli {
 

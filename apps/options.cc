@@ -85,16 +85,7 @@ class FlagSet {
 
   void value(const std::string& names, const std::string& type, const std::string& about,
              std::function<void(const std::string&)> use) {
-    app_.add_option(
-            names,
-            [use](const CLI::results_t& results) {
-              use(results.at(0));
-              return true;
-            },
-            about)
-        ->type_name(type)
-        ->expected(1)
-        ->allow_extra_args(false);
+    option(names, type, about, [use](const CLI::results_t& results) { use(results.at(0)); });
   }
   void text(const std::string& names, const std::string& type, std::string& target, const std::string& about) {
     value(names, type, about, [&target](const std::string& given) { target = given; });
@@ -105,31 +96,14 @@ class FlagSet {
   }
   void list(const std::string& names, const std::string& type, std::vector<std::string>& target,
             const std::string& about) {
-    app_.add_option(
-            names,
-            [&target](const CLI::results_t& results) {
-              target = results;
-              return true;
-            },
-            about)
-        ->type_name(type)
-        ->expected(1)
-        ->allow_extra_args(false)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    option(names, type, about, [&target](const CLI::results_t& results) {
+      target = results;
+    })->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
   // Called with each value as it comes: the order among several such flags is that of the command line.
   void each(const std::string& names, const std::string& type, const std::string& about,
             std::function<void(const std::string&)> use) {
-    app_.add_option(
-            names,
-            [use](const CLI::results_t& results) {
-              use(results.at(0));
-              return true;
-            },
-            about)
-        ->type_name(type)
-        ->expected(1)
-        ->allow_extra_args(false)
+    option(names, type, about, [use](const CLI::results_t& results) { use(results.at(0)); })
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->trigger_on_parse();
   }
@@ -147,11 +121,19 @@ class FlagSet {
   }
 
  private:
+  CLI::Option* option(const std::string& names, const std::string& type, const std::string& about,
+                      std::function<void(const CLI::results_t&)> use) {
+    const auto take = [use = std::move(use)](const CLI::results_t& results) {
+      use(results);
+      return true;
+    };
+    return app_.add_option(names, take, about)->type_name(type)->expected(1)->allow_extra_args(false);
+  }
+
   CLI::App& app_;
 };
 
-// ---- what several commands take; a command takes no flag that it would ignore
-// -----------------------------------------
+// ---- what several commands take; a command takes no flag that it would ignore ---------------------------------------
 
 void add_model_flag(FlagSet& flags, Options& o) {
   flags.text("-m,--model", "DIR", o.engine.model,

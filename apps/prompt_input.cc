@@ -4,16 +4,12 @@
 #include <filesystem>
 
 #include "console.h"
+#include "core/utf8.h"
 #include "files.h"
 #include "messages_file.h"
 
 namespace g3n::cli {
 namespace {
-
-bool is_white_space(char32_t c) {
-  return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
-}
 
 void expect_words(const Options& o, const std::string& text) {
   if (!is_blank(text) || !o.media.empty()) return;
@@ -33,19 +29,7 @@ void append_paragraph(std::string& text, const std::string& more) {
 
 }  // namespace
 
-bool is_blank(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    const unsigned char c = static_cast<unsigned char>(text[i]);
-    // White space has at most three bytes; broken UTF-8 and longer characters are no white space.
-    const size_t length = c < 0x80 ? 1 : (c >> 5) == 6 ? 2 : (c >> 4) == 14 ? 3 : 0;
-    if (length == 0 || i + length > text.size()) return false;
-    char32_t scalar = length == 1 ? c : c & (0xFF >> (length + 1));
-    for (size_t k = 1; k < length; ++k) scalar = scalar << 6 | (static_cast<unsigned char>(text[i + k]) & 0x3F);
-    if (!is_white_space(scalar)) return false;
-    i += length;
-  }
-  return true;
-}
+bool is_blank(std::string_view text) { return trim_white_space(text).empty(); }
 
 std::string run_text(const Options& o) {
   const bool stdin_is_prompt = o.text == "-";

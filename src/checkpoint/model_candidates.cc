@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <optional>
 #include <set>
+
+#include "core/printable.h"
 
 namespace g3n {
 namespace {
@@ -56,16 +57,6 @@ void collect(const fs::path& folder, const std::string& prefix, std::vector<std:
   }
 }
 
-std::string size_text(int64_t bytes) {
-  const char* const units[] = {"bytes", "KB", "MB", "GB", "TB"};
-  double value = static_cast<double>(bytes);
-  int unit = 0;
-  for (; value >= 999.95 && unit < 4; ++unit) value /= 1000;
-  char text[32];
-  std::snprintf(text, sizeof text, "%.*f %s", unit == 0 ? 0 : 1, value, units[unit]);
-  return text;
-}
-
 // A word begins and ends where no letter or digit goes on; it ends before no '_' either, since Q4_K_M is one word.
 bool holds_word(const std::string& text, const std::string& word) {
   for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {
@@ -112,7 +103,7 @@ std::vector<ModelCandidate> candidates_of(const std::vector<ModelCandidate>& all
 std::string list_candidates(const std::vector<ModelCandidate>& candidates) {
   std::string text;
   for (const ModelCandidate& candidate : candidates) {
-    text += (text.empty() ? "" : ", ") + candidate.name + " (" + size_text(candidate.bytes);
+    text += (text.empty() ? "" : ", ") + candidate.name + " (" + format_bytes(candidate.bytes);
     if (candidate.lacking) text += ", " + std::to_string(candidate.lacking) + " of its shards missing";
     text += ")";
   }

@@ -21,6 +21,9 @@ std::string printable(std::string_view text, LineBreaks breaks = LineBreaks::kSp
 // The same in one line, of at most so many bytes of text; what was left out is "...". Never cuts inside a character.
 std::string printable_start(std::string_view text, size_t most_bytes = 120);
 
+// "10.9 GB", "312.0 MB", "1.5 KB": units of 1000.
+std::string format_bytes(int64_t bytes);
+
 // "[2, 3]"
 std::string shape_text(const std::vector<int64_t>& shape);
 
