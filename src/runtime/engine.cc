@@ -304,11 +304,6 @@ std::vector<Tap> Engine::trace(const Prompt& prompt, std::span<const std::string
   setup.wants_answer = false;
   setup.logits = WantedLogits{.first = 0, .on_rows = {}};
   setup.taps = &recorder;
-  setup.on_medium = [&](MediaKind kind, int64_t index, int64_t count) { recorder.begin_medium(kind, index, count); };
-  setup.open_cache = [&](const PreparedPrompt&) -> std::unique_ptr<SequenceCache> {  // the media are done
-    recorder.end_media();
-    return nullptr;
-  };
   const std::shared_ptr<Job> job = scheduler.submit(std::move(setup));
   impl_->wait(*job, cancelled);
   job->answer();

@@ -40,8 +40,6 @@ struct JobSetup {
   bool wants_answer = true;            // false: ends with the prompt
   std::optional<WantedLogits> logits;  // these, too
   TapSink* taps = nullptr;             // lives as long as the job; its steps hold this sequence alone
-  // Before medium `index` of `count` of a kind is encoded: names of taps.
-  std::function<void(MediaKind kind, int64_t index, int64_t count)> on_medium;
   // Whether it takes part in no step for now (its logits wait to be fetched); Job::wake_up when that changes.
   std::function<bool()> is_paused;
   // A cache that holds the first positions of the prompt, made or cut on the scheduler's thread; null: a new one.

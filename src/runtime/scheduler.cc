@@ -16,6 +16,12 @@ std::exception_ptr cancelled_error() {
   return std::make_exception_ptr(Error(ErrorCode::kCancelled, "the call was cancelled"));
 }
 
+// Of the names of its taps; only several media of a kind must be told apart.
+std::string tap_prefix(const PendingMedium& medium) {
+  if (medium.count < 2) return "";
+  return (medium.kind == MediaKind::kImage ? "image." : "clip.") + std::to_string(medium.index) + ".";
+}
+
 }  // namespace
 
 Scheduler::Scheduler(LanguageModel& model, SchedulerOptions options)
@@ -193,7 +199,7 @@ void Scheduler::encode_next(std::shared_ptr<Job> shared) {
   double others = 0;  // seconds of their steps
   try {
     PendingMedium& medium = job.plan_.media[job.next_medium_];
-    if (job.setup_.on_medium) job.setup_.on_medium(medium.kind, medium.index, medium.count);
+    if (job.setup_.taps) job.setup_.taps->set_prefix(tap_prefix(medium));
     encoding_ = &job;
     media_done_ = true;
     const std::function<void()> between = [&] {
@@ -210,6 +216,7 @@ void Scheduler::encode_next(std::shared_ptr<Job> shared) {
     else
       model_.encode(medium.input.view(), {out.values.data(), {out.rows, model_.hidden_size()}},
                     {.taps = job.setup_.taps, .between = &between});
+    if (job.setup_.taps) job.setup_.taps->set_prefix("");
     encoding_ = nullptr;
     if (options_.after_step) options_.after_step();
     const auto tokens = std::make_shared<const SoftTokens>(std::move(out));

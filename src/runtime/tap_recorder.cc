@@ -11,10 +11,6 @@ TapRecorder::TapRecorder(std::span<const std::string> globs, bool in_pieces, OnT
   for (const std::string& glob : globs) matched_[glob] = false;
 }
 
-void TapRecorder::begin_medium(MediaKind kind, int64_t index, int64_t count) {
-  prefix_ = count > 1 ? (kind == MediaKind::kImage ? "image." : "clip.") + std::to_string(index) + "." : "";
-}
-
 bool TapRecorder::wants(const std::string& name) {
   if (matched_.empty()) return true;
   const std::string full = prefix_ + name;

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "core/taps.h"
-#include "model/media_kinds.h"
 
 namespace g3n {
 
@@ -21,11 +20,9 @@ class TapRecorder : public TapSink {
   // are kept and handed on by finish().
   TapRecorder(std::span<const std::string> globs, bool in_pieces, OnTap on_tap);
 
-  // Taps of one of several media of a kind are told apart: "image.1.", "clip.0." come before their names.
-  void begin_medium(MediaKind kind, int64_t index, int64_t count);
-  void end_media() { prefix_.clear(); }
   bool wants(const std::string& name) override;
   void record(const std::string& name, std::span<const int64_t> dims, const float* data, int token_axis) override;
+  void set_prefix(const std::string& prefix) override { prefix_ = prefix; }
   void finish();
 
   // Globs that no name matched.

@@ -44,14 +44,6 @@ void expect_case(const GoldenCase& golden, const std::string& folder, const IdsP
   setup.wants_answer = false;
   setup.logits = WantedLogits{.first = 0, .most_rows = chunk, .on_rows = {}};
   setup.taps = &sink;
-  setup.on_medium = [&](MediaKind kind, int64_t index, int64_t count) {
-    const std::string name = kind == MediaKind::kImage ? "image." : "clip.";
-    sink.set_prefix(count > 1 ? name + std::to_string(index) + "." : "");
-  };
-  setup.open_cache = [&](const PreparedPrompt&) -> std::unique_ptr<SequenceCache> {
-    sink.set_prefix("");
-    return nullptr;
-  };
   inside.running().submit(std::move(setup))->answer();
   EXPECT_EQ(sink.first_difference(), "");
   std::printf("%s\n", sink.worst().c_str());

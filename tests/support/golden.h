@@ -85,7 +85,7 @@ class GoldenSink : public TapSink {
   bool wants(const std::string& name) override;
   void record(const std::string& name, std::span<const int64_t> dims, const float* data, int token_axis) override;
   // For runs that record several images or clips one after the other.
-  void set_prefix(const std::string& prefix) { options_.prefix = prefix; }
+  void set_prefix(const std::string& prefix) override { options_.prefix = prefix; }
 
   // Empty when every demanded tap is there and near enough; else the first one that is not, with its numbers.
   std::string first_difference() const;

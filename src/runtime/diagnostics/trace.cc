@@ -28,8 +28,6 @@ class TraceFile : public TapSink, public EventSink {
                     add(name, DType::kF32, dims, std::as_bytes(values));
                   }) {}
 
-  TapRecorder& recorder() { return recorder_; }
-
   bool wants(const std::string& name) override {
     return (!is_decoding_ && recorder_.wants(name)) || is_step_logits(name);
   }
@@ -38,6 +36,7 @@ class TraceFile : public TapSink, public EventSink {
     if (!is_decoding_ && recorder_.wants(name)) recorder_.record(name, dims, data, token_axis);
     if (is_step_logits(name)) last_logits_.assign(data, data + dims.back());
   }
+  void set_prefix(const std::string& prefix) override { recorder_.set_prefix(prefix); }
   void on_prefill(std::int64_t done, std::int64_t total) override { is_decoding_ = done == total; }
   void on_token(std::int32_t id) override {
     greedy_ids_.push_back(id);
@@ -90,13 +89,6 @@ TraceReport run(EngineAccess::Impl& core, const std::shared_ptr<TraceFile>& file
                 const std::atomic<bool>* cancelled) {
   setup.taps = file.get();
   setup.sink = file;
-  setup.on_medium = [&](MediaKind kind, int64_t index, int64_t count) {
-    file->recorder().begin_medium(kind, index, count);
-  };
-  setup.open_cache = [&](const PreparedPrompt&) -> std::unique_ptr<SequenceCache> {
-    file->recorder().end_media();
-    return nullptr;
-  };
   const std::shared_ptr<Job> job = core.running().submit(std::move(setup));
   core.wait(*job, cancelled);
   if (job->answer().finish_reason == FinishReason::kCancelled)
