@@ -264,16 +264,6 @@ MediaPart read_medium(const std::string& text, const std::string& path, MediumKi
   return medium_of(read_data_url(text, path).bytes, path, expected, rules, 0);
 }
 
-std::vector<MediaPart> media_of(const ChatPrompt& prompt) {
-  std::vector<MediaPart> media;
-  for (const Message& message : prompt.messages)
-    for (const Part& part : message.parts) {
-      if (const auto* image = std::get_if<ImagePart>(&part)) media.emplace_back(*image);
-      if (const auto* audio = std::get_if<AudioPart>(&part)) media.emplace_back(*audio);
-    }
-  return media;
-}
-
 ApiChat read_messages(const JsonNode& messages, std::optional<bool> add_generation_prompt,
                       std::optional<bool> continue_final_message, const MediaRules& rules) {
   const JsonList& list = list_at(messages, "messages", kMostMessages);

@@ -31,9 +31,6 @@ ApiChat read_messages(const JsonNode& messages, std::optional<bool> add_generati
 // A data URL or bare base64 of a file; `expected` is what it is taken for if its bytes do not tell.
 MediaPart read_medium(const std::string& text, const std::string& path, MediumKind expected, const MediaRules& rules);
 
-// The media of a conversation, in order.
-std::vector<MediaPart> media_of(const ChatPrompt& prompt);
-
 // Standard or URL-safe alphabet, padding optional, white space skipped; empty if it is none.
 std::optional<std::vector<std::uint8_t>> decode_base64(std::string_view text);
 

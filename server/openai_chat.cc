@@ -119,7 +119,7 @@ OpenAIRequest read_chat(Call& call) {
   expect_may_fit(text_bytes(chat.prompt), service.facts(), "messages");
   request.prompts.push_back(service.engine().tokenize(chat.prompt));
   expect_fits(request.prompts[0].size(), service.facts(), "messages");
-  request.media = media_of(chat.prompt);
+  request.media = media_of(chat.prompt.messages);
   return request;
 }
 

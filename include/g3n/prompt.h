@@ -18,6 +18,10 @@ struct ChatPrompt {
   bool continue_final_message = false;  // the answer goes on where the last message (the assistant's) ends
 };
 
+// The media of a conversation in the order of their placeholders. With the ids of Engine::tokenize they make an
+// IdsPrompt that stands for the ChatPrompt.
+std::vector<MediaPart> media_of(const std::vector<Message>& messages);
+
 // Text as it is: no template, <bos> in front unless present, control tokens parsed. <image_soft_token> and
 // <audio_soft_token> stand for the media, in order.
 struct RawPrompt {

@@ -1,11 +1,11 @@
 #include "checkpoint/generation_config.h"
-#include "json/config.h"
 
 #include <cmath>
 #include <cstdio>
 #include <string>
 
 #include "g3n/error.h"
+#include "json/config.h"
 
 namespace g3n {
 namespace {

@@ -1,7 +1,5 @@
 #include "model/cpu_model.h"
 
-#include "model/opened_model.h"
-
 #include <algorithm>
 #include <string>
 

@@ -1,10 +1,10 @@
 #include "model/media_input.h"
-#include "checkpoint/processor_config.h"
 
 #include <cmath>
 #include <string>
 
 #include "audio/mel.h"
+#include "checkpoint/processor_config.h"
 #include "g3n/error.h"
 #include "media/audio.h"
 #include "media/content_hash.h"
@@ -109,6 +109,10 @@ void expect_encoder(const MediaKindFacts& kind) {
 
 }  // namespace
 
+const SoftTokens* soft_tokens_of(const MediaPart& part) {
+  return std::visit([](const auto& p) { return std::get_if<SoftTokens>(&p.source); }, part);
+}
+
 EncoderInput MediaInput::view() const {
   EncoderInput input;
   if (ready) return input;
@@ -121,13 +125,12 @@ EncoderInput MediaInput::view() const {
 
 MediaInput read_medium(const ProcessorConfig& processor, const MediaKinds& kinds, int64_t hidden, const MediaPart& part,
                        int engine_image_size, const Log& log) {
-  const auto* image = std::get_if<ImagePart>(&part);
-  const auto* clip = std::get_if<AudioPart>(&part);
-  const MediaKindFacts& kind = kinds.of(image ? MediaKind::kImage : MediaKind::kAudio);
-  const auto* tokens = image ? std::get_if<SoftTokens>(&image->source) : std::get_if<SoftTokens>(&clip->source);
-  if (tokens) return ready(kind, hidden, *tokens);
+  const MediaKindFacts& kind = kinds.of(kind_of(part));
+  if (const SoftTokens* tokens = soft_tokens_of(part)) return ready(kind, hidden, *tokens);
   expect_encoder(kind);
-  return image ? read_image(processor, *image, engine_image_size) : read_clip(processor, *clip, log);
+  const auto* image = std::get_if<ImagePart>(&part);
+  return image ? read_image(processor, *image, engine_image_size)
+               : read_clip(processor, std::get<AudioPart>(part), log);
 }
 
 }  // namespace g3n

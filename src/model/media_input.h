@@ -24,6 +24,13 @@ struct MediaInput {
   EncoderInput view() const;  // valid as long as this; empty if it came as soft tokens
 };
 
+inline MediaKind kind_of(const MediaPart& part) {
+  return std::holds_alternative<ImagePart>(part) ? MediaKind::kImage : MediaKind::kAudio;
+}
+
+// Null: it must be encoded.
+const SoftTokens* soft_tokens_of(const MediaPart& part);
+
 // hidden: the width of soft tokens that come ready. engine_image_size: pixels a side of pictures whose part names none;
 // 0: the processor's. log: of sounds that are cut. Any thread; no model, no pool. Throws kUnsupported for a kind
 // without encoder (soft tokens are taken all the same), kInvalidArgument for sizes, clips and soft tokens that do not

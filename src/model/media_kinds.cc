@@ -1,10 +1,10 @@
 #include "model/media_kinds.h"
-#include "json/config.h"
 
 #include <algorithm>
 #include <string>
 
 #include "audio/audio_config.h"
+#include "json/config.h"
 #include "text/text_config.h"
 #include "vision/vision_config.h"
 

@@ -118,10 +118,7 @@ void Gemma3n::expect_encoder(MediaKind kind) const {
 }
 
 MediaInput Gemma3n::read(const MediaPart& part, int image_size) const {
-  const auto* image = std::get_if<ImagePart>(&part);
-  const bool ready = image ? std::holds_alternative<SoftTokens>(image->source)
-                           : std::holds_alternative<SoftTokens>(std::get<AudioPart>(part).source);
-  if (!ready) expect_encoder(image ? MediaKind::kImage : MediaKind::kAudio);
+  if (!soft_tokens_of(part)) expect_encoder(kind_of(part));
   return read_medium(processor(), kinds_, text_.config().hidden_size, part, image_size, log_);
 }
 

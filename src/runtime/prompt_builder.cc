@@ -14,15 +14,17 @@ std::string count_of(int64_t n, const std::string& what) {
   return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
 }
 
-MediaKind kind_of(const MediaPart& part) {
-  return std::holds_alternative<ImagePart>(part) ? MediaKind::kImage : MediaKind::kAudio;
-}
-
 int64_t count_kind(std::span<const MediaPart> media, MediaKind kind) {
   return std::count_if(media.begin(), media.end(), [&](const MediaPart& part) { return kind_of(part) == kind; });
 }
 
-std::vector<MediaPart> media_of(std::span<const Message> messages) {
+PromptEnd end_of(const ChatPrompt& prompt) {
+  return prompt_end(prompt.add_generation_prompt && !prompt.continue_final_message, prompt.continue_final_message);
+}
+
+}  // namespace
+
+std::vector<MediaPart> media_of(const std::vector<Message>& messages) {
   std::vector<MediaPart> media;
   for (const Message& message : messages) {
     if (message.role == "system") continue;  // the template drops media of a system message
@@ -33,12 +35,6 @@ std::vector<MediaPart> media_of(std::span<const Message> messages) {
   }
   return media;
 }
-
-PromptEnd end_of(const ChatPrompt& prompt) {
-  return prompt_end(prompt.add_generation_prompt && !prompt.continue_final_message, prompt.continue_final_message);
-}
-
-}  // namespace
 
 std::string PromptBuilder::render(const ChatPrompt& prompt) const {
   return text_of(g3n::render(prompt.messages, end_of(prompt)));

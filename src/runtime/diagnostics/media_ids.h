@@ -10,8 +10,7 @@ namespace g3n {
 inline IdsPrompt ids_of_media(const EngineAccess::Impl& core, std::vector<MediaPart> media) {
   IdsPrompt prompt;
   for (const MediaPart& part : media) {
-    const bool is_image = std::holds_alternative<ImagePart>(part);
-    const MediaKindFacts& kind = core.checkpoint->kinds().of(is_image ? MediaKind::kImage : MediaKind::kAudio);
+    const MediaKindFacts& kind = core.checkpoint->kinds().of(kind_of(part));
     prompt.ids.insert(prompt.ids.end(), static_cast<size_t>(kind.soft_tokens), kind.soft_id);
   }
   prompt.media = std::move(media);
