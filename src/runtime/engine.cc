@@ -127,23 +127,13 @@ std::vector<int32_t> Engine::Impl::stop_ids(const AnswerOptions& options) const 
   return ids;
 }
 
-void Engine::Impl::wait(Job& job, EventRelay& relay, EventSink* sink, const std::atomic<bool>* cancelled) const {
-  bool told = false;
-  while (relay.pass_on(sink, cancelled ? kLook : std::chrono::milliseconds(1000))) {
-    if (told || !cancelled || !cancelled->load(std::memory_order_relaxed)) continue;
-    job.cancel();
-    told = true;
-  }
-  job.wait();
-}
-
-void Engine::Impl::wait(Job& job, const std::atomic<bool>* cancelled) const {
-  if (cancelled)
-    while (!job.wait_for(kLook))
-      if (cancelled->load(std::memory_order_relaxed)) {
-        job.cancel();
-        break;
-      }
+void Engine::Impl::wait(Job& job, const std::atomic<bool>* cancelled, EventRelay* relay) const {
+  const auto time = cancelled ? kLook : std::chrono::milliseconds(1000);
+  while (relay ? relay->pass_on(time) : !job.wait_for(time))
+    if (cancelled && cancelled->load(std::memory_order_relaxed)) {
+      job.cancel();
+      cancelled = nullptr;  // told once
+    }
   job.wait();
 }
 
@@ -195,9 +185,9 @@ Ticket Engine::submit(Request request, std::shared_ptr<EventSink> sink) {
 }
 
 Answer Engine::generate(const Request& request, EventSink* sink) {
-  const auto relay = std::make_shared<EventRelay>();
+  const auto relay = sink ? std::make_shared<EventRelay>(*sink) : nullptr;
   const Ticket ticket = submit(request, relay);
-  impl_->wait(*ticket.state_->job, *relay, sink, request.options.cancelled);
+  impl_->wait(*ticket.state_->job, request.options.cancelled, relay.get());
   return ticket.answer();
 }
 

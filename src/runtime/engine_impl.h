@@ -24,10 +24,8 @@ struct Engine::Impl {
   const Tokenizer* tokenizer() const { return checkpoint->has_tokenizer() ? &checkpoint->tokenizer() : nullptr; }
   // All stop ids in force for an answer. Throws kInvalidArgument for options out of range.
   std::vector<int32_t> stop_ids(const AnswerOptions& options) const;
-  // Waits for the job's end while its events, which `relay` gathers, pass to `sink`; cancelled ends it.
-  void wait(Job& job, EventRelay& relay, EventSink* sink, const std::atomic<bool>* cancelled) const;
-  // Without events.
-  void wait(Job& job, const std::atomic<bool>* cancelled) const;
+  // Waits for the job's end while `relay`, if there is one, passes on its events; cancelled ends it.
+  void wait(Job& job, const std::atomic<bool>* cancelled, EventRelay* relay = nullptr) const;
 
   std::unique_ptr<OpenedModel> checkpoint;
   int64_t chunk, context = 0;

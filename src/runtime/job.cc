@@ -6,6 +6,8 @@
 
 namespace g3n {
 
+Error cancelled_error() { return Error(ErrorCode::kCancelled, "the call was cancelled"); }
+
 void WakeUp::notify() {
   {
     std::lock_guard lock(mutex);
@@ -104,7 +106,7 @@ void EventRelay::on_error(const Error& error) {
       true);
 }
 
-bool EventRelay::pass_on(EventSink* sink, std::chrono::milliseconds time) {
+bool EventRelay::pass_on(std::chrono::milliseconds time) {
   std::vector<std::function<void(EventSink&)>> events;
   bool is_last = false;
   {
@@ -113,8 +115,7 @@ bool EventRelay::pass_on(EventSink* sink, std::chrono::milliseconds time) {
     events.swap(events_);
     is_last = has_ended_;
   }
-  if (sink)
-    for (const auto& event : events) event(*sink);
+  for (const auto& event : events) event(sink_);
   return !is_last;
 }
 

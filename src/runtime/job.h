@@ -15,6 +15,7 @@
 
 #include "core/taps.h"
 #include "g3n/engine.h"
+#include "g3n/error.h"
 #include "runtime/prompt_builder.h"
 #include "runtime/sequence.h"
 
@@ -28,6 +29,8 @@ struct WakeUp {
 
   void notify();
 };
+
+Error cancelled_error();  // kCancelled
 
 // What is asked. Constant from submit on.
 struct JobSetup {
@@ -78,7 +81,7 @@ class Job {
   std::shared_ptr<const PreparedPrompt> prompt_;
   std::unique_ptr<Sequence> sequence_;
   size_t next_medium_ = 0;
-  Clock::time_point submitted_ = Clock::now(), planned_, first_step_, decode_start_;
+  Clock::time_point submitted_ = Clock::now(), first_step_, decode_start_;
   double plan_seconds_ = 0, encode_seconds_ = 0, queue_seconds_ = 0;
 
   // ---- the end ----
@@ -94,6 +97,8 @@ class Job {
 // Tells every event of a job to a sink on the thread that waits for it.
 class EventRelay : public EventSink {
  public:
+  explicit EventRelay(EventSink& sink) : sink_(sink) {}
+
   void on_prefill(std::int64_t done_tokens, std::int64_t total_tokens) override;
   void on_token(std::int32_t id) override;
   void on_logprobs(const TokenLogprob& token) override;
@@ -102,11 +107,12 @@ class EventRelay : public EventSink {
   void on_error(const Error& error) override;
 
   // Passes on what is there; waits up to `time` for more if there is nothing. False: the last event has passed.
-  bool pass_on(EventSink* sink, std::chrono::milliseconds time);
+  bool pass_on(std::chrono::milliseconds time);
 
  private:
   void put(std::function<void(EventSink&)> event, bool is_last = false);
 
+  EventSink& sink_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::function<void(EventSink&)>> events_;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "g3n/error.h"
+#include "runtime/sequence.h"
 #include "tokenizer/tokenizer.h"
 
 namespace g3n {
@@ -72,7 +73,7 @@ std::vector<int32_t> PromptBuilder::tokenize(const Prompt& prompt) const {
 
 PromptPlan PromptBuilder::plan(const Prompt& prompt) const {
   if (const auto* prepared = std::get_if<std::shared_ptr<const PreparedPrompt>>(&prompt)) {
-    expect_room(static_cast<int64_t>((*prepared)->ids.size()));
+    expect_room(static_cast<int64_t>((*prepared)->ids.size()), context_);
     return {.prompt = **prepared, .media = {}};
   }
   std::vector<int32_t> ids = tokenize(prompt);
@@ -84,17 +85,10 @@ PromptPlan PromptBuilder::plan(const Prompt& prompt) const {
 PromptPlan PromptBuilder::plan_turn(const PreparedPrompt& history, const Message& user) const {
   const std::vector<Message> messages{user};
   std::vector<Segment> segments = g3n::render(messages, PromptEnd::kGenerate);
-  segments[0] = {.text =
-                     "\n"};  // in the place of <bos>: the newline that the model does not write behind <end_of_turn>
+  // In the place of <bos>: the newline that the model does not write behind <end_of_turn>.
+  segments[0] = {.text = "\n"};
   const std::vector<MediaPart> media = media_of(messages);
   return place(history, encode(segments, media), media);
-}
-
-void PromptBuilder::expect_room(int64_t tokens) const {
-  if (tokens == 0) throw Error(ErrorCode::kInvalidArgument, "the prompt is empty: expected at least one token");
-  if (tokens > context_)
-    throw Error(ErrorCode::kContextFull, "the prompt has " + std::to_string(tokens) +
-                                             " tokens, the context has room for " + std::to_string(context_));
 }
 
 // Soft tokens of the media in order, and the side vocabularies' vectors of all other ids beyond the text (processor.md
@@ -103,7 +97,7 @@ PromptPlan PromptBuilder::place(PreparedPrompt before, std::vector<int32_t> ids,
                                 std::span<const MediaPart> media) const {
   const MediaKinds& kinds = model_.kinds();
   const int64_t begin = static_cast<int64_t>(before.ids.size());
-  expect_room(begin + static_cast<int64_t>(ids.size()));
+  expect_room(begin + static_cast<int64_t>(ids.size()), context_);
   std::vector<int64_t> positions[kMediaKindCount];
   std::vector<int64_t> sides;
   PromptPlan plan{.prompt = std::move(before), .media = {}};

@@ -49,7 +49,6 @@ class PromptBuilder {
  private:
   std::vector<int32_t> encode(const std::vector<Segment>& segments, std::span<const MediaPart> media) const;
   PromptPlan place(PreparedPrompt before, std::vector<int32_t> ids, std::span<const MediaPart> media) const;
-  void expect_room(int64_t tokens) const;
 
   const OpenedModel& model_;
   int64_t context_;

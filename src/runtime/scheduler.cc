@@ -12,10 +12,6 @@ double seconds_between(Job::Clock::time_point from, Job::Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-std::exception_ptr cancelled_error() {
-  return std::make_exception_ptr(Error(ErrorCode::kCancelled, "the call was cancelled"));
-}
-
 // Of the names of its taps; only several media of a kind must be told apart.
 std::string tap_prefix(const PendingMedium& medium) {
   if (medium.count < 2) return "";
@@ -49,8 +45,8 @@ Scheduler::~Scheduler() {
   wake_up_->notify();
   for (std::thread& worker : workers_) worker.join();
   thread_.join();
-  for (const auto& job : planned_) job->end(cancelled_error());
-  for (const auto& job : unplanned_) job->end(cancelled_error());
+  for (const auto& job : planned_) job->end(std::make_exception_ptr(cancelled_error()));
+  for (const auto& job : unplanned_) job->end(std::make_exception_ptr(cancelled_error()));
 }
 
 std::shared_ptr<Job> Scheduler::submit(JobSetup setup) {
@@ -90,13 +86,12 @@ void Scheduler::work() {
     std::exception_ptr problem;
     const auto start = Job::Clock::now();
     try {
-      if (job->is_cancelled()) std::rethrow_exception(cancelled_error());
+      if (job->is_cancelled()) throw cancelled_error();
       job->plan_ = job->setup_.plan();
     } catch (...) {
       problem = std::current_exception();
     }
-    job->planned_ = Job::Clock::now();
-    job->plan_seconds_ = seconds_between(start, job->planned_);
+    job->plan_seconds_ = seconds_between(start, Job::Clock::now());
     {
       std::lock_guard lock(mutex_);
       std::erase(being_planned_, job);
@@ -137,7 +132,7 @@ void Scheduler::run() {
     wake_up_->changed.wait(lock, [&] { return wake_up_->count != seen; });
   }
   const Jobs running = running_;
-  for (const auto& job : running) end(job, cancelled_error());
+  for (const auto& job : running) end(job, std::make_exception_ptr(cancelled_error()));
 }
 
 // From the queue into the places that are free, in the order of submit.
@@ -167,16 +162,16 @@ void Scheduler::drop_cancelled() {
     std::copy_if(unplanned_.begin(), unplanned_.end(), std::back_inserter(waiting), cancelled);
     std::erase_if(unplanned_, cancelled);
   }
-  for (const auto& job : waiting) job->end(cancelled_error());
+  for (const auto& job : waiting) job->end(std::make_exception_ptr(cancelled_error()));
   const Jobs running = running_;
   for (const auto& job : running)
     if (job->is_cancelled() && job.get() != encoding_) end_cancelled(job);
 }
 
 void Scheduler::check_cancelled(const Job* only) const {
-  if (only && only->is_cancelled()) std::rethrow_exception(cancelled_error());
+  if (only && only->is_cancelled()) throw cancelled_error();
   std::lock_guard lock(mutex_);
-  if (stop_) std::rethrow_exception(cancelled_error());
+  if (stop_) throw cancelled_error();
 }
 
 // When the last medium of all prompts that came is encoded.
@@ -216,8 +211,8 @@ void Scheduler::encode_next(std::shared_ptr<Job> shared) {
     else
       model_.encode(medium.input.view(), {out.values.data(), {out.rows, model_.hidden_size()}},
                     {.taps = job.setup_.taps, .between = &between});
-    if (job.setup_.taps) job.setup_.taps->set_prefix("");
     encoding_ = nullptr;
+    if (job.setup_.taps) job.setup_.taps->set_prefix("");
     if (options_.after_step) options_.after_step();
     const auto tokens = std::make_shared<const SoftTokens>(std::move(out));
     for (const size_t span : medium.spans) job.plan_.prompt.soft[span].tokens = tokens;
@@ -374,7 +369,7 @@ void Scheduler::take(const std::vector<Turn>& turns) {
 }
 
 void Scheduler::end_cancelled(const std::shared_ptr<Job>& job) {
-  if (!job->sequence_ || !job->sequence_->has_begun()) return end(job, cancelled_error());
+  if (!job->sequence_ || !job->sequence_->has_begun()) return end(job, std::make_exception_ptr(cancelled_error()));
   job->answer_ = job->sequence_->finish(FinishReason::kCancelled);
   end(job, nullptr);
 }

@@ -6,6 +6,14 @@
 #include "g3n/error.h"
 
 namespace g3n {
+
+void expect_room(int64_t tokens, int64_t context) {
+  if (tokens == 0) throw Error(ErrorCode::kInvalidArgument, "the prompt is empty: expected at least one token");
+  if (tokens > context)
+    throw Error(ErrorCode::kContextFull, "the prompt has " + std::to_string(tokens) +
+                                             " tokens, the context has room for " + std::to_string(context));
+}
+
 void StepRows::clear() {
   rows.clear();
   caches.clear();
@@ -23,10 +31,7 @@ Sequence::Sequence(std::shared_ptr<const PreparedPrompt> prompt, std::unique_ptr
       tokens_(static_cast<int64_t>(prompt_->ids.size())),
       start_(cache_->length()),
       position_(start_) {
-  if (tokens_ == 0) throw Error(ErrorCode::kInvalidArgument, "the prompt is empty: expected at least one token");
-  if (tokens_ > cache_->context())
-    throw Error(ErrorCode::kContextFull, "the prompt has " + std::to_string(tokens_) +
-                                             " tokens, the context has room for " + std::to_string(cache_->context()));
+  expect_room(tokens_, cache_->context());
   if (start_ >= tokens_) throw Error(ErrorCode::kInternal, "a sequence without a position to compute");
   if (answer_) answer_->add_prompt(prompt_->ids);
 }

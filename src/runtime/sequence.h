@@ -13,6 +13,9 @@
 
 namespace g3n {
 
+// Throws kInvalidArgument for a prompt of no tokens, kContextFull for one longer than the context.
+void expect_room(int64_t tokens, int64_t context);
+
 // The rows of one forward call, gathered from the sequences that take part.
 struct StepRows {
   std::vector<Row> rows;

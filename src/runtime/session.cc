@@ -141,7 +141,7 @@ const std::string& Session::system() const { return impl_->system; }
 
 Answer Session::reply(const std::vector<Part>& parts, const ReplyOptions& options, EventSink* sink) {
   Impl& s = *impl_;
-  const auto relay = std::make_shared<EventRelay>();
+  const auto relay = sink ? std::make_shared<EventRelay>(*sink) : nullptr;
   const PreparedPrompt history = s.history();
   const Message user{"user", parts};
   JobSetup setup;
@@ -157,7 +157,7 @@ Answer Session::reply(const std::vector<Part>& parts, const ReplyOptions& option
   setup.keeps_cache = true;
   const std::vector<int32_t> stop_ids = setup.stop_ids;
   const std::shared_ptr<Job> job = s.core().running().submit(std::move(setup));
-  s.core().wait(*job, *relay, sink, options.cancelled);
+  s.core().wait(*job, options.cancelled, relay.get());
   if (std::unique_ptr<SequenceCache> cache = job->take_cache()) s.cache = std::move(cache);
   Answer answer = job->answer();
 

@@ -168,7 +168,7 @@ class Bench {
   }
   bool is_cancelled() const { return options_.cancelled && options_.cancelled->load(std::memory_order_relaxed); }
   void expect_not_cancelled() const {
-    if (is_cancelled()) throw Error(ErrorCode::kCancelled, "the call was cancelled");
+    if (is_cancelled()) throw cancelled_error();
   }
 
   std::vector<int32_t> prompt_of(int64_t tokens) const {

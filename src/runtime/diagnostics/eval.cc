@@ -94,8 +94,7 @@ void for_each_pair(Engine* const (&engines)[2], const PreparedPrompt& prompt, co
     while (pairs.take(have_ended ? std::chrono::milliseconds(0) : kLook, rows)) on_pair(position++, rows);
     if (have_ended) break;
     jobs.check();
-    if (cancelled && cancelled->load(std::memory_order_relaxed))
-      throw Error(ErrorCode::kCancelled, "the call was cancelled");
+    if (cancelled && cancelled->load(std::memory_order_relaxed)) throw cancelled_error();
     for (const auto& job : jobs.both) job->wake_up();
   }
   jobs.check();

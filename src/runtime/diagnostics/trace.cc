@@ -91,8 +91,7 @@ TraceReport run(EngineAccess::Impl& core, const std::shared_ptr<TraceFile>& file
   setup.sink = file;
   const std::shared_ptr<Job> job = core.running().submit(std::move(setup));
   core.wait(*job, cancelled);
-  if (job->answer().finish_reason == FinishReason::kCancelled)
-    throw Error(ErrorCode::kCancelled, "the call was cancelled");
+  if (job->answer().finish_reason == FinishReason::kCancelled) throw cancelled_error();
   return file->finish();
 }
 
