@@ -1,16 +1,20 @@
-// Integer codes of weights on AVX2 with AVX-VNNI (laptops since 2021): unsigned codes, sums start at -offset
-// * sum(x). C-only (design.md 3.12).
+// Integer codes of weights on AVX2 with AVX-VNNI (laptops since 2021). C-only (design.md 3.12).
 #pragma once
-#include "kernels/iq4_values.h"
 #include "kernels/simd/codes_avx2_common.h"
+#include "kernels/simd/codes_unsigned.h"
 
 namespace g3n {
 namespace {
 
-struct UnsignedCodes {
+struct AvxVnni {
   static constexpr int kStep = 1, kTurn = 0;
   using Line = YmmLine;
   using Sums = YmmSums;
+  static inline Line load_line(const char* p) {
+    const __m256i* line = reinterpret_cast<const __m256i*>(p);
+    return {_mm256_loadu_si256(line), _mm256_loadu_si256(line + 1)};
+  }
+  static inline Sums all_sums(int32_t value) { return {_mm256_set1_epi32(value), _mm256_set1_epi32(value)}; }
   static inline void put(char* p, Line w) { put_line(p, w); }
   static inline Line get(const char* p) { return get_line(p); }
   static inline Sums join(Four x, Line w, Sums s) {
@@ -18,48 +22,12 @@ struct UnsignedCodes {
   }
   static inline Vec end(Sums s, const int32_t*) { return {_mm256_cvtepi32_ps(s.low), _mm256_cvtepi32_ps(s.high)}; }
 };
-struct Q4Codes : UnsignedCodes {
-  static constexpr int kBlockBytes = 256;
-  static inline void unpack(const char* block, int m, Line& a, Line& b) { unpack_nibbles(block, m, a, b); }
-  static inline Sums begin(const int32_t* start) { return {_mm256_set1_epi32(*start), _mm256_set1_epi32(*start)}; }
-};
-struct CodesFromZero : UnsignedCodes {
-  static inline Sums begin(const int32_t*) { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
-};
-struct Q4KCodes : CodesFromZero {
-  static constexpr int kBlockBytes = 256;
-  static inline void unpack(const char* block, int m, Line& a, Line& b) { unpack_nibbles(block, m, a, b); }
-};
-struct Q5KCodes : CodesFromZero {
-  static constexpr int kBlockBytes = 320;
-  static inline void unpack(const char* block, int m, Line& a, Line& b) { unpack_fifth_bits(block, m, a, b); }
-};
-struct Q6KCodes : UnsignedCodes {
-  static constexpr int kBlockBytes = 384;
-  static inline void unpack(const char* block, int m, Line& a, Line& b) { unpack_high_pairs(block, m, a, b); }
-  static inline Sums begin(const int32_t* start) { return {_mm256_set1_epi32(*start), _mm256_set1_epi32(*start)}; }
-};
-// The offset of q8 is 128, sixteen times that of q4.
-struct Q8Codes : UnsignedCodes {
-  static constexpr int kBlockBytes = 512;
-  static inline void unpack(const char* block, int m, Line& a, Line& b) {
-    const __m256i* p = reinterpret_cast<const __m256i*>(block + m * 128);
-    a = {_mm256_loadu_si256(p), _mm256_loadu_si256(p + 1)};
-    b = {_mm256_loadu_si256(p + 2), _mm256_loadu_si256(p + 3)};
-  }
-  static inline Sums begin(const int32_t* start) {
-    return {_mm256_set1_epi32(*start * 16), _mm256_set1_epi32(*start * 16)};
-  }
-};
-
-// Nibbles are numbers of a table of values (of IQ4_NL and IQ4_XS); then as q8.
-struct Iq4Codes : Q8Codes {
-  static constexpr int kBlockBytes = 256;
-  static inline void unpack(const char* block, int m, Line& a, Line& b) {
-    unpack_nibbles(block, m, a, b);
-    a = look_up(a, kIq4Unsigned), b = look_up(b, kIq4Unsigned);
-  }
-};
+using Q4Codes = UnsignedQ4<AvxVnni>;
+using Q4KCodes = UnsignedQ4K<AvxVnni>;
+using Q5KCodes = UnsignedQ5K<AvxVnni>;
+using Q6KCodes = UnsignedQ6K<AvxVnni>;
+using Q8Codes = UnsignedQ8<AvxVnni>;
+using Iq4Codes = UnsignedIq4<AvxVnni>;
 
 }  // namespace
 }  // namespace g3n
