@@ -50,6 +50,7 @@ class Generation::Sink : public EventSink {
       Choice& choice = generation_->choices_[index_];
       choice.text += text;
       choice.told_bytes += static_cast<std::int64_t>(text.size());
+      generation_->count_event();
       release(choice, choice.told_bytes);
     }
     generation_->on_event();
@@ -119,6 +120,7 @@ void Generation::submit() {
       std::lock_guard lock(mutex_);
       if (is_over_) continue;  // a ticket kept now would keep this alive for ever
       tickets_.push_back(std::move(ticket));
+      if (is_paused_) tickets_.back().pause();
       if (cause_ != Cause::kNone) tickets_.back().cancel();
     } catch (const Error& error) {
       on_end(i, nullptr, &error);
@@ -130,6 +132,17 @@ void Generation::submit() {
     is_over = ended_ == choices_.size();
   }
   if (is_over) call_->exchange->after(std::chrono::milliseconds(0), [self] { self->finish(); });
+}
+
+void Generation::count_event() {
+  if (!request_.is_stream || ++events_ < kMostEvents || std::exchange(is_paused_, true)) return;
+  for (const Ticket& ticket : tickets_) ticket.pause();
+}
+
+void Generation::forget_events() {
+  events_ = 0;
+  if (!std::exchange(is_paused_, false)) return;
+  for (const Ticket& ticket : tickets_) ticket.resume();
 }
 
 void Generation::cancel(Cause cause) {
@@ -285,6 +298,7 @@ void Generation::note_end(int status) {
 bool Generation::next(std::string& bytes) {
   is_awake_.store(false);
   std::lock_guard lock(mutex_);
+  forget_events();
   for (std::size_t i = 0; i < choices_.size(); ++i)
     if (!std::exchange(choices_[i].has_begun, true)) bytes += format_->begin(i);
   if (progress_ && request_.has_progress) bytes += format_->progress(*std::exchange(progress_, std::nullopt));

@@ -1,6 +1,6 @@
 // Generation: the sequences of one request, from Engine::submit to the response. Events come from the engine's thread
-// and are gathered; the I/O thread fetches them when the connection can take more, so a slow reader costs the length of
-// its answer and holds up nobody. A client that leaves cancels all of it.
+// and are gathered; the I/O thread fetches them when the connection can take more. Of a stream whose reader does not
+// follow, the sequences are paused when kMostEvents wait, and nobody else. A client that leaves cancels all of it.
 #pragma once
 #include <atomic>
 #include <memory>
@@ -81,8 +81,13 @@ class Generation : public HttpStream, public std::enable_shared_from_this<Genera
     bool has_begun = false, is_finished = false;
   };
 
+  static constexpr std::size_t kMostEvents = 256;
+
   Generation(std::shared_ptr<Call> call, GenerationRequest request, std::unique_ptr<AnswerFormat> format);
   void submit();
+  // Behind the mutex: an event came, all events were fetched.
+  void count_event();
+  void forget_events();
   // ---- the engine's thread ----
   void on_event();
   void on_end(std::size_t index, const Answer* answer, const Error* error);
@@ -102,7 +107,8 @@ class Generation : public HttpStream, public std::enable_shared_from_this<Genera
   std::vector<Ticket> tickets_;
   std::optional<Progress> progress_;
   std::optional<Error> error_;
-  std::size_t ended_ = 0;
+  std::size_t ended_ = 0, events_ = 0;
+  bool is_paused_ = false;
   Cause cause_ = Cause::kNone;
   bool has_first_token_ = false;
   bool is_streaming_ = false, is_over_ = false;

@@ -29,6 +29,7 @@ using std::chrono::milliseconds;
 namespace {
 
 constexpr std::size_t kReadBytes = 16 << 10;
+constexpr int kSendBytes = 128 << 10;  // in the kernel: what a reader that does not follow may hold there
 constexpr milliseconds kLinger{2000};  // for the client to read the last response before the socket is closed
 
 std::string date() {
@@ -101,6 +102,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void start(bool is_one_too_many) {
     error_code ignored;
     socket_.set_option(tcp::no_delay(true), ignored);
+    socket_.set_option(tcp::socket::send_buffer_size(kSendBytes), ignored);
     if (is_one_too_many) return protocol_error(503, "too many connections");
     wait_for_request(limits_.header_time);
     read();

@@ -75,6 +75,10 @@ class Ticket {
   explicit operator bool() const { return state_ != nullptr; }
   // The request ends within a step, whatever it is doing; nothing happens if it has ended.
   void cancel() const;
+  // It takes part in no step from the next one on, and keeps its place: whoever reads its events cannot follow. The
+  // sink may call it. Nothing happens if it has ended.
+  void pause() const;
+  void resume() const;
   // Whether it has ended within this time.
   bool wait_for(std::chrono::milliseconds time) const;
   void wait() const;

@@ -21,6 +21,11 @@ void Job::cancel() {
   wake_up_->notify();
 }
 
+void Job::resume() {
+  paused_.store(false);
+  wake_up_->notify();
+}
+
 bool Job::wait_for(std::chrono::milliseconds time) const {
   std::unique_lock lock(mutex_);
   return ended_changed_.wait_for(lock, time, [this] { return ended_; });

@@ -58,8 +58,11 @@ class Job {
 
   // ---- any thread ----
   void cancel();
+  void pause() { paused_.store(true); }
+  void resume();
   void wake_up() { wake_up_->notify(); }
   bool is_cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
+  bool is_paused() const { return paused_.load() || (setup_.is_paused && setup_.is_paused()); }
   bool wait_for(std::chrono::milliseconds time) const;
   void wait() const;
   // After the end: throws the job's error.
@@ -73,7 +76,7 @@ class Job {
 
   const JobSetup setup_;
   const std::shared_ptr<WakeUp> wake_up_;
-  std::atomic<bool> cancelled_{false};
+  std::atomic<bool> cancelled_{false}, paused_{false};
 
   // ---- one thread after the other ----
   std::uint64_t number_ = 0;  // in the order of submit

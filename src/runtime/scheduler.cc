@@ -263,7 +263,7 @@ bool Scheduler::step_all() {
   Jobs shared;
   std::vector<Jobs> alone;
   for (const auto& job : running_) {
-    if (!job->sequence_ || (job->setup_.is_paused && job->setup_.is_paused())) continue;
+    if (!job->sequence_ || job->is_paused()) continue;
     if (job->setup_.taps)
       alone.push_back({job});
     else

@@ -6,6 +6,14 @@ void Ticket::cancel() const {
   if (state_) state_->job->cancel();
 }
 
+void Ticket::pause() const {
+  if (state_) state_->job->pause();
+}
+
+void Ticket::resume() const {
+  if (state_) state_->job->resume();
+}
+
 bool Ticket::wait_for(std::chrono::milliseconds time) const { return !state_ || state_->job->wait_for(time); }
 
 void Ticket::wait() const {

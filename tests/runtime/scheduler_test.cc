@@ -134,6 +134,42 @@ TEST(Scheduler, CancelledInTheAnswerKeepsWhatIsThere) {
   EXPECT_EQ(house.model.log()->caches, 0);
 }
 
+TEST(Scheduler, APausedRequestTakesPartInNoStepAndHoldsUpNobody) {
+  House house;
+  const auto sink = std::make_shared<Sink>();
+  std::shared_ptr<Job> paused;
+  std::atomic<bool> has_job{false};
+  sink->on_id = [&] {
+    while (!has_job) std::this_thread::yield();
+    if (sink->ids.size() == 2) paused->pause();
+  };
+  paused = house.scheduler->submit(setup_of({.sink = sink}));
+  has_job = true;
+  EXPECT_EQ(house.answer({}).ids, (Ids{5, 6, 7, 8, 9}));
+  EXPECT_FALSE(paused->wait_for(std::chrono::milliseconds(50)));
+  EXPECT_EQ(house.scheduler->stats().running, 1);
+  const std::int64_t steps = house.scheduler->stats().steps;
+  EXPECT_FALSE(paused->wait_for(std::chrono::milliseconds(20)));
+  EXPECT_EQ(house.scheduler->stats().steps, steps);
+  paused->resume();
+  EXPECT_EQ(paused->answer().ids, (Ids{5, 6, 7, 8, 9}));
+}
+
+TEST(Scheduler, APausedRequestCanBeCancelled) {
+  House house;
+  const auto sink = std::make_shared<Sink>();
+  const auto paused = house.scheduler->submit([&] {
+    JobSetup setup = setup_of({.prompt_tokens = 40, .sink = sink});
+    setup.is_paused = [] { return true; };
+    return setup;
+  }());
+  EXPECT_FALSE(paused->wait_for(std::chrono::milliseconds(20)));
+  paused->cancel();
+  EXPECT_TRUE(paused->wait_for(std::chrono::seconds(5)));
+  EXPECT_THROW(paused->answer(), Error);
+  EXPECT_EQ(house.model.log()->caches, 0);
+}
+
 // The place that a cancelled request leaves is taken at once, though nothing else happens.
 TEST(Scheduler, ThePlaceOfACancelledRequestGoesToTheNext) {
   House house({.script = kDigits}, {.max_sequences = 1});

@@ -56,7 +56,8 @@ std::vector<JsonNode> frames(const std::string& body) {
   return out;
 }
 
-Socket::Socket(std::uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+Socket::Socket(std::uint16_t port, int receive_bytes) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  if (receive_bytes) ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);

@@ -27,7 +27,8 @@ std::vector<JsonNode> frames(const std::string& body);
 
 class Socket {
  public:
-  explicit Socket(std::uint16_t port);
+  // receive_bytes: of the kernel's buffer, for readers that do not follow; 0: the system's.
+  explicit Socket(std::uint16_t port, int receive_bytes = 0);
   ~Socket();
   Socket(const Socket&) = delete;
   void send(const std::string& bytes) const;
