@@ -9,6 +9,7 @@ namespace g3n::server {
 void health(Call& call);
 void live(Call& call);
 void root(Call& call);
+void web_file(Call& call);
 void metrics(Call& call, std::int64_t connections);
 void models(Call& call);
 void model(Call& call);

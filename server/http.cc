@@ -57,6 +57,7 @@ const char* status_text(int status) {
   switch (status) {
     case 200: return "OK";
     case 204: return "No Content";
+    case 304: return "Not Modified";
     case 400: return "Bad Request";
     case 401: return "Unauthorized";
     case 403: return "Forbidden";
@@ -332,10 +333,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
   void send_whole(const HttpResponse& response) {
-    const std::string length =
-        response.status == 204 ? "" : "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
+    const bool has_body = response.status != 204 && response.status != 304;
+    const std::string length = has_body ? "Content-Length: " + std::to_string(response.body.size()) + "\r\n" : "";
     out_ += head_text(response, length);
-    if (!is_head_ && response.status != 204) out_ += response.body;
+    if (has_body && !is_head_) out_ += response.body;
     is_complete_ = true;
     flush();
   }

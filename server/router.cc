@@ -35,6 +35,7 @@ std::vector<Route> make_routes() {
   plain("POST", "/apply-template", Endpoint::kApplyTemplate);
   plain("GET", "/props", Endpoint::kProps);
   plain("GET", "/", Endpoint::kRoot, false);
+  plain("GET", "/web/*", Endpoint::kWebFile, false);
 
   const char* chat = "use /v1/chat/completions";
   for (const char* path : {"/responses", "/responses/input_tokens", "/messages", "/messages/count_tokens"})
@@ -44,7 +45,6 @@ std::vector<Route> make_routes() {
   for (const char* path : {"/api/version", "/api/tags", "/api/ps"}) plain("GET", path, Endpoint::kNotBuilt, true, chat);
   for (const char* path : {"/api/show", "/api/chat", "/api/generate", "/api/pull"})
     plain("POST", path, Endpoint::kNotBuilt, true, chat);
-  plain("GET", "/web/*", Endpoint::kNotBuilt, false, chat);
 
   for (const char* path : {"/embeddings", "/rerank"})
     v1("POST", path, Endpoint::kNoOutput, true,

@@ -14,6 +14,7 @@ enum class Endpoint {
   kHealth,
   kLive,
   kRoot,
+  kWebFile,
   kMetrics,
   kModels,
   kModel,

@@ -153,7 +153,8 @@ class Server::Impl : public HttpHandler {
     if (endpoint == Endpoint::kNotBuilt)
       throw ApiError(404, "unsupported_endpoint", "this build does not have " + route.path + ": " + route.note);
     if (endpoint == Endpoint::kNoOutput) throw ApiError(404, "unsupported_endpoint", route.note);
-    if (endpoint == Endpoint::kHealth || endpoint == Endpoint::kLive || endpoint == Endpoint::kRoot) return;
+    if (endpoint == Endpoint::kHealth || endpoint == Endpoint::kLive) return;
+    if (endpoint == Endpoint::kRoot || endpoint == Endpoint::kWebFile) return;
     const Service::State state = service_.state();
     if (state == Service::State::kReady) return;
     const bool is_loading = state == Service::State::kLoading;
@@ -173,6 +174,7 @@ class Server::Impl : public HttpHandler {
       case Endpoint::kHealth: return health(*call);
       case Endpoint::kLive: return live(*call);
       case Endpoint::kRoot: return root(*call);
+      case Endpoint::kWebFile: return web_file(*call);
       case Endpoint::kMetrics: return metrics(*call, http_.connections());
       case Endpoint::kModels: return models(*call);
       case Endpoint::kModel: return model(*call);

@@ -64,11 +64,6 @@ void health(Call& call) {
 
 void live(Call& call) { send(call, node(JsonObject{{"status", node("ok")}})); }
 
-void root(Call& call) {
-  call.note(200, "", "");
-  call.reply(HttpResponse{200, {{"Content-Type", "text/plain; charset=utf-8"}}, "g3n is running\n", {}});
-}
-
 void metrics(Call& call, std::int64_t connections) {
   const Service& service = call.service;
   const bool is_loaded = service.state() != Service::State::kLoading;
