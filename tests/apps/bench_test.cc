@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/program.h"
+#include "support/source_path.h"
 
 namespace g3n::testing {
 namespace {
@@ -75,8 +76,8 @@ TEST(Bench, SequencesDecodeTogether) {
 TEST(Bench, EveryKindOfFile) {
   const TemporaryFolder folder;
   ASSERT_EQ(run_g3n({"convert", demo(), folder.path("demo.g3n"), "--recipe", "q8"}).status, 0);
-  const std::pair<std::string, std::string> files[] = {
-      {folder.path("demo.g3n"), "g3n"}, {G3N_SOURCE_DIR "/tests/golden/data/gguf/text-mixed.gguf", "gguf"}};
+  const std::pair<std::string, std::string> files[] = {{folder.path("demo.g3n"), "g3n"},
+                                                       {source_path("tests/golden/data/gguf/text-mixed.gguf"), "gguf"}};
   for (const auto& [path, format] : files) {
     const Outcome outcome = run_g3n({"bench", path, "--json", "--prefill", "16", "--decode-at", "0", "--batch", "2",
                                      "--decode-tokens", "2", "--repeat", "1"});

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "apps/program.h"
+#include "support/source_path.h"
 
 namespace g3n::testing {
 namespace {
@@ -41,7 +42,7 @@ Json at_path(const std::string& json, const std::string& key) {
 const std::vector<Conversation>& conversations() {
   static const std::vector<Conversation> all = [] {
     std::vector<Conversation> list;
-    const Json json = Json::parse(read_text(G3N_SOURCE_DIR "/tests/golden/data/demo/conversations.json"));
+    const Json json = Json::parse(read_text(source_path("tests/golden/data/demo/conversations.json")));
     for (const auto& [name, value] : json.items()) list.push_back(read(name, value));
     return list;
   }();

@@ -7,6 +7,7 @@
 
 #include "apps/conversations.h"
 #include "apps/program.h"
+#include "support/source_path.h"
 
 namespace g3n::testing {
 namespace {
@@ -118,7 +119,7 @@ TEST(Convert, AGgufFileBecomesABundleWithItsTokenizer) {
   const std::string out = folder.path("a.g3n");
   for (const std::string name : {"text-bf16.gguf", "text-mixed.gguf"}) {
     SCOPED_TRACE(name);
-    const std::string gguf = G3N_SOURCE_DIR "/tests/golden/data/gguf/" + name;
+    const std::string gguf = source_path("tests/golden/data/gguf/") + name;
     const Outcome made = run_g3n({"convert", gguf, out, "--recipe", "keep", "--force"});
     ASSERT_EQ(made.status, 0) << made.err;
     const Conversation c{.prompt = "Where is the key?"};

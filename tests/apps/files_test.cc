@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "apps/program.h"
+#include "support/source_path.h"
 
 namespace g3n::testing {
 namespace {
@@ -147,7 +148,7 @@ TEST(Models, APipeIsNotWaitedFor) {
 
 TEST(Models, AFolderOfOneGgufFileIsThatFile) {
   const TemporaryFolder folder;
-  const std::string gguf = G3N_SOURCE_DIR "/tests/golden/data/gguf/text-bf16.gguf";
+  const std::string gguf = source_path("tests/golden/data/gguf/text-bf16.gguf");
   fs::create_symlink(gguf, folder.path("text-BF16.gguf"));
   const Outcome one = run_g3n({"inspect", "-m", folder.path()});
   EXPECT_EQ(one.status, 0) << one.err;

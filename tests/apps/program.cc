@@ -1,5 +1,6 @@
 // See program.h.
 #include "apps/program.h"
+#include "support/source_path.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -212,7 +213,7 @@ std::string read_text(const std::string& path) {
   return text.str();
 }
 
-std::string demo() { return G3N_SOURCE_DIR "/models/demo"; }
+std::string demo() { return source_path("models/demo"); }
 std::string demo_media(const std::string& name) { return demo() + "/media/" + name; }
 
 }  // namespace g3n::testing

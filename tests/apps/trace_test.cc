@@ -9,6 +9,7 @@
 #include "formats/safetensors_source.h"
 #include "support/golden.h"
 #include "support/inputs.h"
+#include "support/source_path.h"
 
 namespace g3n::testing {
 namespace {
@@ -67,8 +68,8 @@ class TinyCheckpoint : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     folder_ = std::make_unique<TemporaryFolder>();
-    const Outcome made = run_program(G3N_RANDOM_CHECKPOINT,
-                                     {G3N_SOURCE_DIR "/tests/golden/data/tiny/config.json", folder_->path("tiny")});
+    const Outcome made =
+        run_program(G3N_RANDOM_CHECKPOINT, {source_path("tests/golden/data/tiny/config.json"), folder_->path("tiny")});
     ASSERT_EQ(made.status, 0) << made.err;
   }
   static void TearDownTestSuite() { folder_.reset(); }
@@ -124,7 +125,7 @@ TEST_F(TinyCheckpoint, PicturesAndSoundsFillTheirSoftTokens) {
         "-m", model(), "--ids-file", folder.path("ids.txt"), "--image-size", std::to_string(c.images().at(0).size)};
     for (const GoldenImage& image : c.images()) arguments.insert(arguments.end(), {"--image", picture(image)});
     for (const GoldenClip& clip : c.clips())
-      arguments.insert(arguments.end(), {"--audio", G3N_SOURCE_DIR "/tests/golden/data/media/chirps_" +
+      arguments.insert(arguments.end(), {"--audio", source_path("tests/golden/data/media/chirps_") +
                                                         std::to_string(clip.samples) + ".wav"});
     const Traced trace(arguments);
     ASSERT_EQ(trace.outcome.status, 0) << trace.outcome.err;
@@ -138,7 +139,7 @@ TEST_F(TinyCheckpoint, ATowerRunsAlone) {
   ASSERT_EQ(image.outcome.status, 0) << image.outcome.err;
   EXPECT_EQ(image.difference(vision), "");
   const std::string clip =
-      G3N_SOURCE_DIR "/tests/golden/data/media/chirps_" + std::to_string(audio.clips().at(0).samples) + ".wav";
+      source_path("tests/golden/data/media/chirps_") + std::to_string(audio.clips().at(0).samples) + ".wav";
   const Traced one({"-m", model(), "--audio", clip});
   ASSERT_EQ(one.outcome.status, 0) << one.outcome.err;
   EXPECT_EQ(one.difference(audio), "");

@@ -7,11 +7,12 @@
 #include "audio/towers.h"
 #include "support/full_tower_golden.h"
 #include "support/inputs.h"
+#include "support/source_path.h"
 
 namespace g3n::testing {
 namespace {
 
-constexpr char kConfigFolder[] = G3N_SOURCE_DIR "/tests/golden/data/full/e2b";
+const std::string kConfigFolder = source_path("tests/golden/data/full/e2b");
 constexpr double kGigaMacs = 511;  // 30 s; spec: audio.md 9
 
 const LoadedTower& full_tower() {

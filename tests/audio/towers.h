@@ -8,11 +8,12 @@
 #include "audio/mel.h"
 #include "kernels/table.h"
 #include "support/hash_weights.h"
+#include "support/source_path.h"
 #include "weights/loader.h"
 
 namespace g3n::testing {
 
-inline constexpr char kTinyFolder[] = G3N_SOURCE_DIR "/tests/golden/data/tiny";
+inline const std::string kTinyFolder = source_path("tests/golden/data/tiny");
 
 struct LoadedTower {
   AudioTower tower;

@@ -16,6 +16,7 @@
 #include "checkpoint/gguf_source.h"
 #include "support/golden.h"
 #include "support/media_files.h"
+#include "support/source_path.h"
 #include "text/models.h"
 
 namespace g3n::testing {
@@ -24,7 +25,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-const std::string kFolder = G3N_SOURCE_DIR "/tests/golden/data/gguf/";
+const std::string kFolder = source_path("tests/golden/data/gguf/");
 
 // A file cut where its data begins, with zeros for data.
 std::string whole_file(const TemporaryFolder& folder, const std::string& head) {
@@ -39,7 +40,7 @@ std::string whole_file(const TemporaryFolder& folder, const std::string& head) {
 // What config.json of the tiny checkpoint says.
 void expect_tiny_config(const Config& config, int64_t vocab) {
   const TextConfig got = TextConfig::from(config),
-                   want = TextConfig::from(Config::load(G3N_SOURCE_DIR "/tests/golden/data/tiny/config.json"));
+                   want = TextConfig::from(Config::load(source_path("tests/golden/data/tiny/config.json")));
   EXPECT_EQ(got.vocab_size, vocab);
   EXPECT_EQ(got.vocab_size_per_layer_input, want.vocab_size_per_layer_input);
   EXPECT_EQ(got.hidden_size, want.hidden_size);

@@ -9,13 +9,14 @@
 #include "support/errors.h"
 #include "formats/gguf_writer.h"
 #include "json/config.h"
+#include "support/source_path.h"
 
 namespace g3n::testing {
 namespace {
 
 using ::testing::ElementsAre;
 
-const std::string kFolder = G3N_SOURCE_DIR "/tests/golden/data/gguf/";
+const std::string kFolder = source_path("tests/golden/data/gguf/");
 
 // The words of the message that a broken file must give.
 const std::map<std::string, std::string> kWords = {

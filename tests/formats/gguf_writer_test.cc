@@ -11,6 +11,7 @@
 
 #include "support/errors.h"
 #include "kernels/pack.h"
+#include "support/source_path.h"
 #include "tools/block_encoders.h"
 #include "tools/gguf_maker.h"
 
@@ -157,7 +158,7 @@ TEST(RandomGguf, IsAWholeFileWithATokenForEveryRow) {
   const TemporaryFolder folder;
   const std::string path = folder / "tiny.gguf";
   ThreadPool pool(2);
-  write_random_gguf(pool, G3N_SOURCE_DIR "/tests/golden/data/tiny/config.json", path, DType::kQ8_0);
+  write_random_gguf(pool, source_path("tests/golden/data/tiny/config.json"), path, DType::kQ8_0);
   const std::string bytes = slurp(path);
   Cursor c{bytes};
   c.at = 8;

@@ -8,6 +8,7 @@ extern "C" {
 #include <algorithm>
 
 #include "fuzz/targets.h"
+#include "support/source_path.h"
 
 namespace g3n::fuzz {
 namespace {
@@ -25,7 +26,7 @@ TEST_P(Corpus, EndsInNothingButErrors) {
   constexpr size_t kLargest = size_t{256} << 10;  // of a file that is run more than once
   constexpr int kRuns = 30;
   av_log_set_level(AV_LOG_QUIET);
-  const auto seeds = seeds_of(GetParam(), G3N_SOURCE_DIR);
+  const auto seeds = seeds_of(GetParam(), source_path(""));
   ASSERT_FALSE(seeds.empty());
   uint64_t state = 1;
   GetParam().run({});

@@ -1,4 +1,5 @@
 #include "golden/demo.h"
+#include "support/source_path.h"
 
 #include <fstream>
 #include <iterator>
@@ -32,7 +33,7 @@ Message read_message(const nlohmann::json& json) {
 }
 
 std::vector<Conversation> read_conversations() {
-  std::ifstream file(std::string(G3N_SOURCE_DIR) + "/tests/golden/data/demo/conversations.json");
+  std::ifstream file(source_path("tests/golden/data/demo/conversations.json"));
   std::vector<Conversation> all;
   const nlohmann::json root = nlohmann::json::parse(file);
   for (const auto& [name, json] : root.items()) {
@@ -50,7 +51,7 @@ std::vector<Conversation> read_conversations() {
 
 }  // namespace
 
-std::string demo_folder() { return std::string(G3N_SOURCE_DIR) + "/models/demo"; }
+std::string demo_folder() { return source_path("models/demo"); }
 
 const std::vector<Conversation>& conversations() {
   static const std::vector<Conversation> all = read_conversations();

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "g3n/error.h"
+#include "support/source_path.h"
 
 namespace g3n::testing {
 namespace {
@@ -71,7 +72,7 @@ const FullTextSink::Last* FullTextSink::find(const std::string& name) const {
 }
 
 FullTextCase::FullTextCase(const std::string& size, const std::string& name) {
-  const std::string folder = G3N_SOURCE_DIR "/tests/golden/data/full/";
+  const std::string folder = source_path("tests/golden/data/full/");
   const Json cases = read_json(folder + "manifest.json").at("cases");
   const Json& tolerance = cases.at(size + "/" + name).at("tolerance");
   layer_rms_tolerance_ = tolerance.at("layer_rms").get<std::vector<double>>();

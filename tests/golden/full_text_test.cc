@@ -9,13 +9,14 @@
 #include "golden/full_text.h"
 #include "runtime/engine_impl.h"
 #include "support/inputs.h"
+#include "support/source_path.h"
 
 namespace g3n::testing {
 namespace {
 
 std::string checkpoint_folder(const std::string& size) {
   const char* given = std::getenv("G3N_FULL_CHECKPOINTS");
-  return (given ? std::string(given) : G3N_SOURCE_DIR "/build/full") + "/" + size;
+  return (given ? std::string(given) : source_path("build/full")) + "/" + size;
 }
 
 // One loaded model at a time: two do not fit.

@@ -8,6 +8,7 @@
 #include "runtime/engine_impl.h"
 #include "support/golden.h"
 #include "support/inputs.h"
+#include "support/source_path.h"
 #include "tools/checkpoint_writer.h"
 
 namespace g3n::testing {
@@ -19,8 +20,7 @@ std::string tiny_folder() {
     const std::string path = ::testing::TempDir() + "g3n_tiny_" + std::to_string(::getpid());
     std::filesystem::remove_all(path);
     ThreadPool pool(2);
-    write_random_checkpoint(pool, std::string(G3N_SOURCE_DIR) + "/tests/golden/data/tiny/config.json", path,
-                            {.shards = 3});
+    write_random_checkpoint(pool, source_path("tests/golden/data/tiny/config.json"), path, {.shards = 3});
     return path;
   }();
   return folder;

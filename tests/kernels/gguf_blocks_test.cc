@@ -13,12 +13,13 @@
 #include "formats/safetensors_source.h"
 #include "g3n/error.h"
 #include "kernels/pack.h"
+#include "support/source_path.h"
 
 namespace g3n::test {
 namespace {
 
 TEST(GgufBlocks, AllFormatsGiveTheGoldenBits) {
-  const auto source = open_safetensors_file(G3N_SOURCE_DIR "/tests/golden/data/gguf/blocks.safetensors");
+  const auto source = open_safetensors_file(source_path("tests/golden/data/gguf/blocks.safetensors"));
   int formats = 0;
   for (int t = 0; t < kDTypes; ++t) {
     const DType type = static_cast<DType>(t);
@@ -45,7 +46,7 @@ TEST(GgufBlocks, AllFormatsGiveTheGoldenBits) {
 
 // In panels: 16 outputs of one block each, and one output of 16 blocks.
 TEST(GgufBlocks, PanelsGiveTheGoldenBits) {
-  const auto source = open_safetensors_file(G3N_SOURCE_DIR "/tests/golden/data/gguf/blocks.safetensors");
+  const auto source = open_safetensors_file(source_path("tests/golden/data/gguf/blocks.safetensors"));
   ThreadPool pool(1);
   for (const DType type : {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS}) {
     const TensorInfo* blocks = source->find(std::string(dtype_name(type)) + ".blocks");

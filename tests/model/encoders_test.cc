@@ -10,6 +10,7 @@
 #include "model/cpu_model.h"
 #include "support/golden.h"
 #include "support/inputs.h"
+#include "support/source_path.h"
 #include "tools/checkpoint_writer.h"
 #include "tools/gguf_maker.h"
 
@@ -18,7 +19,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const char* const kTinyConfig = G3N_SOURCE_DIR "/tests/golden/data/tiny/config.json";
+const std::string kTinyConfig = source_path("tests/golden/data/tiny/config.json");
 constexpr int kImageSize = 64;
 
 // The tiny checkpoint as a folder of its own, to be changed.

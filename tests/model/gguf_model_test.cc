@@ -17,6 +17,7 @@
 #include "model/gguf_files.h"
 #include "support/golden.h"
 #include "support/hash_weights.h"
+#include "support/source_path.h"
 #include "text/models.h"
 #include "tools/gguf_maker.h"
 #include "weights/bundle_loader.h"
@@ -25,8 +26,8 @@
 namespace g3n::testing {
 namespace {
 
-const std::string kFolder = G3N_SOURCE_DIR "/tests/golden/data/gguf/";
-const std::string kTinyConfig = G3N_SOURCE_DIR "/tests/golden/data/tiny/config.json";
+const std::string kFolder = source_path("tests/golden/data/gguf/");
+const std::string kTinyConfig = source_path("tests/golden/data/tiny/config.json");
 const std::string kText = "model.language_model.";
 
 std::vector<float> logits_of(std::shared_ptr<const TensorSource> source, const Config& config,

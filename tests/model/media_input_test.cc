@@ -13,6 +13,7 @@
 #include "media/content_hash.h"
 #include "media/image.h"
 #include "support/inputs.h"
+#include "support/source_path.h"
 #include "vision/preprocess.h"
 
 namespace g3n::testing {
@@ -21,7 +22,7 @@ namespace {
 constexpr int64_t kHidden = 8;
 
 MediaBytes file(const std::string& name) {
-  const std::string bytes = slurp(std::string(G3N_SOURCE_DIR) + "/tests/data/media/" + name);
+  const std::string bytes = slurp(source_path("tests/data/media/") + name);
   return {{bytes.begin(), bytes.end()}, name};
 }
 

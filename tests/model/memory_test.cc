@@ -3,6 +3,7 @@
 #include "support/errors.h"
 #include "model/gguf_files.h"
 #include "support/hash_weights.h"
+#include "support/source_path.h"
 #include "text/models.h"
 #include "weights/loader.h"
 #include "weights/shape_lister.h"
@@ -11,7 +12,7 @@
 namespace g3n::testing {
 namespace {
 
-const std::string kTiny = G3N_SOURCE_DIR "/tests/golden/data/tiny";
+const std::string kTiny = source_path("tests/golden/data/tiny");
 
 // Told, promised by the loader (also one that only checks), and allocated: all the same.
 void expect_promise_kept(const std::shared_ptr<const TensorSource>& source, const Config& config,

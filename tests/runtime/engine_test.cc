@@ -12,6 +12,7 @@
 #include "golden/demo.h"
 #include "runtime/engine_impl.h"
 #include "support/fake_model.h"
+#include "support/source_path.h"
 
 namespace g3n::testing {
 namespace {
@@ -179,7 +180,7 @@ TEST(Engine, AnUnknownTemplateIsAWarning) {
 TEST(Engine, ACutSoundIsAWarning) {
   std::vector<std::string> warnings;
   const auto engine = open(demo_folder(), &warnings);
-  std::ifstream in(std::string(G3N_SOURCE_DIR) + "/tests/data/media/u8.wav", std::ios::binary);
+  std::ifstream in(source_path("tests/data/media/u8.wav"), std::ios::binary);
   MediaBytes sound{{std::istreambuf_iterator<char>(in), {}}, "u8.wav"};
   const auto listen = [&] { engine->prepare(RawPrompt{"<audio_soft_token>", {AudioPart{sound}}}); };
   listen();

@@ -8,6 +8,7 @@
 #include "golden/demo.h"
 #include "json/writer.h"
 #include "server/client.h"
+#include "support/source_path.h"
 
 namespace g3n::testing {
 namespace {
@@ -152,7 +153,7 @@ TEST_F(DemoServer, TokenIdsHoldTheSoftTokensOfTheirMedia) {
 
 // The examples of docs/server.md, sent as they stand there.
 TEST_F(DemoServer, TheExamplesOfTheDocumentationWork) {
-  std::istringstream doc(file_bytes(std::string(G3N_SOURCE_DIR) + "/docs/server.md"));
+  std::istringstream doc(file_bytes(source_path("docs/server.md")));
   int count = 0;
   std::string command;
   bool is_inside = false;

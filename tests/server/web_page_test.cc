@@ -11,6 +11,7 @@
 #include <set>
 
 #include "server/client.h"
+#include "support/source_path.h"
 
 namespace g3n::testing {
 namespace {
@@ -19,7 +20,7 @@ using namespace server;
 using ::testing::IsSupersetOf;
 using ::testing::UnorderedElementsAreArray;
 
-const std::string kFolder = std::string(G3N_SOURCE_DIR) + "/server/web/";
+const std::string kFolder = source_path("server/web/");
 const char* kHtml = "Accept: text/html,application/xhtml+xml;q=0.9\r\n";
 
 class Page : public ::testing::Test {

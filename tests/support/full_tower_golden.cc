@@ -1,4 +1,5 @@
 #include "support/full_tower_golden.h"
+#include "support/source_path.h"
 
 #include <cmath>
 #include <cstdio>
@@ -25,7 +26,7 @@ std::string number(double value) {
 }  // namespace
 
 FullTowerGolden::FullTowerGolden(const std::string& name) {
-  const std::string folder = G3N_SOURCE_DIR "/tests/golden/data/full/";
+  const std::string folder = source_path("tests/golden/data/full/");
   const Json tolerances = read_json(folder + "manifest.json").at("cases").at(name).at("tolerance");
   const Json json = read_json(folder + name + ".f64.json");
   if (json.contains("image")) image_size_ = json["image"]["size"], seed_ = json["image"]["seed"];

@@ -9,6 +9,7 @@
 
 #include "core/printable.h"
 #include "formats/safetensors_source.h"
+#include "support/source_path.h"
 
 namespace g3n::testing {
 namespace {
@@ -71,8 +72,8 @@ double relative_rms(const std::vector<float>& got, const std::vector<float>& wan
   return size > 0 ? std::sqrt(difference / size) : std::sqrt(difference);
 }
 
-std::string GoldenCase::tiny_manifest() { return G3N_SOURCE_DIR "/tests/golden/data/manifest.json"; }
-std::string GoldenCase::demo_manifest() { return G3N_SOURCE_DIR "/tests/golden/data/demo/manifest.json"; }
+std::string GoldenCase::tiny_manifest() { return source_path("tests/golden/data/manifest.json"); }
+std::string GoldenCase::demo_manifest() { return source_path("tests/golden/data/demo/manifest.json"); }
 
 std::vector<std::string> GoldenCase::names(const std::string& manifest) {
   std::vector<std::string> names;

@@ -1,5 +1,6 @@
 // Reading of test files; safetensors only as far as the goldens need it.
 #include "support/media_files.h"
+#include "support/source_path.h"
 
 #include <algorithm>
 #include <array>
@@ -14,10 +15,8 @@
 
 namespace g3n::testing {
 
-std::filesystem::path golden_media_folder() {
-  return std::filesystem::path(G3N_SOURCE_DIR) / "tests/golden/data/media";
-}
-std::filesystem::path sample_media_folder() { return std::filesystem::path(G3N_SOURCE_DIR) / "tests/data/media"; }
+std::filesystem::path golden_media_folder() { return std::filesystem::path(source_path("tests/golden/data/media")); }
+std::filesystem::path sample_media_folder() { return std::filesystem::path(source_path("tests/data/media")); }
 
 std::vector<std::filesystem::path> media_files(const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> files;

@@ -4,6 +4,7 @@
 #include "text/kv_pages.h"
 #include "weights/loader.h"
 #include "weights/shape_lister.h"
+#include "support/source_path.h"
 
 namespace g3n::testing {
 
@@ -17,7 +18,7 @@ LoadedText load_text(std::shared_ptr<const TensorSource> source, const Config& c
 }
 
 const LoadedText& tiny_text() {
-  static const std::string folder = std::string(G3N_SOURCE_DIR) + "/tests/golden/data/tiny";
+  static const std::string folder = source_path("tests/golden/data/tiny");
   static const LoadedText text = load_text(tiny_checkpoint(folder), Config::load(folder + "/config.json"));
   return text;
 }

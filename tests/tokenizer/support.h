@@ -10,12 +10,13 @@
 #include <vector>
 
 #include "g3n/message.h"
+#include "support/source_path.h"
 #include "tokenizer/vocabulary.h"
 
 namespace g3n::test {
 
-inline const std::string kDemo = std::string(G3N_SOURCE_DIR) + "/models/demo";
-inline const std::string kGoldens = std::string(G3N_SOURCE_DIR) + "/tests/golden/data";
+inline const std::string kDemo = source_path("models/demo");
+inline const std::string kGoldens = source_path("tests/golden/data");
 
 // A folder that is gone at the end of the test.
 class TemporaryFolder {

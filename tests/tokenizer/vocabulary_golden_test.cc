@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "g3n/error.h"
+#include "support/source_path.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/support.h"
 #include "tokenizer/tokenizer.h"
@@ -23,7 +24,7 @@ using Ids = std::vector<std::int32_t>;
 
 std::string full_folder() {
   const char* folder = std::getenv("G3N_TOKENIZER_FOLDER");
-  return folder != nullptr && *folder != '\0' ? folder : std::string(G3N_SOURCE_DIR) + "/build/tokenizer-gemma3n";
+  return folder != nullptr && *folder != '\0' ? folder : source_path("build/tokenizer-gemma3n");
 }
 
 class FullVocabulary : public testing::TestWithParam<std::vector<std::string>> {

@@ -5,11 +5,12 @@
 #include "json/config.h"
 #include "support/hash_weights.h"
 #include "support/inputs.h"
+#include "support/source_path.h"
 
 namespace g3n::testing {
 namespace {
 
-const std::string kGolden = G3N_SOURCE_DIR "/tests/golden/data";
+const std::string kGolden = source_path("tests/golden/data");
 
 TEST(HashRule, EveryTensorOfTheTinyCheckpointHasItsChecksum) {
   const std::vector<TensorRecord> records = read_tensor_records(kGolden + "/tiny/tensors.json");

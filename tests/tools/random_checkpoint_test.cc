@@ -2,12 +2,13 @@
 #include "support/errors.h"
 #include "checkpoint/safetensors_folder.h"
 #include "support/hash_weights.h"
+#include "support/source_path.h"
 #include "tools/checkpoint_writer.h"
 
 namespace g3n::testing {
 namespace {
 
-const std::string kTiny = G3N_SOURCE_DIR "/tests/golden/data/tiny";
+const std::string kTiny = source_path("tests/golden/data/tiny");
 
 TEST(RandomCheckpoint, TheTinyConfigGivesExactlyTheRecordedNamesAndShapes) {
   const std::map<std::string, std::vector<int64_t>> tensors = checkpoint_tensors(Config::load(kTiny + "/config.json"));
@@ -32,7 +33,7 @@ int64_t parameters(const std::map<std::string, std::vector<int64_t>>& tensors, c
 
 // The published totals (spec: checkpoint.md 5 and 6).
 TEST(RandomCheckpoint, FullSizeConfigsGiveThePublishedTotals) {
-  const std::string full = G3N_SOURCE_DIR "/tests/golden/data/full/";
+  const std::string full = source_path("tests/golden/data/full/");
   const auto e2b = checkpoint_tensors(Config::load(full + "e2b/config.json"));
   EXPECT_EQ(e2b.size(), 1556u);
   EXPECT_EQ(parameters(e2b, ""), 5439438272);

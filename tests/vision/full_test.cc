@@ -5,12 +5,13 @@
 #include <chrono>
 
 #include "support/full_tower_golden.h"
+#include "support/source_path.h"
 #include "vision/towers.h"
 
 namespace g3n::testing {
 namespace {
 
-constexpr char kConfigFolder[] = G3N_SOURCE_DIR "/tests/golden/data/full/e2b";
+const std::string kConfigFolder = source_path("tests/golden/data/full/e2b");
 constexpr double kTowerGigaMacs = 435.7;  // at 768 x 768; spec: vision.md 7
 
 const LoadedTower& full_tower() {

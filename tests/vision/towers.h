@@ -8,13 +8,14 @@
 #include "kernels/table.h"
 #include "support/golden.h"
 #include "support/hash_weights.h"
+#include "support/source_path.h"
 #include "vision/vision_tower.h"
 #include "weights/loader.h"
 
 namespace g3n::testing {
 
-inline constexpr char kTinyFolder[] = G3N_SOURCE_DIR "/tests/golden/data/tiny";
-inline constexpr char kDemoFolder[] = G3N_SOURCE_DIR "/models/demo";
+inline const std::string kTinyFolder = source_path("tests/golden/data/tiny");
+inline const std::string kDemoFolder = source_path("models/demo");
 
 struct LoadedTower {
   VisionTower tower;
