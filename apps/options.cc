@@ -64,6 +64,24 @@ T parse_number(const std::string& flag, const std::string& text, T low, T high) 
   throw UsageError(flag + ": expected " + want + ", found '" + text + "'");
 }
 
+// Bytes as people write them: 800 MiB, 1.5GiB, 4096, 0.
+std::int64_t parse_bytes(const std::string& flag, const std::string& text) {
+  constexpr std::pair<std::string_view, double> kUnits[] = {
+      {"KiB", 1024.0}, {"MiB", 1024.0 * 1024}, {"GiB", 1024.0 * 1024 * 1024}, {"", 1.0}};
+  for (const auto& [unit, bytes] : kUnits) {
+    if (!text.ends_with(unit)) continue;
+    std::string number = text.substr(0, text.size() - unit.size());
+    while (!unit.empty() && number.ends_with(' ')) number.pop_back();
+    double value = 0;
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
+    if (error != std::errc{} || end != number.data() + number.size() || number.empty() || !(value >= 0) ||
+        value * bytes > 9e18)
+      break;
+    return std::llround(value * bytes);
+  }
+  throw UsageError(flag + ": expected a size (800MiB, 1.5GiB), found '" + text + "'");
+}
+
 // Numbers separated by commas, at least one.
 template <typename T>
 std::vector<T> parse_numbers(const std::string& flag, const std::string& text, T low, T high) {
@@ -270,6 +288,15 @@ void add_serve_flags(FlagSet& flags, Options& o) {
   flags.number<double>("--max-step", "MS", o.engine.max_step_ms, 1.0, 60'000.0,
                        "what prompts may add to a step while others wait for a token (default 150)");
   flags.number<int>("--workers", "N", s.workers, 1, 256, "threads that read requests (default 2)");
+  const auto bytes = [&flags](const std::string& name, std::int64_t& target, const std::string& about) {
+    flags.value(name, "SIZE", about, [name, &target](const std::string& given) { target = parse_bytes(name, given); });
+  };
+  bytes("--kv-ram", o.engine.kv_ram, "memory of K and V, e.g. 4GiB (default half of what is free after loading)");
+  bytes("--cache-ram", o.serve.cache_ram,
+        "of that for prompts that begin like one before (default all that nobody runs in; 0: none)");
+  flags.flag("--cache-per-key", s.caches_per_key, "prompts of different keys share nothing");
+  bytes("--media-cache", o.engine.media_cache,
+        "memory for pictures and sounds that come again (default 256MiB; 0: none)");
   const auto milliseconds = [&flags](const std::string& name, std::chrono::milliseconds& target,
                                      const std::string& about) {
     flags.value(name, "S", about, [name, &target](const std::string& given) {
@@ -558,6 +585,10 @@ Invocation parse_command_line(int argc, const char* const* argv) {
   if (version) return {std::nullopt, "g3n " G3N_VERSION "\n"};
   if (app.get_subcommands().empty()) throw UsageError("no command: g3n --help shows them");
   place_positionals(options, std::move(positionals));
+  if (options.command == Command::kServe)
+    options.engine.cache_ram = options.serve.cache_ram;
+  else if (options.command != Command::kChat)
+    options.engine.cache_ram = 0;  // no prompt comes behind another
   check(options);
   return {std::move(options), ""};
 }

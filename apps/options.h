@@ -44,6 +44,7 @@ struct EvalFlags {
 struct ServeFlags {
   server::ServerOptions options;  // without keys and recipe: serve.cc adds them
   std::string api_key, api_key_file;
+  std::int64_t cache_ram = -1;
   bool routes = false;  // print the routes and leave
 };
 

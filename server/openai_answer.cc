@@ -18,7 +18,9 @@ GenerationRequest generation_of(const Call& call, const OpenAIRequest& request) 
   for (const auto& ids : request.prompts)
     for (std::int64_t i = 0; i < request.common.n; ++i) {
       generation.sequences.push_back({ids, request.media, request.common.options});
-      generation.sequences.back().options.sampling.seed += static_cast<std::uint64_t>(i);
+      AnswerOptions& options = generation.sequences.back().options;
+      options.sampling.seed += static_cast<std::uint64_t>(i);
+      if (call.service.options.caches_per_key) options.cache_salt = call.key_name + '\n' + options.cache_salt;
     }
   return generation;
 }

@@ -134,7 +134,7 @@ void read_the_rest(Fields& fields) {
   for (const char* name :
        {"prediction", "verbosity", "reasoning_effort", "store", "metadata", "user", "safety_identifier", "service_tier",
         "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "reasoning", "thinking",
-        "enable_thinking", "cache_prompt", "id_slot", "cache_salt"})
+        "enable_thinking", "cache_prompt", "id_slot"})
     fields.ignore(name);
   const std::pair<const char*, double> neutral[] = {{"typical_p", 1},      {"typical", 1},         {"mirostat", 0},
                                                     {"dry_multiplier", 0}, {"xtc_probability", 0}, {"top_n_sigma", -1},
@@ -159,6 +159,7 @@ CommonFields read_common_fields(Fields& fields, const Service& service) {
   }
   read_sampling(fields, service.facts(), service.engine().info().vocab_size, common.options);
   read_stops(fields, common.options);
+  common.options.cache_salt = fields.text("cache_salt").value_or("");
   common.n = fields.integer("n", 1, 16).value_or(1);
   read_stream(fields, common);
   common.image_size = static_cast<int>(fields.integer("image_size", 1, 4096).value_or(0));

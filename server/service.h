@@ -34,6 +34,7 @@ struct ServerOptions {
   std::int64_t max_queue = 128;  // requests that wait
   std::int64_t max_sequences = 16;
   std::size_t max_queue_bytes = std::size_t{512} << 20;  // of bodies
+  bool caches_per_key = false;                           // prefixes are shared among requests of the same key only
   int workers = 2;
   std::chrono::milliseconds request_timeout{0};    // 0: none
   std::chrono::milliseconds drain{30'000};         // what running requests get at the end

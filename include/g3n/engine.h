@@ -103,8 +103,14 @@ struct Tap {
 // What the engine is doing.
 struct Stats {
   std::int64_t waiting = 0, running = 0;          // requests
-  std::int64_t cache_bytes = 0, cache_pages = 0;  // of K and V held by sequences and sessions
-  std::int64_t steps = 0, rows = 0;               // since it was opened
+  std::int64_t cache_bytes = 0, cache_pages = 0;  // of K and V
+  std::int64_t idle_cache_bytes = 0;              // of these: of requests that ended, for prompts that begin alike
+  std::int64_t media_cache_bytes = 0;             // of soft tokens, for media that come again
+  // since it was opened
+  std::int64_t steps = 0, rows = 0;
+  std::int64_t prefix_lookups = 0, prefix_hits = 0, prefix_evictions = 0;
+  std::int64_t media_lookups = 0, media_hits = 0;
+  std::int64_t pauses = 0;  // of requests for which there was no room left
 };
 
 struct ModelInfo {

@@ -41,6 +41,14 @@ struct EngineOptions {
   int workers = 2;                  // threads that turn requests into tokens, pixels and samples
   std::int64_t max_sequences = 16;  // answers made at the same time; more requests wait
   std::int64_t chunk = 512;  // prompt positions per step of a sequence that is alone; bounds scratch, changes no result
+  // Memory of all K and V. 0: half of what is free after loading, at least one context. What ended goes first, then the
+  // youngest request pauses and is computed again when there is room.
+  std::int64_t kv_ram = 0;
+  // Of that, at most this stays with what ended, so that a prompt that begins alike computes only what is new; 0: none,
+  // -1: all that nobody runs in. Changes no result.
+  std::int64_t cache_ram = std::int64_t{1} << 30;
+  std::int64_t media_cache = std::int64_t{256}
+                             << 20;  // bytes of soft tokens, so that a medium is encoded once; 0: none
   double max_step_ms = 150;  // what the prompts of others may add to a step while somebody waits for the next token
   // ---- to whom ---- called from the loading thread only; may be empty
   std::function<void(const std::string&)> on_warning;  // also later (a sound is cut), from any thread, one at a time
@@ -76,6 +84,7 @@ struct AnswerOptions {
   std::vector<std::pair<std::int32_t, float>> logit_bias;  // added to logits; ids of the vocabulary, each once
   std::vector<std::int32_t> banned_ids;                    // never chosen
   int logprobs = -1;                             // n in 0..20: of each chosen token, and the n likeliest; -1: none
+  std::string cache_salt;                        // prefixes are shared among requests of the same salt only
   const std::atomic<bool>* cancelled = nullptr;  // for callers that wait; of a submitted request Ticket::cancel
 };
 

@@ -1,4 +1,5 @@
-// Session: one conversation that keeps its KV cache, so that a turn costs only its own tokens. One thread at a time.
+// Session: one conversation, of which a turn costs only its own tokens as long as the engine's cache holds the others
+// (EngineOptions::cache_ram). One thread at a time.
 #pragma once
 #include <memory>
 #include <string>

@@ -68,6 +68,10 @@ std::unique_ptr<SequenceCache> CpuModel::make_cache(int64_t context) {
 
 CacheUse CpuModel::cache_use() const { return pages_->use(); }
 
+int64_t CpuModel::cache_bytes(int64_t length) const {
+  return kv_bytes(model_->text().config(), pages_->dtype(), length);
+}
+
 void CpuModel::forward(const Batch& batch, View<float, 2> logits, const StepOptions& options) {
   Call call(*this, options);
   model_->text().forward(call.context, batch, logits);

@@ -29,6 +29,7 @@ class CpuModel : public LanguageModel {
   int64_t hidden_size() const override { return model_->text().config().hidden_size; }
   std::unique_ptr<SequenceCache> make_cache(int64_t context) override;
   CacheUse cache_use() const override;
+  int64_t cache_bytes(int64_t length) const override;
 
   void forward(const Batch& batch, View<float, 2> logits, const StepOptions& options) override;
   // An encoder that is not loaded is loaded now; Gemma3n::load_encoder does it ahead of time, elsewhere.

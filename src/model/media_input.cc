@@ -72,32 +72,42 @@ Pixels resized(const ImagePart& part, Extent extent) {
   return resize_image(decode_image(file.bytes, file.name), extent.width, extent.height);
 }
 
-MediaInput read_image(const ProcessorConfig& processor, const ImagePart& part, int engine_size) {
+ContentHash content_of(const ImagePart& part, Extent extent) {
+  if (const auto* file = std::get_if<MediaBytes>(&part.source))
+    return hash_of("image file", {extent.width, extent.height}, bytes_of(file->bytes));
+  const auto& given = std::get<Pixels>(part.source);
+  return hash_of("pixels", {extent.width, extent.height, given.width, given.height}, bytes_of(given.rgb));
+}
+
+ContentHash content_of(const AudioPart& part) {
+  if (const auto* file = std::get_if<MediaBytes>(&part.source)) return hash_of("audio file", {}, bytes_of(file->bytes));
+  return hash_of("samples", {}, bytes_of(std::get<Samples>(part.source).pcm));
+}
+
+MediaInput read_image(const ProcessorConfig& processor, const ImagePart& part, int engine_size,
+                      const KnownMedia& known) {
   const Extent extent = encoder_extent(processor, part.size, engine_size);
-  const auto* file = std::get_if<MediaBytes>(&part.source);
-  const auto* given = std::get_if<Pixels>(&part.source);
-  const Pixels pixels = resized(part, extent);
   MediaInput input{.kind = MediaKind::kImage, .height = extent.height, .width = extent.width};
+  input.content = content_of(part, extent);
+  if (known && (input.ready = known(input.content))) return input;
+  const Pixels pixels = resized(part, extent);
   input.values.resize(static_cast<size_t>(input.height * input.width * kChannels));
   to_float(pixels, processor.rescale_factor, input.values.data());
-  input.content =
-      file ? hash_of("image file", {input.width, input.height}, bytes_of(file->bytes))
-           : hash_of("pixels", {input.width, input.height, given->width, given->height}, bytes_of(given->rgb));
   return input;
 }
 
-MediaInput read_clip(const ProcessorConfig& processor, const AudioPart& part, const Log& log) {
+MediaInput read_clip(const ProcessorConfig& processor, const AudioPart& part, const Log& log, const KnownMedia& known) {
+  MediaInput input{.kind = MediaKind::kAudio};
+  input.content = content_of(part);
+  if (known && (input.ready = known(input.content))) return input;
   const auto* file = std::get_if<MediaBytes>(&part.source);
-  const auto* given = std::get_if<Samples>(&part.source);
   const Samples decoded = file ? decode_audio(file->bytes, file->name, kMaxSeconds, log) : Samples{};
-  const Samples& samples = file ? decoded : *given;
+  const Samples& samples = file ? decoded : std::get<Samples>(part.source);
   check_clip(processor.mel, samples.pcm, file ? file->name : "audio");
   LogMel mel = log_mel(processor.mel, samples.pcm);
-  MediaInput input{.kind = MediaKind::kAudio, .height = mel.frames, .width = mel.mels};
+  input.height = mel.frames, input.width = mel.mels;
   input.values = std::move(mel.values);
   input.valid = std::move(mel.valid);
-  input.content =
-      file ? hash_of("audio file", {}, bytes_of(file->bytes)) : hash_of("samples", {}, bytes_of(given->pcm));
   return input;
 }
 
@@ -124,13 +134,13 @@ EncoderInput MediaInput::view() const {
 }
 
 MediaInput read_medium(const ProcessorConfig& processor, const MediaKinds& kinds, int64_t hidden, const MediaPart& part,
-                       int engine_image_size, const Log& log) {
+                       int engine_image_size, const Log& log, const KnownMedia& known) {
   const MediaKindFacts& kind = kinds.of(kind_of(part));
   if (const SoftTokens* tokens = soft_tokens_of(part)) return ready(kind, hidden, *tokens);
   expect_encoder(kind);
   const auto* image = std::get_if<ImagePart>(&part);
-  return image ? read_image(processor, *image, engine_image_size)
-               : read_clip(processor, std::get<AudioPart>(part), log);
+  return image ? read_image(processor, *image, engine_image_size, known)
+               : read_clip(processor, std::get<AudioPart>(part), log, known);
 }
 
 }  // namespace g3n

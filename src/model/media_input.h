@@ -1,5 +1,6 @@
 // MediaInput: one medium, decoded and brought to what its encoder is fed. Made on any thread, without the model's lock.
 #pragma once
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -18,7 +19,7 @@ struct MediaInput {
   std::vector<float> values;                // pixels [height, width, 3] or frames [frames, mels]
   std::vector<uint8_t> valid;               // [frames] of a clip
   int64_t height = 0, width = 0;            // of pixels; frames and mels of a clip
-  std::shared_ptr<const SoftTokens> ready;  // came as soft tokens: nothing to encode
+  std::shared_ptr<const SoftTokens> ready;  // came as soft tokens or is known: nothing to encode
   ContentHash content{};
 
   EncoderInput view() const;  // valid as long as this; empty if it came as soft tokens
@@ -31,11 +32,14 @@ inline MediaKind kind_of(const MediaPart& part) {
 // Null: it must be encoded.
 const SoftTokens* soft_tokens_of(const MediaPart& part);
 
+// Soft tokens of a medium that was encoded before; null: it was not.
+using KnownMedia = std::function<std::shared_ptr<const SoftTokens>(const ContentHash&)>;
+
 // hidden: the width of soft tokens that come ready. engine_image_size: pixels a side of pictures whose part names none;
-// 0: the processor's. log: of sounds that are cut. Any thread; no model, no pool. Throws kUnsupported for a kind
-// without encoder (soft tokens are taken all the same), kInvalidArgument for sizes, clips and soft tokens that do not
-// fit, and as decode_image and decode_audio.
+// 0: the processor's. log: of sounds that are cut. known: what needs not even be decoded; may be empty. Any thread; no
+// model, no pool. Throws kUnsupported for a kind without encoder (soft tokens are taken all the same), kInvalidArgument
+// for sizes, clips and soft tokens that do not fit, and as decode_image and decode_audio.
 MediaInput read_medium(const ProcessorConfig& processor, const MediaKinds& kinds, int64_t hidden, const MediaPart& part,
-                       int engine_image_size, const Log& log = {});
+                       int engine_image_size, const Log& log = {}, const KnownMedia& known = {});
 
 }  // namespace g3n

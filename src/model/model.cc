@@ -1,9 +1,8 @@
 #include "model/model.h"
 
-#include <fstream>
-
 #include "audio/mel.h"
 #include "checkpoint/components.h"
+#include "core/free_memory.h"
 #include "core/mapped_file.h"
 #include "g3n/error.h"
 #include "tokenizer/chat_template.h"
@@ -12,15 +11,6 @@
 
 namespace g3n {
 namespace {
-
-// MemAvailable of this machine; 0 if it cannot be told.
-int64_t available_bytes() {
-  std::ifstream file("/proc/meminfo");
-  std::string key, unit;
-  for (int64_t value = 0; file >> key >> value >> unit;)
-    if (key == "MemAvailable:") return value * 1024;
-  return 0;
-}
 
 Component component_of(MediaKind kind) { return kind == MediaKind::kImage ? Component::kVision : Component::kAudio; }
 
@@ -93,7 +83,7 @@ void Gemma3n::load_weights(ThreadPool& pool, const LoadProgress& progress) {
                                                                      .components = component_prefixes(Component::kText),
                                                                      .recipe = recipe_});
   text_.bind(*weights);
-  if (progress.on_memory && weights->bytes().packed > 0) progress.on_memory(weights->bytes().packed, available_bytes());
+  if (progress.on_memory && weights->bytes().packed > 0) progress.on_memory(weights->bytes().packed, free_memory());
   text_store_ = weights->finish();
   throw_if_damaged();  // zeros are packed for what was lost
   has_weights_ = true;
@@ -117,9 +107,9 @@ void Gemma3n::expect_encoder(MediaKind kind) const {
                                                   : ": this checkpoint has no audio tower: sounds cannot be heard"));
 }
 
-MediaInput Gemma3n::read(const MediaPart& part, int image_size) const {
+MediaInput Gemma3n::read(const MediaPart& part, int image_size, const KnownMedia& known) const {
   if (!soft_tokens_of(part)) expect_encoder(kind_of(part));
-  return read_medium(processor(), kinds_, text_.config().hidden_size, part, image_size, log_);
+  return read_medium(processor(), kinds_, text_.config().hidden_size, part, image_size, log_, known);
 }
 
 template <typename Tower, typename TowerConfig>

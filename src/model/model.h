@@ -56,7 +56,7 @@ class Gemma3n {
   const Tokenizer& tokenizer() const;  // throws kUnsupported if there is none
 
   // read_medium with this checkpoint's configs.
-  MediaInput read(const MediaPart& part, int image_size) const;
+  MediaInput read(const MediaPart& part, int image_size, const KnownMedia& known = {}) const;
 
   // An encoder is packed by the thread that asks first, on threads of its own; others that ask meanwhile wait for it.
   // Never from within a step: it takes seconds. Throws kUnsupported without that encoder, kBadFile, kOutOfMemory.

@@ -35,7 +35,9 @@ const GenerationConfig& OpenedModel::generation() const { return model_->generat
 bool OpenedModel::has_tokenizer() const { return model_->has_tokenizer(); }
 const Tokenizer& OpenedModel::tokenizer() const { return model_->tokenizer(); }
 int64_t OpenedModel::packed_bytes() const { return model_->packed_bytes(); }
-MediaInput OpenedModel::read(const MediaPart& part, int image_size) const { return model_->read(part, image_size); }
+MediaInput OpenedModel::read(const MediaPart& part, int image_size, const KnownMedia& known) const {
+  return model_->read(part, image_size, known);
+}
 void OpenedModel::load_encoder(MediaKind kind) const { model_->load_encoder(kind); }
 void OpenedModel::release_encoders() const { model_->release_encoders(); }
 

@@ -55,7 +55,7 @@ class OpenedModel {
   int64_t packed_bytes() const;        // of text and of the encoders that are loaded
 
   // A medium decoded and brought to its encoder's size. Any thread. Throws kBadFile, kInvalidArgument.
-  MediaInput read(const MediaPart& part, int image_size) const;
+  MediaInput read(const MediaPart& part, int image_size, const KnownMedia& known = {}) const;
   // Makes the encoder of a kind ready, on the asking thread. Throws kUnsupported without that encoder.
   void load_encoder(MediaKind kind) const;
   // Gives the memory of encoders back as soon as nobody runs them.

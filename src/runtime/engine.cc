@@ -6,6 +6,7 @@
 #include <string>
 
 #include "checkpoint/find_model.h"
+#include "core/free_memory.h"
 #include "core/mapped_file.h"
 #include "runtime/engine_impl.h"
 #include "runtime/tap_recorder.h"
@@ -38,6 +39,9 @@ void check_options(const EngineOptions& o) {
   range("max sequences", o.max_sequences, 1, 4096, "");
   range("chunk", o.chunk, 1, 65536, "");
   range("image size", o.image_size, 0, 4096, " (the checkpoint's)");
+  range("kv_ram", o.kv_ram, 0, INT64_MAX, " (half of what is free)");
+  range("cache_ram", o.cache_ram, -1, INT64_MAX, " (all that nobody runs in)");
+  range("media_cache", o.media_cache, 0, INT64_MAX, "");
   if (o.context < 0) fail("context: expected 0 (the checkpoint's) or more, got " + std::to_string(o.context));
   if (!std::isfinite(o.max_step_ms) || o.max_step_ms <= 0)
     fail("max step: expected a positive number of milliseconds, got " + std::to_string(o.max_step_ms));
@@ -59,10 +63,13 @@ void Engine::Impl::open(const EngineOptions& options) {
 
 void Engine::Impl::start(const EngineOptions& options, bool has_encoders) {
   const ModelNumbers& numbers = checkpoint->numbers();
-  builder =
-      std::make_unique<PromptBuilder>(*checkpoint, context, options.image_size, [this, has_encoders](MediaKind kind) {
+  if (options.media_cache > 0) media_cache = std::make_shared<MediaCache>(options.media_cache);
+  builder = std::make_unique<PromptBuilder>(
+      *checkpoint, context, options.image_size,
+      [this, has_encoders](MediaKind kind) {
         if (has_encoders) checkpoint->load_encoder(kind);
-      });
+      },
+      media_cache ? KnownMedia([this](const ContentHash& content) { return media_cache->find(content); }) : nullptr);
   info.path = checkpoint->path();
   info.files = model_files(info.path);
   info.has_tokenizer = checkpoint->has_tokenizer();
@@ -81,10 +88,27 @@ void Engine::Impl::start(const EngineOptions& options, bool has_encoders) {
                                .max_sequences = options.max_sequences,
                                .max_step_seconds = options.max_step_ms / 1000,
                                .workers = options.workers,
+                               .kv_bytes = kv_bytes(options),
+                               .idle_kv_bytes = options.cache_ram < 0 ? INT64_MAX : options.cache_ram,
+                               .media_cache = media_cache,
                                .after_media = options.release_encoders && has_encoders
                                                   ? std::function<void()>([this] { checkpoint->release_encoders(); })
                                                   : nullptr,
                                .after_step = [] { throw_if_damaged(); }});
+}
+
+// Asked for: at least one whole context. Not asked for: never a reason not to start.
+int64_t Engine::Impl::kv_bytes(const EngineOptions& options) const {
+  const int64_t whole = model->cache_bytes(context);
+  if (options.kv_ram == 0) return std::max(free_memory() / 2, whole);
+  if (options.kv_ram >= whole) return options.kv_ram;
+  int64_t fits = 0;
+  for (int64_t step = context; step > 0; step /= 2)
+    while (fits + step <= context && model->cache_bytes(fits + step) <= options.kv_ram) fits += step;
+  throw Error(ErrorCode::kInvalidArgument, "kv_ram: expected room for one context of " + std::to_string(context) +
+                                               " positions (" + std::to_string(whole) + " bytes), got " +
+                                               std::to_string(options.kv_ram) + ": a context of " +
+                                               std::to_string(fits) + " fits, or a smaller type of the KV cache");
 }
 
 Engine::Impl::Impl(const EngineOptions& options) : chunk(options.chunk) {
@@ -178,6 +202,7 @@ Ticket Engine::submit(Request request, std::shared_ptr<EventSink> sink) {
   setup.options = std::move(request.options);
   setup.options.cancelled = nullptr;
   setup.sink = std::move(sink);
+  setup.cache_salt = setup.options.cache_salt;
   setup.plan = [builder = impl_->builder.get(), prompt = std::make_shared<const Prompt>(std::move(request.prompt))] {
     return builder->plan(*prompt);
   };
@@ -290,8 +315,9 @@ std::vector<Tap> Engine::trace(const Prompt& prompt, std::span<const std::string
                          taps.push_back({name, dims, {values.begin(), values.end()}});
                        });
   JobSetup setup;
-  setup.plan = [this, &prompt] { return impl_->builder->plan(prompt); };
+  setup.plan = [this, &prompt] { return impl_->builder->plan(prompt, /*encodes_all=*/true); };
   setup.wants_answer = false;
+  setup.shares_prefix = false;
   setup.logits = WantedLogits{.first = 0, .on_rows = {}};
   setup.taps = &recorder;
   const std::shared_ptr<Job> job = scheduler.submit(std::move(setup));

@@ -30,13 +30,15 @@ struct Engine::Impl {
   std::unique_ptr<OpenedModel> checkpoint;
   int64_t chunk, context = 0;
   ModelInfo info;
-  std::unique_ptr<LanguageModel> model;  // null without weights
+  std::unique_ptr<LanguageModel> model;     // null without weights
+  std::shared_ptr<MediaCache> media_cache;  // null: none
   std::unique_ptr<PromptBuilder> builder;
   std::unique_ptr<Scheduler> scheduler;  // null without weights; ends first
 
  private:
   void open(const EngineOptions& options);
   void start(const EngineOptions& options, bool has_encoders);
+  int64_t kv_bytes(const EngineOptions& options) const;
 };
 
 // The inside of an Engine, for what is built beside it (diagnostics, tests).

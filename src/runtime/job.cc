@@ -63,7 +63,6 @@ Error as_error(const std::exception_ptr& problem) {
 void Job::end(std::exception_ptr problem) noexcept {
   std::optional<Error> error;
   if (problem) error = as_error(problem);
-  if (sequence_ && setup_.keeps_cache) cache_ = sequence_->take_cache();
   sequence_.reset();
   plan_ = {};
   if (setup_.sink) {

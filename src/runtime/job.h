@@ -45,9 +45,10 @@ struct JobSetup {
   TapSink* taps = nullptr;             // lives as long as the job; its steps hold this sequence alone
   // Whether it takes part in no step for now (its logits wait to be fetched); Job::wake_up when that changes.
   std::function<bool()> is_paused;
-  // A cache that holds the first positions of the prompt, made or cut on the scheduler's thread; null: a new one.
-  std::function<std::unique_ptr<SequenceCache>(const PreparedPrompt&)> open_cache;
-  bool keeps_cache = false;  // Job::take_cache gives it back at the end, whatever the end was
+  // Whether it goes on from what others computed before, and leaves what it computed to others; they share nothing with
+  // requests of another salt.
+  bool shares_prefix = true;
+  std::string cache_salt;
 };
 
 class Job {
@@ -68,11 +69,14 @@ class Job {
   // After the end: throws the job's error.
   const Answer& answer() const;
   std::shared_ptr<const PreparedPrompt> prompt() const { return prompt_; }
-  std::unique_ptr<SequenceCache> take_cache() { return std::move(cache_); }
 
  private:
   friend class Scheduler;
   void end(std::exception_ptr problem) noexcept;  // null: it went well
+  // Of the scheduler's thread, when the prompt is complete: the tokens that are known, and how many first ones need not
+  // be computed for it.
+  TokensView tokens() const;
+  int64_t most_shared() const;
 
   const JobSetup setup_;
   const std::shared_ptr<WakeUp> wake_up_;
@@ -82,9 +86,14 @@ class Job {
   std::uint64_t number_ = 0;  // in the order of submit
   PromptPlan plan_;
   std::shared_ptr<const PreparedPrompt> prompt_;
+  std::vector<int64_t> keep_at_;
   std::unique_ptr<Sequence> sequence_;
   size_t next_medium_ = 0;
   Clock::time_point submitted_ = Clock::now(), first_step_, decode_start_;
+  // What it waits for: that job computes positions that it needs, too.
+  std::weak_ptr<const Job> ahead_;
+  int64_t until_ = 0;
+  int64_t paused_at_end_ = -1;  // how many requests had ended when it paused
   double plan_seconds_ = 0, encode_seconds_ = 0, queue_seconds_ = 0;
 
   // ---- the end ----
@@ -92,7 +101,6 @@ class Job {
   mutable std::condition_variable ended_changed_;
   bool ended_ = false;
   Answer answer_;
-  std::unique_ptr<SequenceCache> cache_;
   // Of its error, if it has one. Each thread that asks makes an Error of its own: copies of one share their text.
   std::optional<std::pair<ErrorCode, std::string>> error_;
 };

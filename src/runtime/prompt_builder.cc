@@ -71,15 +71,48 @@ std::vector<int32_t> PromptBuilder::tokenize(const Prompt& prompt) const {
   return encode(segments, raw.media);
 }
 
-PromptPlan PromptBuilder::plan(const Prompt& prompt) const {
+PromptPlan PromptBuilder::plan(const Prompt& prompt, bool encodes_all) const {
   if (const auto* prepared = std::get_if<std::shared_ptr<const PreparedPrompt>>(&prompt)) {
     expect_room(static_cast<int64_t>((*prepared)->ids.size()), context_);
-    return {.prompt = **prepared, .media = {}};
+    return {.prompt = **prepared, .media = {}, .keep_at = {}};
   }
+  const KnownMedia known = encodes_all ? KnownMedia{} : known_;
   std::vector<int32_t> ids = tokenize(prompt);
-  if (const auto* chat = std::get_if<ChatPrompt>(&prompt)) return place({}, std::move(ids), media_of(chat->messages));
-  if (const auto* raw = std::get_if<RawPrompt>(&prompt)) return place({}, std::move(ids), raw->media);
-  return place({}, std::move(ids), std::get<IdsPrompt>(prompt).media);
+  std::vector<int64_t> ends = likely_ends(prompt, ids);
+  std::vector<MediaPart> of_chat;
+  std::span<const MediaPart> media;
+  if (const auto* chat = std::get_if<ChatPrompt>(&prompt))
+    media = of_chat = media_of(chat->messages);
+  else if (const auto* raw = std::get_if<RawPrompt>(&prompt))
+    media = raw->media;
+  else
+    media = std::get<IdsPrompt>(prompt).media;
+  PromptPlan plan = place({}, std::move(ids), media, known);
+  plan.keep_at = std::move(ends);
+  return plan;
+}
+
+// Where other conversations are likely to go another way: behind the system text, and before the last user turn.
+std::vector<int64_t> PromptBuilder::likely_ends(const Prompt& prompt, std::span<const int32_t> ids) const {
+  std::vector<int64_t> ends;
+  if (!model_.has_tokenizer()) return ends;
+  const auto* chat = std::get_if<ChatPrompt>(&prompt);
+  if (chat && chat->messages.size() > 1 && chat->messages[0].role == "system") {
+    const std::vector<Message> alone{chat->messages[0], Message::text("user", "")};
+    const std::vector<int32_t> system = model_.tokenizer().encode(g3n::render(alone, PromptEnd::kNothing));
+    const size_t most = std::min(system.size(), ids.size());
+    ends.push_back(
+        std::mismatch(system.begin(), system.begin() + static_cast<std::ptrdiff_t>(most), ids.begin()).first -
+        system.begin());
+  }
+  const int32_t start = model_.tokenizer().special().start_of_turn;
+  const std::vector<int32_t> user = model_.tokenizer().encode("user");
+  for (size_t i = ids.size(); i-- > 1 && !user.empty();)
+    if (ids[i - 1] == start && ids[i] == user[0]) {
+      ends.push_back(static_cast<int64_t>(i - 1));
+      break;
+    }
+  return ends;
 }
 
 PromptPlan PromptBuilder::plan_turn(const PreparedPrompt& history, const Message& user) const {
@@ -88,19 +121,21 @@ PromptPlan PromptBuilder::plan_turn(const PreparedPrompt& history, const Message
   // In the place of <bos>: the newline that the model does not write behind <end_of_turn>.
   segments[0] = {.text = "\n"};
   const std::vector<MediaPart> media = media_of(messages);
-  return place(history, encode(segments, media), media);
+  PromptPlan plan = place(history, encode(segments, media), media, known_);
+  plan.keep_at = {static_cast<int64_t>(history.ids.size())};
+  return plan;
 }
 
 // Soft tokens of the media in order, and the side vocabularies' vectors of all other ids beyond the text (processor.md
 // 5). Counts and room first, then every file, then the encoders.
-PromptPlan PromptBuilder::place(PreparedPrompt before, std::vector<int32_t> ids,
-                                std::span<const MediaPart> media) const {
+PromptPlan PromptBuilder::place(PreparedPrompt before, std::vector<int32_t> ids, std::span<const MediaPart> media,
+                                const KnownMedia& known) const {
   const MediaKinds& kinds = model_.kinds();
   const int64_t begin = static_cast<int64_t>(before.ids.size());
   expect_room(begin + static_cast<int64_t>(ids.size()), context_);
   std::vector<int64_t> positions[kMediaKindCount];
   std::vector<int64_t> sides;
-  PromptPlan plan{.prompt = std::move(before), .media = {}};
+  PromptPlan plan{.prompt = std::move(before), .media = {}, .keep_at = {}};
   plan.prompt.token_types.resize(static_cast<size_t>(begin));
   for (size_t i = 0; i < ids.size(); ++i) {
     const int64_t at = begin + static_cast<int64_t>(i);
@@ -127,7 +162,7 @@ PromptPlan PromptBuilder::place(PreparedPrompt before, std::vector<int32_t> ids,
     const size_t k = static_cast<size_t>(kind.kind);
     PendingMedium pending{.kind = kind.kind, .index = seen[k]++, .count = count_kind(media, kind.kind)};
     pending.rows = kind.soft_tokens;
-    pending.input = model_.read(part, image_size_);
+    pending.input = model_.read(part, image_size_, known);
     // One span per run of adjacent positions.
     const std::span<const int64_t> places =
         std::span(positions[k])

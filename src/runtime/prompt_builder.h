@@ -26,34 +26,43 @@ struct PendingMedium {
 struct PromptPlan {
   PreparedPrompt prompt;             // spans of pending media have no tokens yet
   std::vector<PendingMedium> media;  // in the order of the prompt
+  std::vector<int64_t> keep_at;  // positions that other prompts are likely to go on from: ends of a system text, ...
 };
 
 class PromptBuilder {
  public:
   // image_size: of pictures that name none; 0: the checkpoint's. load_encoder makes the encoder of a kind ready, on the
-  // asking thread.
-  PromptBuilder(const OpenedModel& model, int64_t context, int image_size, std::function<void(MediaKind)> load_encoder)
-      : model_(model), context_(context), image_size_(image_size), load_encoder_(std::move(load_encoder)) {}
+  // asking thread. known: media that need not be encoded again.
+  PromptBuilder(const OpenedModel& model, int64_t context, int image_size, std::function<void(MediaKind)> load_encoder,
+                KnownMedia known = {})
+      : model_(model),
+        context_(context),
+        image_size_(image_size),
+        load_encoder_(std::move(load_encoder)),
+        known_(std::move(known)) {}
 
   // The template's text with one placeholder per medium.
   std::string render(const ChatPrompt& prompt) const;
   // Ids alone; media are counted, not decoded. Throws kInvalidArgument when placeholders and media do not fit.
   std::vector<int32_t> tokenize(const Prompt& prompt) const;
   // Tokens, and media decoded and brought to their encoder's size; the encoders they need are loaded. Throws
-  // kContextFull with both numbers, kInvalidArgument, kBadFile, kUnsupported.
-  PromptPlan plan(const Prompt& prompt) const;
+  // kContextFull with both numbers, kInvalidArgument, kBadFile, kUnsupported. encodes_all: known media, too.
+  PromptPlan plan(const Prompt& prompt, bool encodes_all = false) const;
   // A later turn of a conversation whose cache ends behind <end_of_turn>: behind `history` come "\n", the user turn,
   // and the header of the answer.
   PromptPlan plan_turn(const PreparedPrompt& history, const Message& user) const;
 
  private:
   std::vector<int32_t> encode(const std::vector<Segment>& segments, std::span<const MediaPart> media) const;
-  PromptPlan place(PreparedPrompt before, std::vector<int32_t> ids, std::span<const MediaPart> media) const;
+  PromptPlan place(PreparedPrompt before, std::vector<int32_t> ids, std::span<const MediaPart> media,
+                   const KnownMedia& known) const;
+  std::vector<int64_t> likely_ends(const Prompt& prompt, std::span<const int32_t> ids) const;
 
   const OpenedModel& model_;
   int64_t context_;
   int image_size_;
   std::function<void(MediaKind)> load_encoder_;
+  KnownMedia known_;
 };
 
 }  // namespace g3n

@@ -67,6 +67,10 @@ Stats Scheduler::stats() const {
   stats.waiting = static_cast<int64_t>(unplanned_.size() + being_planned_.size() + planned_.size());
   stats.cache_bytes = use.bytes;
   stats.cache_pages = use.pages;
+  if (options_.media_cache) {
+    const MediaCache::Use media = options_.media_cache->use();
+    stats.media_cache_bytes = media.bytes, stats.media_lookups = media.lookups, stats.media_hits = media.hits;
+  }
   return stats;
 }
 
@@ -121,6 +125,7 @@ void Scheduler::run() {
       if (stop_) break;
     }
     tell_media_done();
+    start_ready();
     const auto media = std::find_if(running_.begin(), running_.end(),
                                     [](const auto& job) { return job->next_medium_ < job->plan_.media.size(); });
     if (media != running_.end()) {
@@ -148,7 +153,7 @@ void Scheduler::admit() {
     }
     running_.push_back(job);
     job->queue_seconds_ = seconds_between(job->submitted_, Job::Clock::now()) - job->plan_seconds_;
-    if (!job->is_cancelled() && job->plan_.media.empty()) begin(job);
+    if (!job->is_cancelled() && job->plan_.media.empty()) take_plan(job);
   }
 }
 
@@ -200,58 +205,243 @@ void Scheduler::encode_next(std::shared_ptr<Job> shared) {
     const std::function<void()> between = [&] {
       drop_cancelled();
       admit();
+      start_ready();
       check_cancelled(&job);
       const auto before = Job::Clock::now();
       step_all();
       others += seconds_between(before, Job::Clock::now());
     };
-    SoftTokens out{medium.rows, std::vector<float>(static_cast<size_t>(medium.rows * model_.hidden_size()))};
-    if (medium.side_id >= 0)
-      model_.embed_side_id(medium.side_id, {out.values.data(), {model_.hidden_size()}});
-    else
-      model_.encode(medium.input.view(), {out.values.data(), {out.rows, model_.hidden_size()}},
-                    {.taps = job.setup_.taps, .between = &between});
+    // Another request with the same medium may have been here since it was planned.
+    std::shared_ptr<const SoftTokens> tokens;
+    const bool is_cached = options_.media_cache && medium.side_id < 0 && !job.setup_.taps;
+    if (is_cached) tokens = options_.media_cache->find(medium.input.content, /*counts=*/false);
+    if (!tokens) {
+      SoftTokens out{medium.rows, std::vector<float>(static_cast<size_t>(medium.rows * model_.hidden_size()))};
+      if (medium.side_id >= 0)
+        model_.embed_side_id(medium.side_id, {out.values.data(), {model_.hidden_size()}});
+      else
+        model_.encode(medium.input.view(), {out.values.data(), {out.rows, model_.hidden_size()}},
+                      {.taps = job.setup_.taps, .between = &between});
+      if (options_.after_step) options_.after_step();
+      tokens = std::make_shared<const SoftTokens>(std::move(out));
+      if (is_cached) options_.media_cache->keep(medium.input.content, tokens);
+    }
     encoding_ = nullptr;
     if (job.setup_.taps) job.setup_.taps->set_prefix("");
-    if (options_.after_step) options_.after_step();
-    const auto tokens = std::make_shared<const SoftTokens>(std::move(out));
     for (const size_t span : medium.spans) job.plan_.prompt.soft[span].tokens = tokens;
     medium.input = {};
     job.encode_seconds_ += seconds_between(start, Job::Clock::now()) - others;
     if (++job.next_medium_ < job.plan_.media.size()) return;
-    begin(shared);
+    take_plan(shared);
   } catch (...) {
     encoding_ = nullptr;
     end(shared, std::current_exception());
   }
 }
 
-// The prompt is complete: a cache, and a sequence over it.
-void Scheduler::begin(const std::shared_ptr<Job>& shared) {
+// The prompt is complete.
+void Scheduler::take_plan(const std::shared_ptr<Job>& shared) {
+  Job& job = *shared;
+  job.plan_.prompt.encode_seconds = job.encode_seconds_ + (job.plan_.media.empty() ? 0.0 : job.plan_seconds_);
+  job.keep_at_ = std::move(job.plan_.keep_at);
+  job.prompt_ = std::make_shared<const PreparedPrompt>(std::move(job.plan_.prompt));
+  job.plan_ = {};
+  job.next_medium_ = 0;
+  if (job.setup_.wants_prompt_only) end(shared, nullptr);
+}
+
+// ---- caches ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// Where a long prompt can be gone on from, besides what its plan says.
+constexpr int64_t kKeepEvery = 2048;
+// Positions that are worth a copy of their own, and that are worth waiting for while another computes them.
+constexpr int64_t kWorthKeeping = 64, kWorthWaiting = 64;
+
+}  // namespace
+
+// In the order of submit: what lacks room lets nobody pass.
+void Scheduler::start_ready() {
+  const Jobs running = running_;
+  for (const auto& job : running) {
+    if (!job->prompt_ || (job->sequence_ && job->sequence_->cache())) continue;
+    if (waits_for_another(*job)) continue;
+    if (!make_room_for(*job)) return;
+    start(job);
+  }
+}
+
+void Scheduler::start(const std::shared_ptr<Job>& shared) {
   Job& job = *shared;
   try {
     const JobSetup& setup = job.setup_;
-    job.plan_.prompt.encode_seconds = job.encode_seconds_ + (job.plan_.media.empty() ? 0.0 : job.plan_seconds_);
-    job.prompt_ = std::make_shared<const PreparedPrompt>(std::move(job.plan_.prompt));
-    job.plan_ = {};
-    job.next_medium_ = 0;
-    if (setup.wants_prompt_only) {
-      end(shared, nullptr);
+    const PrefixCache::Hit hit = find_prefix(job);
+    std::unique_ptr<SequenceCache> cache =
+        hit.length > 0 ? hit.cache->fork(hit.length) : model_.make_cache(options_.context);
+    if (job.sequence_) {
+      job.sequence_->resume(std::move(cache));
       return;
     }
-    std::unique_ptr<SequenceCache> cache;
-    if (setup.open_cache) cache = setup.open_cache(*job.prompt_);
-    if (!cache) cache = model_.make_cache(options_.context);
     std::unique_ptr<AnswerMaker> answer;
     if (setup.wants_answer)
       answer = std::make_unique<AnswerMaker>(setup.options, setup.stop_ids, options_.tokenizer, model_.choosable_ids(),
                                              model_.vocab_size(), setup.sink.get());
     job.sequence_ =
         std::make_unique<Sequence>(job.prompt_, std::move(cache), std::move(answer), setup.logits, setup.sink.get());
+    if (!setup.shares_prefix) return;
+    note_lookup(hit.length > 0);
+    if (options_.idle_kv_bytes == 0) return;
+    std::vector<int64_t> ends = job.keep_at_;
+    ends.push_back(hit.common);
+    const int64_t tokens = job.sequence_->prompt_tokens();
+    for (int64_t at = kKeepEvery; at < tokens; at += kKeepEvery) ends.push_back(at);
+    ends.push_back(tokens);
+    for (const int64_t at : ends)
+      if (at >= kWorthKeeping) job.sequence_->keep_at(at);
   } catch (...) {
     end(shared, std::current_exception());
   }
 }
+
+// What its prompt has in common with others: positions of it that need not be computed for it.
+TokensView Job::tokens() const { return sequence_ ? sequence_->tokens() : TokensView{prompt_->ids, prompt_->soft}; }
+
+int64_t Job::most_shared() const {
+  const int64_t known = static_cast<int64_t>(tokens().ids.size());
+  return setup_.logits && !sequence_ ? std::min(setup_.logits->first, known - 1) : known - 1;
+}
+
+// Whether a request before it is about to compute what it needs, too: from there it goes on.
+bool Scheduler::waits_for_another(Job& job) {
+  if (!job.setup_.shares_prefix) return false;
+  const auto is_ahead = [](const Job& other, int64_t until) {
+    return other.sequence_ && other.sequence_->cache() && other.sequence_->position() < until && !other.is_paused();
+  };
+  const auto known = job.ahead_.lock();
+  if (known && is_ahead(*known, job.until_)) return true;
+  job.ahead_.reset();
+  int64_t most = find_prefix(job).length + kWorthWaiting;
+  std::shared_ptr<Job> ahead;
+  for (const auto& other : running_) {
+    if (!can_share(*other, job)) continue;
+    const int64_t common = std::min(common_prefix(other->tokens(), job.tokens()), job.most_shared());
+    if (common >= most && is_ahead(*other, common)) ahead = other, most = common;
+  }
+  if (!ahead) return false;
+  ahead->sequence_->keep_at(most);
+  job.ahead_ = ahead, job.until_ = most;
+  return true;
+}
+
+// Whether `other` runs, and job may go on from what it computed.
+bool Scheduler::can_share(const Job& other, const Job& job) const {
+  return &other != &job && other.sequence_ && other.sequence_->cache() && other.setup_.shares_prefix &&
+         job.setup_.shares_prefix && other.setup_.cache_salt == job.setup_.cache_salt;
+}
+
+// The longest beginning that was computed before, by one that ended or one that runs.
+PrefixCache::Hit Scheduler::find_prefix(const Job& job) {
+  if (!job.setup_.shares_prefix) return {};
+  PrefixCache::Hit best = prefixes_.find(job.tokens(), job.setup_.cache_salt, job.most_shared());
+  for (const auto& other : running_) {
+    if (!can_share(*other, job)) continue;
+    const SequenceCache& cache = *other->sequence_->cache();
+    const int64_t common = std::min({common_prefix(other->tokens(), job.tokens()), cache.length(), job.most_shared()});
+    best.common = std::max(best.common, common);
+    if (common > best.length && is_worth_going_on(cache, common)) best.cache = &cache, best.length = common;
+  }
+  return best;
+}
+
+void Scheduler::note_lookup(bool is_hit) {
+  std::lock_guard lock(mutex_);
+  ++counts_.prefix_lookups;
+  counts_.prefix_hits += is_hit;
+}
+
+// What ended, and what a step would lose, for prompts that begin alike.
+void Scheduler::keep(Job& job, const TokensView& tokens, std::unique_ptr<SequenceCache> cache) {
+  if (options_.idle_kv_bytes == 0 || !job.setup_.shares_prefix || !cache) return;
+  prefixes_.keep(tokens, job.setup_.cache_salt, std::move(cache));
+  while (model_.cache_use().bytes - running_bytes() > options_.idle_kv_bytes && prefixes_.drop_oldest()) {
+  }
+  note_idle();
+}
+
+void Scheduler::note_idle() {
+  const int64_t idle = std::max<int64_t>(0, model_.cache_use().bytes - running_bytes());
+  std::lock_guard lock(mutex_);
+  counts_.idle_cache_bytes = idle;
+  counts_.prefix_evictions = prefixes_.evictions();
+}
+
+void Scheduler::keep_what_is_lost(const std::vector<Turn>& turns) {
+  for (const Turn& turn : turns) {
+    Sequence& sequence = *turn.job->sequence_;
+    for (const int64_t at : sequence.lost_by(turn.rows)) {
+      try {
+        keep(*turn.job, sequence.tokens(), sequence.cache()->fork(at));
+      } catch (...) {  // out of memory: it is computed again, should anybody ask
+      }
+    }
+  }
+}
+
+int64_t Scheduler::running_bytes() const {
+  int64_t bytes = 0;
+  for (const auto& job : running_)
+    if (job->sequence_ && job->sequence_->cache()) bytes += job->sequence_->cache()->bytes();
+  return bytes;
+}
+
+// For one that is to start, and a little more: who starts is not to pause in the next step. One that has paused waits
+// until somebody has ended. What ended goes as far as it is not what this one goes on from.
+bool Scheduler::make_room_for(const Job& job) {
+  if (options_.kv_bytes == 0) return true;
+  const auto running = std::count_if(running_.begin(), running_.end(),
+                                     [](const auto& one) { return one->sequence_ && one->sequence_->cache(); });
+  if (running == 0) return true;
+  if (job.sequence_ && job.paused_at_end_ == ends_) return false;
+  const int64_t tokens = static_cast<int64_t>(job.tokens().ids.size());
+  for (;;) {
+    const PrefixCache::Hit hit = find_prefix(job);
+    const int64_t needed =
+        running * model_.cache_bytes(1) + model_.cache_bytes(tokens + 1) - model_.cache_bytes(hit.length);
+    if (model_.cache_use().bytes + needed <= options_.kv_bytes) return true;
+    if (!prefixes_.drop_oldest(hit.cache)) return false;
+  }
+}
+
+// For the rows of a step: what ended goes first, then the youngest pauses, one that takes part in no step before
+// others.
+void Scheduler::make_room(std::vector<Turn>& turns) {
+  while (options_.kv_bytes > 0) {
+    int64_t bytes = model_.cache_use().bytes;
+    for (const Turn& turn : turns) bytes += turn.job->sequence_->cache()->bytes_to_append(turn.rows);
+    if (bytes <= options_.kv_bytes) return;
+    if (prefixes_.drop_oldest()) continue;
+    Jobs holders;
+    for (const auto& job : running_)
+      if (job->sequence_ && job->sequence_->cache()) holders.push_back(job);
+    if (holders.size() < 2) return;
+    const auto youngest = std::max_element(holders.begin(), holders.end(), [](const auto& a, const auto& b) {
+      return std::pair(a->is_paused(), a->number_) < std::pair(b->is_paused(), b->number_);
+    });
+    std::erase_if(turns, [&](const Turn& turn) { return turn.job == *youngest; });
+    pause(**youngest);
+  }
+}
+
+// Until there is room again; what it computed stays as long as it can.
+void Scheduler::pause(Job& job) {
+  job.paused_at_end_ = ends_;
+  keep(job, job.sequence_->tokens(), job.sequence_->take_cache());
+  std::lock_guard lock(mutex_);
+  ++counts_.pauses;
+}
+
+// ---- steps ----------------------------------------------------------------------------------------------------------
 
 bool Scheduler::is_alone() const {
   std::lock_guard lock(mutex_);
@@ -263,7 +453,7 @@ bool Scheduler::step_all() {
   Jobs shared;
   std::vector<Jobs> alone;
   for (const auto& job : running_) {
-    if (!job->sequence_ || job->is_paused()) continue;
+    if (!job->sequence_ || !job->sequence_->cache() || job->is_paused()) continue;
     if (job->setup_.taps)
       alone.push_back({job});
     else
@@ -295,6 +485,8 @@ std::vector<Scheduler::Turn> Scheduler::share_out(const Jobs& jobs) const {
 bool Scheduler::step(const Jobs& jobs) {
   std::vector<Turn> turns = share_out(jobs);
   const bool any = !turns.empty();
+  make_room(turns);
+  keep_what_is_lost(turns);
   while (!turns.empty()) {
     const auto start = Job::Clock::now();
     try {
@@ -384,6 +576,12 @@ void Scheduler::end(const std::shared_ptr<Job>& job, std::exception_ptr problem)
     timings.decode_seconds = seconds_between(job->decode_start_, now);
   }
   std::erase(running_, job);
+  ++ends_;
+  if (job->sequence_) {
+    std::unique_ptr<SequenceCache> cache = job->sequence_->take_cache();
+    if (!problem || job->is_cancelled()) keep(*job, job->sequence_->tokens(), std::move(cache));
+  }
+  note_idle();
   {
     std::lock_guard lock(mutex_);
     --counts_.running;

@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "runtime/job.h"
+#include "runtime/media_cache.h"
+#include "runtime/prefix_cache.h"
 #include "runtime/step_budget.h"
 #include "seam/language_model.h"
 #include "tokenizer/tokenizer.h"
@@ -25,8 +27,13 @@ struct SchedulerOptions {
   int64_t max_sequences = 16;
   double max_step_seconds = 0.15;
   int workers = 2;
-  std::function<void()> after_media;  // on the scheduler's thread, when all media that came are encoded
-  std::function<void()> after_step;   // of each step and each medium; may throw: it then counts as failed
+  // Memory of all K and V: what ended is dropped first, then the youngest request pauses. 0: as much as they take. One
+  // request alone gets what it needs, whatever this says.
+  int64_t kv_bytes = 0;
+  int64_t idle_kv_bytes = 0;                // of what ended, kept for prompts that begin alike; 0: nothing
+  std::shared_ptr<MediaCache> media_cache;  // null: none
+  std::function<void()> after_media;        // on the scheduler's thread, when all media that came are encoded
+  std::function<void()> after_step;         // of each step and each medium; may throw: it then counts as failed
 };
 
 class Scheduler {
@@ -62,7 +69,22 @@ class Scheduler {
   bool is_alone() const;
   void tell_media_done();
   void encode_next(std::shared_ptr<Job> job);
-  void begin(const std::shared_ptr<Job>& job);
+  void take_plan(const std::shared_ptr<Job>& job);
+  // ---- caches ----
+  // Those whose prompt is complete and that have no cache: new ones, and ones that paused.
+  void start_ready();
+  void start(const std::shared_ptr<Job>& job);
+  bool waits_for_another(Job& job);
+  bool can_share(const Job& other, const Job& job) const;
+  PrefixCache::Hit find_prefix(const Job& job);
+  bool make_room_for(const Job& job);
+  void note_lookup(bool is_hit);
+  void keep(Job& job, const TokensView& tokens, std::unique_ptr<SequenceCache> cache);
+  void keep_what_is_lost(const std::vector<Turn>& turns);
+  void make_room(std::vector<Turn>& turns);
+  void pause(Job& job);
+  int64_t running_bytes() const;
+  void note_idle();
   // A step for everybody who can take part; false: nobody can.
   bool step_all();
   bool step(const Jobs& jobs);
@@ -89,6 +111,8 @@ class Scheduler {
 
   // of the scheduler's thread
   Jobs running_;
+  PrefixCache prefixes_;
+  int64_t ends_ = 0;  // requests that ended so far
   const Job* encoding_ = nullptr;
   bool media_done_ = false;  // something was encoded, and after_media is not yet called
   StepRows rows_;

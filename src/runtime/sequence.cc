@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "g3n/error.h"
 
@@ -28,16 +29,21 @@ Sequence::Sequence(std::shared_ptr<const PreparedPrompt> prompt, std::unique_ptr
       answer_(std::move(answer)),
       logits_(std::move(logits)),
       sink_(sink),
-      tokens_(static_cast<int64_t>(prompt_->ids.size())),
+      ids_(prompt_->ids),
+      tokens_(static_cast<int64_t>(ids_.size())),
       start_(cache_->length()),
-      position_(start_) {
+      position_(start_),
+      told_(start_) {
   expect_room(tokens_, cache_->context());
   if (start_ >= tokens_) throw Error(ErrorCode::kInternal, "a sequence without a position to compute");
   if (answer_) answer_->add_prompt(prompt_->ids);
 }
 
+int64_t Sequence::prompt_rows() const { return position_ < tokens_ || rows_left() > 1 ? rows_left() : 0; }
+
 bool Sequence::wants_logits(int64_t position) const {
-  return (logits_ && position >= logits_->first) || (answer_ && position + 1 == tokens_);
+  if (logits_ && position >= logits_->first && position >= told_ && position < tokens_) return true;
+  return answer_ && position + 1 == static_cast<int64_t>(ids_.size());
 }
 
 int64_t Sequence::most_rows() const {
@@ -48,21 +54,15 @@ int64_t Sequence::most_rows() const {
 void Sequence::want(StepRows& step, int64_t budget) {
   const int32_t index = static_cast<int32_t>(step.caches.size());
   step.caches.push_back(cache_.get());
-  rows_ = 1, wanted_ = 0;
-  if (position_ >= tokens_) {
-    step.rows.push_back({.sequence = index,
-                         .position = static_cast<int32_t>(position_),
-                         .id = answer_->last_id(),
-                         .wants_logits = true});
-    step.wanted += wanted_ = 1;
-    return;
-  }
-  rows_ = std::min({budget, most_rows(), tokens_ - position_});
+  rows_ = std::min({budget, most_rows(), rows_left()}), wanted_ = 0;
+  for (const int64_t at : keep_at_)  // a step ends where the next one would lose what is to be kept
+    if (at > position_ && at < position_ + rows_ && !cache_->stays_resumable(at, position_ + rows_))
+      rows_ = at - position_;
   const std::vector<SoftSpan>& spans = prompt_->soft;
   while (span_ < spans.size() && spans[span_].first + spans[span_].count <= position_) ++span_;
   size_t at = span_;  // a step may be repeated: span_ stays at position_
   for (int64_t p = position_; p < position_ + rows_; ++p) {
-    Row row{.sequence = index, .position = static_cast<int32_t>(p), .id = prompt_->ids[static_cast<size_t>(p)]};
+    Row row{.sequence = index, .position = static_cast<int32_t>(p), .id = ids_[static_cast<size_t>(p)]};
     while (at < spans.size() && spans[at].first + spans[at].count <= p) ++at;
     if (at < spans.size() && spans[at].first <= p) {
       const SoftSpan& span = spans[at];
@@ -78,20 +78,44 @@ void Sequence::want(StepRows& step, int64_t budget) {
 }
 
 void Sequence::choose(View<const float, 2> logits) noexcept {
-  const bool is_last = position_ + rows_ >= tokens_;
-  if (answer_ && is_last && answer_->wants_more())
+  if (answer_ && rows_ == rows_left() && answer_->wants_more())
     answer_->choose({logits.row(wanted_ - 1), static_cast<size_t>(logits.dim[1])}, position_ + rows_);
 }
 
 void Sequence::accept(View<const float, 2> logits) {
-  const bool is_prompt = position_ < tokens_;
   cache_->commit(rows_);
   position_ += rows_;
-  if (is_prompt && sink_) sink_->on_prefill(position_ - start_, tokens_ - start_);
-  if (is_prompt && logits_ && logits_->on_rows && wanted_ > 0 && position_ > logits_->first)
-    logits_->on_rows(position_ - wanted_, logits);
-  if (position_ < tokens_) return;
+  const int64_t told = std::exchange(told_, std::max(told_, position_));
+  if (told < tokens_ && told_ > told) {  // of the prompt, and for the first time
+    if (sink_) sink_->on_prefill(told_ - start_, tokens_ - start_);
+    if (logits_ && logits_->on_rows && wanted_ > 0 && position_ > logits_->first)
+      logits_->on_rows(position_ - wanted_, logits);
+  }
+  if (rows_left() > 0) return;
   done_ = !answer_ || !answer_->wants_more() || !answer_->accept() || cache_->length() == cache_->context();
+  if (!done_) ids_.push_back(answer_->last_id());
+}
+
+void Sequence::resume(std::unique_ptr<SequenceCache> cache) {
+  cache_ = std::move(cache);
+  position_ = cache_->length();
+  span_ = 0;
+  if (rows_left() < 1) throw Error(ErrorCode::kInternal, "a sequence without a position to compute");
+}
+
+void Sequence::keep_at(int64_t position) {
+  const auto place = std::lower_bound(keep_at_.begin(), keep_at_.end(), position);
+  if (position > 0 && (place == keep_at_.end() || *place != position)) keep_at_.insert(place, position);
+}
+
+std::vector<int64_t> Sequence::lost_by(int64_t rows) {
+  std::vector<int64_t> lost;
+  std::erase_if(keep_at_, [&](int64_t at) {
+    if (at > position_ || cache_->stays_resumable(at, position_ + rows)) return false;
+    if (cache_->resumable(at)) lost.push_back(at);
+    return true;
+  });
+  return lost;
 }
 
 Answer Sequence::finish(FinishReason reason) {

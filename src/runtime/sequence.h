@@ -9,6 +9,7 @@
 
 #include "g3n/prompt.h"
 #include "runtime/answer_maker.h"
+#include "runtime/prefix_cache.h"
 #include "seam/language_model.h"
 
 namespace g3n {
@@ -44,10 +45,11 @@ class Sequence {
            std::unique_ptr<AnswerMaker> answer, std::optional<WantedLogits> logits, EventSink* sink);
 
   bool done() const { return done_; }
-  // Prompt rows that are still to come; 0: it decodes.
-  int64_t prompt_rows() const { return tokens_ - position_ > 0 ? tokens_ - position_ : 0; }
+  // Rows that are still to come before it decodes; 0: it decodes.
+  int64_t prompt_rows() const;
   int64_t prompt_tokens() const { return tokens_; }
-  int64_t computed_tokens() const { return tokens_ - start_; }
+  int64_t position() const { return position_; }  // the next to be computed
+  TokensView tokens() const { return {ids_, prompt_->soft}; }
   // At most this many rows at once, whatever the budget: rows of logits are a megabyte each.
   int64_t most_rows() const;
 
@@ -60,20 +62,35 @@ class Sequence {
   void choose(View<const float, 2> logits) noexcept;
   void accept(View<const float, 2> logits);
 
+  // ---- its cache and that of others ----
+  // Null while it pauses: it then takes part in no step.
+  const SequenceCache* cache() const { return cache_.get(); }
+  std::unique_ptr<SequenceCache> take_cache() { return std::move(cache_); }
+  // Goes on with another cache that holds a beginning of its tokens: what is missing is computed again, told to nobody.
+  void resume(std::unique_ptr<SequenceCache> cache);
+  // The first `position` tokens are to be had from its cache while it runs, or else to be forked off before the step
+  // that would lose them.
+  void keep_at(int64_t position);
+  // Positions that are computed and that a step of `rows` rows would lose; they are forgotten here.
+  std::vector<int64_t> lost_by(int64_t rows);
+
   // Whether a token has been chosen: a cancelled answer then keeps what is there.
   bool has_begun() const { return answer_ && answer_->has_begun(); }
   Answer finish(FinishReason reason);
-  std::unique_ptr<SequenceCache> take_cache() { return std::move(cache_); }
 
  private:
   bool wants_logits(int64_t position) const;
+  int64_t rows_left() const { return static_cast<int64_t>(ids_.size()) - position_; }
 
   std::shared_ptr<const PreparedPrompt> prompt_;
   std::unique_ptr<SequenceCache> cache_;
   std::unique_ptr<AnswerMaker> answer_;
   std::optional<WantedLogits> logits_;
   EventSink* sink_;
-  int64_t tokens_, start_, position_;  // of the prompt; computed from; next
+  std::vector<int32_t> ids_;           // of the prompt, and of the answer so far
+  int64_t tokens_, start_, position_;  // of the prompt; first computed; next
+  int64_t told_;                       // positions before it are known to the sink
+  std::vector<int64_t> keep_at_;       // ascending
   size_t span_ = 0;                    // of prompt_->soft: the first that does not end before position_
   int64_t rows_ = 0, wanted_ = 0;      // of the last want
   bool done_ = false;

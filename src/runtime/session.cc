@@ -30,25 +30,6 @@ void append(PreparedPrompt& to, const std::vector<int32_t>& ids) {
   to.token_types.resize(to.ids.size());
 }
 
-// How many first positions of a and b are the same tokens, media included.
-int64_t common_prefix(const PreparedPrompt& a, const PreparedPrompt& b) {
-  const size_t most = std::min(a.ids.size(), b.ids.size());
-  size_t length = 0;
-  while (length < most && a.ids[length] == b.ids[length]) ++length;
-  // Spans that begin within it must be the same ones, or it ends before the first that is not.
-  const auto differ = [](const SoftSpan& x, const SoftSpan& y) {
-    return x.first != y.first || x.row != y.row || x.count != y.count ||
-           (x.tokens != y.tokens && x.content != y.content);
-  };
-  for (size_t i = 0; i < std::max(a.soft.size(), b.soft.size()); ++i) {
-    if (i < a.soft.size() && i < b.soft.size() && !differ(a.soft[i], b.soft[i])) continue;
-    for (const PreparedPrompt* p : {&a, &b})
-      if (i < p->soft.size()) length = std::min(length, static_cast<size_t>(p->soft[i].first));
-    break;
-  }
-  return static_cast<int64_t>(length);
-}
-
 std::string text_of_parts(const std::vector<Part>& parts) {
   std::string text;
   for (const Part& part : parts) {
@@ -66,10 +47,6 @@ struct Session::Impl {
   std::shared_ptr<Engine> engine;
   std::string system;
   std::vector<Exchange> exchanges;
-  // K and V of the conversation, and a fork of where its last exchange began: what an undone or edited turn and a
-  // second try go on from. `fed`: the tokens of both.
-  std::unique_ptr<SequenceCache> cache, base;
-  PreparedPrompt fed;
 
   Engine::Impl& core() { return EngineAccess::of(*engine); }
 
@@ -88,29 +65,6 @@ struct Session::Impl {
     if (!system.empty()) chat.messages.push_back(Message::text("system", system));
     chat.messages.push_back(user);
     return core().builder->plan(chat);
-  }
-
-  // The longest cache that holds a beginning of `whole`, and a fork of it to come back to. On the scheduler's thread.
-  std::unique_ptr<SequenceCache> open_cache(const PreparedPrompt& whole) {
-    const int64_t common = std::min(common_prefix(fed, whole), static_cast<int64_t>(whole.ids.size()) - 1);
-    const auto usable = [&](const std::unique_ptr<SequenceCache>& from) {
-      const int64_t length = from ? std::min(common, from->length()) : 0;
-      return length > 0 && from->resumable(length) ? length : 0;
-    };
-    const int64_t of_cache = usable(cache), of_base = usable(base);
-    std::unique_ptr<SequenceCache> open;
-    if (of_cache > 0 && of_cache >= of_base) {
-      open = std::move(cache);
-      open->truncate(of_cache);
-      base = open->fork(of_cache);
-    } else if (of_base > 0) {
-      base->truncate(of_base);
-      open = base->fork(of_base);
-    } else {
-      base.reset();
-    }
-    cache.reset();
-    return open;
   }
 
   // An answer always ends with <end_of_turn> in the conversation, as the template would render it.
@@ -149,28 +103,22 @@ Answer Session::reply(const std::vector<Part>& parts, const ReplyOptions& option
   setup.options = options;
   setup.sink = relay;
   setup.plan = [&] { return s.plan(history, user); };
-  setup.open_cache = [&](const PreparedPrompt& whole) {
-    std::unique_ptr<SequenceCache> cache = s.open_cache(whole);
-    s.fed = whole;
-    return cache;
-  };
-  setup.keeps_cache = true;
+  setup.cache_salt = options.cache_salt;
   const std::vector<int32_t> stop_ids = setup.stop_ids;
   const std::shared_ptr<Job> job = s.core().running().submit(std::move(setup));
   s.core().wait(*job, options.cancelled, relay.get());
-  if (std::unique_ptr<SequenceCache> cache = job->take_cache()) s.cache = std::move(cache);
   Answer answer = job->answer();
 
   PreparedPrompt prompt;  // of this exchange alone
   const int64_t before = static_cast<int64_t>(history.ids.size());
-  prompt.ids.assign(s.fed.ids.begin() + before, s.fed.ids.end());
-  prompt.token_types.assign(s.fed.token_types.begin() + before, s.fed.token_types.end());
-  for (SoftSpan span : s.fed.soft)
+  const PreparedPrompt& fed = *job->prompt();
+  prompt.ids.assign(fed.ids.begin() + before, fed.ids.end());
+  prompt.token_types.assign(fed.token_types.begin() + before, fed.token_types.end());
+  for (SoftSpan span : fed.soft)
     if (span.first >= before) {
       span.first -= before;
       prompt.soft.push_back(std::move(span));
     }
-  append(s.fed, answer.ids);
   s.exchanges.push_back({.prompt = std::move(prompt),
                          .answer = s.closed(answer.ids, stop_ids),
                          .user_text = text_of_parts(parts),
@@ -187,9 +135,6 @@ bool Session::undo() {
 void Session::reset() {
   impl_->exchanges.clear();
   impl_->system.clear();
-  impl_->cache.reset();
-  impl_->base.reset();
-  impl_->fed = {};
 }
 
 std::vector<Session::Turn> Session::transcript() const {

@@ -36,6 +36,10 @@ class SequenceCache {
   // Whether the sequence can go on from `length` positions: true for up to 64 fewer than were ever committed, and
   // wherever what a sliding window sees is still there.
   virtual bool resumable(int64_t length) const = 0;
+  // Whether it could still go on from `length` positions when `committed` (at least as many as now) are committed.
+  virtual bool stays_resumable(int64_t length, int64_t committed) const = 0;
+  // Memory that the next forward of `count` rows takes at most.
+  virtual int64_t bytes_to_append(int64_t count) const = 0;
   // Back to `length` positions. Throws kInternal where that is not resumable.
   virtual void truncate(int64_t length) = 0;
   // A second sequence that begins with the first `length` positions of this one; memory is shared as far as it is
@@ -76,6 +80,8 @@ class LanguageModel {
   virtual int64_t hidden_size() const = 0;    // of soft tokens
   virtual std::unique_ptr<SequenceCache> make_cache(int64_t context) = 0;
   virtual CacheUse cache_use() const = 0;  // any thread
+  // Memory of a cache with `length` committed positions that shares nothing. Any thread.
+  virtual int64_t cache_bytes(int64_t length) const = 0;
 
   // Computes all rows and appends them to their caches, uncommitted. logits: [rows that want them, vocab], in row
   // order. Throws kInvalidArgument for rows that do not fit together, kContextFull, kOutOfMemory, and what

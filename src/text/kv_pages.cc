@@ -189,10 +189,26 @@ void KvPages::drop_before(int64_t position) noexcept {
   kept_from_ = position;
 }
 
-bool KvPages::resumable(int64_t length) const {
-  if (length < 0 || length > length_) return false;
+bool KvPages::resumable(int64_t length, int64_t kept_from) const {
   const int64_t seen = std::min(length, window_ - 1);  // by the next row, of what is before it
-  return !any_sliding_ || seen == 0 || length - seen >= kept_from_;
+  return !any_sliding_ || seen == 0 || length - seen >= kept_from;
+}
+
+bool KvPages::resumable(int64_t length) const {
+  return length >= 0 && length <= length_ && resumable(length, kept_from_);
+}
+
+bool KvPages::stays_resumable(int64_t length, int64_t committed) const {
+  return length >= 0 && length <= committed && resumable(length, std::max(kept_from_, first_kept(committed, window_)));
+}
+
+int64_t KvPages::bytes_to_append(int64_t count) const {
+  int64_t pages = 0;
+  const size_t first = static_cast<size_t>(length_ / kPagePositions),
+               end = static_cast<size_t>(pages_of(std::min(length_ + count, context_)));
+  for (const Layer& layer : layers_)
+    for (size_t i = first; i < end; ++i) pages += i >= layer.pages.size() || !layer.pages[i];
+  return pages * pool_->page_bytes();
 }
 
 void KvPages::truncate(int64_t length) {

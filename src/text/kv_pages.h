@@ -64,6 +64,8 @@ class KvPages final : public SequenceCache {
   int64_t bytes() const override;
   void commit(int64_t count) override;
   bool resumable(int64_t length) const override;
+  bool stays_resumable(int64_t length, int64_t committed) const override;
+  int64_t bytes_to_append(int64_t count) const override;
   void truncate(int64_t length) override;
   std::unique_ptr<SequenceCache> fork(int64_t length) const override;
 
@@ -85,6 +87,7 @@ class KvPages final : public SequenceCache {
   };
   KvPages(const KvPages& from, int64_t length);
   void drop_before(int64_t position) noexcept;
+  bool resumable(int64_t length, int64_t kept_from) const;
 
   const void* owner_;
   std::shared_ptr<PagePool> pool_;

@@ -72,7 +72,7 @@ class FullText : public ::testing::TestWithParam<std::string> {
     IdsPrompt prompt = prompt_of(engine, golden);
     FullTextSink sink;
     std::vector<float> logits;
-    std::unique_ptr<SequenceCache> cache;
+    Scheduler scheduler(*engine.model, {.context = engine.context, .chunk = chunk, .idle_kv_bytes = INT64_MAX});
     for (int64_t step = 0; step < golden.steps(); ++step) {
       if (step > 0) prompt.ids.push_back(golden.greedy_ids()[static_cast<size_t>(step - 1)]);
       sink.clear();
@@ -87,12 +87,8 @@ class FullText : public ::testing::TestWithParam<std::string> {
                                     logits.assign(row, row + rows.dim[1]);
                                   }};
       setup.taps = &sink;
-      setup.open_cache = [&](const PreparedPrompt&) { return std::move(cache); };
-      setup.keeps_cache = true;
-      Scheduler scheduler(*engine.model, {.context = engine.context, .chunk = chunk});
       const std::shared_ptr<Job> job = scheduler.submit(std::move(setup));
       job->answer();
-      cache = job->take_cache();
       const bool whole = wanted == Wanted::kAll || step > 0;
       ASSERT_EQ(golden.compare(step, sink, logits, name == "text_12" && step == 0 && whole, whole), "");
     }

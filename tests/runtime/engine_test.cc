@@ -73,6 +73,125 @@ TEST(Engine, InfoAndDefaults) {
   EXPECT_EQ(engine->default_sampling().top_k, 64);
 }
 
+// ---- caches: a shortcut, never a difference
+
+EngineOptions demo_options(std::int64_t cache_ram) {
+  EngineOptions options;
+  options.model = demo_folder();
+  options.cache_ram = cache_ram;
+  return options;
+}
+
+void expect_equal(const Answer& got, const Answer& want, const std::string& what) {
+  EXPECT_EQ(got.ids, want.ids) << what;
+  ASSERT_EQ(got.logprobs.size(), want.logprobs.size()) << what;
+  for (size_t i = 0; i < got.logprobs.size(); ++i) {
+    EXPECT_EQ(got.logprobs[i].logprob, want.logprobs[i].logprob) << what << ", token " << i;
+    EXPECT_EQ(got.logprobs[i].top, want.logprobs[i].top) << what << ", token " << i;
+  }
+}
+
+// Every turn of a conversation with a picture, sent whole as HTTP clients do.
+std::vector<Answer> turns_of(Engine& engine, const std::string& system) {
+  const Conversation& c = conversation("question_before_image");
+  std::vector<Message> messages;
+  if (!system.empty()) messages.push_back(Message::text("system", system));
+  std::vector<Answer> answers;
+  for (const auto& parts : {c.messages[0].parts, std::vector<Part>{TextPart{"And what else?"}},
+                            std::vector<Part>{TextPart{"Thank you!"}}}) {
+    messages.push_back({"user", parts});
+    Request request{.prompt = ChatPrompt{messages}, .options = {.sampling = greedy(), .max_tokens = 40}};
+    request.options.logprobs = 3;
+    answers.push_back(engine.generate(request));
+    messages.push_back(Message::text("assistant", answers.back().text));
+  }
+  return answers;
+}
+
+TEST(EngineCaches, ACachedPrefixGivesTheSameBitsAndComputesOnlyTheNewTurn) {
+  const auto with = Engine::open(demo_options(-1)), without = Engine::open(demo_options(0));
+  const std::string system(900, 'a');  // longer than the window
+  for (const std::string& text : {std::string(), system}) {
+    const std::vector<Answer> got = turns_of(*with, text), want = turns_of(*without, text),
+                              again = turns_of(*with, text);
+    for (size_t i = 0; i < got.size(); ++i) {
+      const std::string what = std::to_string(text.size()) + ", turn " + std::to_string(i);
+      expect_equal(got[i], want[i], what);
+      expect_equal(again[i], want[i], what);
+      EXPECT_EQ(want[i].timings.prefilled_tokens, want[i].prompt_tokens) << what;
+      EXPECT_EQ(again[i].timings.prefilled_tokens, 1) << what;
+      if (i == 0) continue;
+      // The answer before, its end, the new turn: no page of the prompt before.
+      const std::int64_t fresh = got[i].prompt_tokens - got[i - 1].prompt_tokens;
+      EXPECT_LE(got[i].timings.prefilled_tokens, fresh) << what;
+    }
+  }
+  const Stats stats = with->stats();
+  EXPECT_EQ(stats.media_hits, stats.media_lookups - 1);  // one picture, encoded once
+  EXPECT_EQ(stats.idle_cache_bytes, stats.cache_bytes);
+  EXPECT_GT(stats.cache_bytes, 0);
+  EXPECT_EQ(without->stats().cache_bytes, 0);
+}
+
+// The same ids with another picture are another prompt.
+TEST(EngineCaches, AnotherPictureIsAnotherPrefix) {
+  const auto with = Engine::open(demo_options(-1)), without = Engine::open(demo_options(0));
+  for (const std::uint8_t shade : {std::uint8_t{0}, std::uint8_t{255}, std::uint8_t{0}}) {
+    const Pixels pixels{64, 64, std::vector<std::uint8_t>(64 * 64 * 3, shade)};
+    Request request{.prompt = ChatPrompt{{{"user", {ImagePart{.source = pixels}, TextPart{"Describe the image."}}}}},
+                    .options = {.sampling = greedy(), .max_tokens = 8}};
+    request.options.logprobs = 3;
+    expect_equal(with->generate(request), without->generate(request), std::to_string(shade));
+  }
+}
+
+// Room for one and a half of six: the others pause, and their answers are the same bits.
+TEST(EngineCaches, APausedRequestGivesTheSameBits) {
+  EngineOptions options = demo_options(0);
+  options.context = 700;
+  const auto request_of = [](int i) {
+    Request request{
+        .prompt = ChatPrompt{{Message::text("user", std::string(200 + 40 * i, static_cast<char>('a' + i)))}},
+        .options = {.sampling = greedy(), .max_tokens = 150}};
+    request.options.sampling.temperature = 1.5;
+    request.options.sampling.seed = static_cast<std::uint64_t>(i);
+    request.options.ignore_stop_ids = true;
+    request.options.logprobs = 2;
+    return request;
+  };
+  std::vector<Answer> want;
+  std::int64_t whole = 0;
+  {
+    const auto alone = Engine::open(options);
+    whole = EngineAccess::of(*alone).model->cache_bytes(700);
+    for (int i = 0; i < 6; ++i) want.push_back(alone->generate(request_of(i)));
+  }
+  for (const std::int64_t cache_ram : {std::int64_t{0}, std::int64_t{-1}}) {
+    options.cache_ram = cache_ram;
+    options.kv_ram = whole * 3 / 2;
+    const auto crowded = Engine::open(options);
+    std::vector<Ticket> tickets;
+    for (int i = 0; i < 6; ++i) tickets.push_back(crowded->submit(request_of(i)));
+    for (size_t i = 0; i < tickets.size(); ++i) expect_equal(tickets[i].answer(), want[i], std::to_string(i));
+    EXPECT_GE(crowded->stats().pauses, 1);
+    EXPECT_LE(crowded->stats().cache_bytes, options.kv_ram);
+  }
+}
+
+TEST(EngineCaches, LessMemoryThanOneContextNeedsIsRefusedWithWhatFits) {
+  EngineOptions options = demo_options(0);
+  options.kv_ram = 1 << 20;
+  const std::string message = error_of([&] { Engine::open(options); });
+  EXPECT_THAT(message,
+              AllOf(HasSubstr("one context of 32768 positions"), HasSubstr("got 1048576"), HasSubstr("a context of ")));
+  const size_t at = message.find("a context of ") + 13;
+  options.context = std::stoll(message.substr(at));
+  EXPECT_GT(options.context, 0);
+  EXPECT_NO_THROW(Engine::open(options));
+  ++options.context;
+  EXPECT_THROW(Engine::open(options), Error);
+}
+
 TEST(Engine, RawPromptsAndIdsGiveTheSameAnswerAsTheTemplate) {
   const auto engine = demo_engine();
   const Conversation& c = conversation("spoken_question");

@@ -384,6 +384,220 @@ TEST(Scheduler, SixtyFourRequestsAThirdOfThemCancelled) {
   EXPECT_EQ(house.scheduler->stats().running, 0);
 }
 
+// ---- prefixes that were computed before
+// ------------------------------------------------------------------------------
+
+SchedulerOptions keeping(SchedulerOptions options = {}) {
+  if (options.context == 0) options.context = 4000;
+  options.idle_kv_bytes = INT64_MAX;
+  return options;
+}
+
+JobSetup setup_of(const Ids& ids, std::int64_t max_tokens, std::vector<std::int64_t> keep_at = {}) {
+  JobSetup setup = setup_of({.options = greedy(max_tokens), .stop_ids = {15}});
+  setup.plan = [ids, keep_at] {
+    PromptPlan plan;
+    plan.prompt.ids = ids;
+    plan.keep_at = keep_at;
+    return plan;
+  };
+  return setup;
+}
+
+// An id for each position; what differs begins with another.
+Ids prompt(std::int64_t count, std::int32_t seed = 0) {
+  Ids ids;
+  for (std::int64_t i = 0; i < count; ++i) ids.push_back(static_cast<std::int32_t>((i * 7 + i / 5 + seed) % 15));
+  return ids;
+}
+Ids joined(Ids a, const Ids& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+TEST(Scheduler, APromptThatBeginsLikeOneBeforeComputesOnlyWhatIsNew) {
+  House house({.script = kDigits}, keeping());
+  const Answer first = house.scheduler->submit(setup_of(prompt(300), 4))->answer();
+  EXPECT_EQ(first.timings.prefilled_tokens, 300);
+  // The next turn: prompt, answer and more. The last token of the answer was never fed.
+  const Ids next = joined(joined(prompt(300), first.ids), {1, 2, 3});
+  const Answer second = house.scheduler->submit(setup_of(next, 4))->answer();
+  EXPECT_EQ(second.prompt_tokens, 307);
+  EXPECT_EQ(second.timings.prefilled_tokens, 4);
+  EXPECT_EQ(second.ids, (Ids{7, 8, 9, 0}));
+  // The same again: all but the position that gives the first token.
+  EXPECT_EQ(house.scheduler->submit(setup_of(next, 4))->answer().timings.prefilled_tokens, 1);
+  EXPECT_EQ(house.scheduler->stats().prefix_hits, 2);
+  EXPECT_EQ(house.scheduler->stats().prefix_lookups, 3);
+  EXPECT_EQ(house.scheduler->stats().idle_cache_bytes, house.scheduler->stats().cache_bytes);
+}
+
+// What a step would lose is forked off: behind a system text, at a prompt's end, every 2048 positions.
+TEST(Scheduler, LikelyEndsOfAPrefixAreKeptThoughTheSequenceWentFarBeyond) {
+  House house({.script = kDigits}, keeping({.context = 6000}));
+  const Ids system = prompt(1000);
+  const Ids whole = joined(system, prompt(2000, 1));
+  house.scheduler->submit(setup_of(whole, 200, {1000}))->wait();
+  const auto computed = [&](const Ids& ids) {
+    return house.scheduler->submit(setup_of(ids, 1))->answer().timings.prefilled_tokens;
+  };
+  EXPECT_EQ(computed(joined(system, prompt(30, 2))), 30);
+  EXPECT_EQ(computed(joined(whole, {14, 14, 14})), 3);
+  EXPECT_EQ(computed(joined(Ids(whole.begin(), whole.begin() + 2500), {14, 14, 14})), 2503 - 2048);
+}
+
+// Where a second prompt goes another way than the first, a third is expected.
+TEST(Scheduler, WhereTwoPromptsWentDifferentWaysAThirdGoesOn) {
+  House house({.script = kDigits}, keeping());
+  const Ids begin = prompt(500);
+  const auto computed = [&](std::int32_t seed) {
+    return house.scheduler->submit(setup_of(joined(begin, prompt(300, seed)), 100))->answer().timings.prefilled_tokens;
+  };
+  EXPECT_EQ(computed(1), 800);
+  EXPECT_EQ(computed(2), 800);  // behind 500 positions nothing can be gone on from
+  EXPECT_EQ(computed(3), 300);
+}
+
+TEST(Scheduler, LogitsOfAllPositionsAndRequestsOfAnotherSaltComputeEverything) {
+  House house({.script = kDigits}, keeping());
+  house.scheduler->submit(setup_of(prompt(300), 1))->wait();
+  JobSetup logits = setup_of(prompt(300), 1);
+  std::int64_t rows = 0;
+  logits.wants_answer = false;
+  logits.logits = WantedLogits{.on_rows = [&](std::int64_t, View<const float, 2> r) { rows += r.dim[0]; }};
+  house.scheduler->submit(std::move(logits))->wait();
+  EXPECT_EQ(rows, 300);
+  JobSetup late = setup_of(prompt(300), 1);
+  std::vector<std::int64_t> positions;
+  late.wants_answer = false;
+  late.logits = WantedLogits{.first = 298, .on_rows = [&](std::int64_t position, View<const float, 2> r) {
+                               for (std::int64_t i = 0; i < r.dim[0]; ++i) positions.push_back(position + i);
+                             }};
+  EXPECT_EQ(house.scheduler->submit(std::move(late))->answer().timings.prefilled_tokens, 2);
+  EXPECT_EQ(positions, (std::vector<std::int64_t>{298, 299}));
+  JobSetup salted = setup_of(prompt(300), 1);
+  salted.cache_salt = "another";
+  EXPECT_EQ(house.scheduler->submit(std::move(salted))->answer().timings.prefilled_tokens, 300);
+}
+
+// Four answers to one prompt: one computes it, the others wait and go on from there.
+TEST(Scheduler, APromptThatAnotherComputesIsWaitedFor) {
+  House house({.script = kDigits, .row_seconds = 0.0001}, keeping({.chunk = 64}));
+  std::vector<std::shared_ptr<Job>> jobs;
+  for (int i = 0; i < 4; ++i) jobs.push_back(house.scheduler->submit(setup_of(prompt(1000), 5)));
+  jobs.push_back(house.scheduler->submit(setup_of(joined(prompt(900), prompt(50, 3)), 5)));
+  std::int64_t computed = 0;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    EXPECT_EQ(jobs[i]->answer().ids, i < 4 ? (Ids{0, 1, 2, 3, 4}) : (Ids{0, 1, 2, 3, 4})) << i;
+    computed += jobs[i]->answer().timings.prefilled_tokens;
+  }
+  EXPECT_EQ(computed, 1000 + 3 + 50);
+}
+
+TEST(Scheduler, WhoWaitsForAnotherGoesOnAloneWhenThatOneIsGone) {
+  House house({.script = kDigits, .row_seconds = 0.0002}, keeping({.chunk = 64}));
+  const auto first = house.scheduler->submit(setup_of(prompt(2000), 5));
+  while (house.model.log()->seen().size() < 2) std::this_thread::yield();
+  const auto second = house.scheduler->submit(setup_of(prompt(2000), 5));
+  std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  first->cancel();
+  EXPECT_EQ(second->answer().ids, (Ids{0, 1, 2, 3, 4}));
+  EXPECT_LT(second->answer().timings.prefilled_tokens, 2000);  // what the cancelled one left
+}
+
+TEST(Scheduler, IdleCachesTakeNoMoreThanTheirShare) {
+  SchedulerOptions options = keeping();
+  options.idle_kv_bytes = 1000;
+  House house({.script = kDigits}, options);
+  for (std::int32_t i = 0; i < 10; ++i) house.scheduler->submit(setup_of(joined({i}, prompt(300, i)), 1))->wait();
+  EXPECT_LE(house.scheduler->stats().cache_bytes, 1000);
+  EXPECT_GE(house.scheduler->stats().cache_bytes, 600);
+  EXPECT_GE(house.scheduler->stats().prefix_evictions, 7);
+}
+
+// Room for two of five: the youngest pause, and nobody's answer is another.
+TEST(Scheduler, WithoutRoomTheYoungestPausesAndTheAnswersAreTheSame) {
+  FakeModelOptions model{.vocab_size = 64};
+  for (std::int32_t id = 0; id < 64; ++id) {
+    std::mt19937 random(static_cast<unsigned>(id));
+    for (int i = 0; i < 31; ++i) model.scripts[id].push_back(static_cast<std::int32_t>(random() % 64));
+  }
+  const auto ask = [](std::int32_t i) {
+    JobSetup setup = setup_of(joined({i}, prompt(100 + 10 * i, i)), 150);
+    setup.options.sampling = {.temperature = 3.0, .top_k = 0, .top_p = 1, .seed = static_cast<std::uint64_t>(i)};
+    setup.stop_ids = {};
+    return setup;
+  };
+  std::vector<Answer> alone;
+  {
+    House house(model, {.context = 4000});
+    for (std::int32_t i = 0; i < 5; ++i) alone.push_back(house.scheduler->submit(ask(i))->answer());
+  }
+  for (const std::int64_t idle : {std::int64_t{0}, INT64_MAX}) {
+    SchedulerOptions options{.context = 4000, .chunk = 32, .kv_bytes = 500};
+    options.idle_kv_bytes = idle;
+    House house(model, options);
+    std::vector<std::shared_ptr<Job>> jobs;
+    for (std::int32_t i = 0; i < 5; ++i) jobs.push_back(house.scheduler->submit(ask(i)));
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      EXPECT_EQ(jobs[i]->answer().ids, alone[i].ids) << i;
+      EXPECT_EQ(jobs[i]->answer().timings.prefilled_tokens, alone[i].timings.prefilled_tokens) << i;
+    }
+    EXPECT_GE(house.scheduler->stats().pauses, 1);
+    EXPECT_LE(house.scheduler->stats().cache_bytes, 500);
+    if (idle == 0) {
+      EXPECT_EQ(house.model.log()->caches, 0);
+    }
+  }
+}
+
+// A sink hears of every prompt position and token once, also of a request that paused.
+TEST(Scheduler, APauseIsNotHeardOf) {
+  SchedulerOptions options{.context = 4000, .chunk = 32, .kv_bytes = 450};
+  House house({.script = kDigits}, options);
+  const auto one = house.scheduler->submit(setup_of(prompt(200), 100));
+  JobSetup setup = setup_of(joined({3}, prompt(150, 1)), 100);
+  const auto sink = std::make_shared<Sink>();
+  setup.sink = sink;
+  const auto other = house.scheduler->submit(std::move(setup));
+  one->wait();
+  EXPECT_EQ(sink->ids.size(), (other->wait(), 100u));
+  EXPECT_EQ(sink->ids, other->answer().ids);
+  EXPECT_GE(house.scheduler->stats().pauses, 1);
+  std::int64_t last = 0;
+  for (const auto& [done, total] : sink->prefill) {
+    EXPECT_GT(done, last);
+    EXPECT_EQ(total, 151);
+    last = done;
+  }
+  EXPECT_EQ(last, 151);
+}
+
+TEST(Scheduler, AMediumIsEncodedOnce) {
+  SchedulerOptions options = keeping();
+  options.media_cache = std::make_shared<MediaCache>(1 << 20);
+  House house({.script = kDigits}, options);
+  const auto picture = [](std::uint8_t content) {
+    JobSetup setup = setup_of(Ask{.options = greedy(1)});
+    setup.plan = [content] {
+      PromptPlan plan;
+      plan.prompt.ids.assign(5, 1);
+      plan.media.push_back(medium(0.5f, {0}));
+      plan.media[0].input.content[0] = content;
+      plan.prompt.soft.push_back(
+          {.first = 1, .row = 0, .count = 2, .tokens = nullptr, .content = plan.media[0].input.content});
+      return plan;
+    };
+    return setup;
+  };
+  house.scheduler->submit(picture(1))->wait();
+  EXPECT_EQ(house.model.log()->encodes, 1);
+  house.scheduler->submit(picture(1))->wait();
+  EXPECT_EQ(house.model.log()->encodes, 1);
+  house.scheduler->submit(picture(2))->wait();
+  EXPECT_EQ(house.model.log()->encodes, 2);
+}
+
 TEST(Scheduler, ATicketOutlivesItsScheduler) {
   std::shared_ptr<Job> running, waiting;
   {

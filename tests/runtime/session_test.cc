@@ -106,7 +106,7 @@ TEST(Session, SamplingWithASeedRepeats) {
   EXPECT_NE(answer(5), answer(6));
 }
 
-// A fork stands where the last exchange began: what comes in its place is all that is computed.
+// What an undone turn had in common with the one in its place, and all before it, is not computed again.
 TEST(Session, AnUndoneTurnCostsOnlyWhatComesInItsPlace) {
   Session session(demo_engine());
   session.reply(text("The code is 4 7 1 9."), {.sampling = greedy()});
@@ -115,7 +115,7 @@ TEST(Session, AnUndoneTurnCostsOnlyWhatComesInItsPlace) {
   EXPECT_GT(before, 0);
   EXPECT_TRUE(session.undo());
   const Answer other = session.reply(text("Thank you!"), {.sampling = greedy(), .max_tokens = 8});
-  EXPECT_EQ(other.prompt_tokens - other.timings.prefilled_tokens, before);
+  EXPECT_GE(other.prompt_tokens - other.timings.prefilled_tokens, before);
   EXPECT_TRUE(session.undo());
   const Answer again = session.reply(text("Thank you!"), {.sampling = greedy(), .max_tokens = 8});
   EXPECT_EQ(again.ids, other.ids);

@@ -214,6 +214,11 @@ std::shared_ptr<Engine> fake_engine(const std::string& answer, FakeModelOptions 
   return EngineAccess::open_over(std::make_unique<FakeModel>(options), engine);
 }
 
+bool is_idle(const Engine& engine) {
+  const Stats stats = engine.stats();
+  return stats.running == 0 && stats.waiting == 0 && stats.cache_bytes == stats.idle_cache_bytes;
+}
+
 bool comes_true(const std::function<bool()>& condition) {
   for (int i = 0; i < kPatienceMs / 10; ++i) {
     if (condition()) return true;

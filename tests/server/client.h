@@ -69,6 +69,8 @@ class TestServer {
 std::shared_ptr<Engine> fake_engine(const std::string& answer, FakeModelOptions options = {}, std::int64_t context = 0);
 // Whether this comes true within 5 s.
 bool comes_true(const std::function<bool()>& condition);
+// Nothing runs or waits, and no memory is held but for prompts that begin like one before.
+bool is_idle(const Engine& engine);
 std::string base64(const std::string& bytes);
 std::string file_bytes(const std::string& path);
 

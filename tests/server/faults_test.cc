@@ -48,7 +48,7 @@ TEST(Faults, ASlowReadersSequenceIsPausedAndNobodyElses) {
   EXPECT_LT(engine->stats().steps, steps_alone + 1500) << "of about 4000 tokens";
   EXPECT_EQ(server.ask(chat(R"("max_tokens":3)")).at("usage.completion_tokens"), "3");
   EXPECT_EQ(content_of(slow.reply().body), wanted);
-  EXPECT_TRUE(comes_true([&] { return engine->stats().running == 0 && engine->stats().cache_pages == 0; }));
+  EXPECT_TRUE(comes_true([&] { return is_idle(*engine); }));
 }
 
 TEST(Faults, AReaderThatStopsIsCancelledAfterTheWriteStall) {
@@ -59,7 +59,7 @@ TEST(Faults, AReaderThatStopsIsCancelledAfterTheWriteStall) {
   Socket slow(server.port(), 4096);
   slow.send(chat(std::string(kWideStream) + R"(,"n":2)"));
   ASSERT_TRUE(comes_true([&] { return engine->stats().running == 2; }));
-  EXPECT_TRUE(comes_true([&] { return engine->stats().running == 0 && engine->stats().cache_pages == 0; }));
+  EXPECT_TRUE(comes_true([&] { return is_idle(*engine); }));
   EXPECT_LT(engine->stats().steps, 3000);
   EXPECT_TRUE(comes_true([&] { return !server.metric("g3n_cancelled_total").empty(); }));
   EXPECT_EQ(server.ask(chat(R"("max_tokens":3)")).status, 200);

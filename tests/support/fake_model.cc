@@ -37,6 +37,10 @@ class FakeCache : public SequenceCache {
   bool resumable(int64_t length) const override {
     return length >= 0 && length <= this->length() && (length == 0 || length >= most_ - 64);
   }
+  bool stays_resumable(int64_t length, int64_t committed) const override {
+    return length >= 0 && length <= committed && (length == 0 || length >= std::max(most_, committed) - 64);
+  }
+  int64_t bytes_to_append(int64_t count) const override { return count; }
   void truncate(int64_t length) override {
     if (!resumable(length)) throw Error(ErrorCode::kInternal, "fake: cannot go on from " + std::to_string(length));
     log_->open_positions -= this->length() - length;

@@ -45,6 +45,7 @@ class FakeModel : public LanguageModel {
   int64_t hidden_size() const override { return options_.hidden_size; }
   std::unique_ptr<SequenceCache> make_cache(int64_t context) override;
   CacheUse cache_use() const override;
+  int64_t cache_bytes(int64_t length) const override { return length; }
   void forward(const Batch& batch, View<float, 2> logits, const StepOptions& options) override;
   // Soft tokens that depend on the input alone.
   void encode(const EncoderInput& input, View<float, 2> soft_tokens, const StepOptions& options) override;

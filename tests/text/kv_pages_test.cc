@@ -167,6 +167,27 @@ TEST(KvPages, SixtyFourPositionsCanAlwaysBeTakenBack) {
   }
 }
 
+// What a sequence says of the time to come is what comes, and what it says that it needs is what it takes.
+TEST(KvPages, KnowsAheadWhatItLosesAndWhatItTakes) {
+  for (const int64_t window : {1, 16, 130})
+    for (const int64_t more : {1, 17, 64, 200}) {
+      Pages p(window);
+      for (int64_t length = 0; length < 600; length += more) {
+        const int64_t free = p.pool->use().bytes, needed = p.cache.bytes_to_append(more);
+        p.cache.reserve(more);
+        ASSERT_EQ(p.pool->use().bytes - free, needed) << "window " << window << ", length " << length;
+        p.cache.give_back();
+        std::vector<bool> stays;
+        for (int64_t at = 0; at <= length; ++at) stays.push_back(p.cache.stays_resumable(at, length + more));
+        ASSERT_FALSE(p.cache.stays_resumable(length + more + 1, length + more));
+        p.grow(more);
+        for (int64_t at = 0; at <= length; ++at)
+          ASSERT_EQ(p.cache.resumable(at), stays[static_cast<size_t>(at)])
+              << "window " << window << ", from " << length << " by " << more << ", at " << at;
+      }
+    }
+}
+
 TEST(KvPages, WithoutSlidingLayersEveryLengthCanBeResumed) {
   const auto pool = std::make_shared<PagePool>(DType::kBF16, 2, 8);
   std::string types = R"(, "layer_types": ["full_attention")";
@@ -319,6 +340,8 @@ TEST(KvPages, ForeignCachesAreRefused) {
     int64_t bytes() const override { return 0; }
     void commit(int64_t) override {}
     bool resumable(int64_t) const override { return true; }
+    bool stays_resumable(int64_t, int64_t) const override { return true; }
+    int64_t bytes_to_append(int64_t) const override { return 0; }
     void truncate(int64_t) override {}
     std::unique_ptr<SequenceCache> fork(int64_t) const override { return nullptr; }
   } foreign;

@@ -83,6 +83,7 @@ class Bench {
  public:
   Bench(const EngineOptions& engine, const BenchOptions& options, const std::function<void(const BenchResult&)>& before)
       : engine_options_(engine), options_(options), before_(before) {
+    engine_options_.cache_ram = engine_options_.media_cache = 0;  // everything is computed
     for (const int64_t sequences : options_.batch)
       engine_options_.max_sequences = std::max(engine_options_.max_sequences, sequences);
   }
