@@ -360,10 +360,15 @@ void Scheduler::note_lookup(bool is_hit) {
   counts_.prefix_hits += is_hit;
 }
 
-// What ended, and what a step would lose, for prompts that begin alike.
-void Scheduler::keep(Job& job, const TokensView& tokens, std::unique_ptr<SequenceCache> cache) {
-  if (options_.idle_kv_bytes == 0 || !job.setup_.shares_prefix || !cache) return;
-  prefixes_.keep(tokens, job.setup_.cache_salt, std::move(cache));
+// What ended, and what a step would lose, for prompts that begin alike. What there is no memory for is computed again,
+// should anybody ask.
+void Scheduler::keep(const Job& job, const std::function<std::unique_ptr<SequenceCache>()>& take) noexcept {
+  if (options_.idle_kv_bytes == 0 || !job.setup_.shares_prefix) return;
+  try {
+    if (std::unique_ptr<SequenceCache> cache = take())
+      prefixes_.keep(job.tokens(), job.setup_.cache_salt, std::move(cache));
+  } catch (...) {
+  }
   while (model_.cache_use().bytes - running_bytes() > options_.idle_kv_bytes && prefixes_.drop_oldest()) {
   }
   note_idle();
@@ -379,12 +384,7 @@ void Scheduler::note_idle() {
 void Scheduler::keep_what_is_lost(const std::vector<Turn>& turns) {
   for (const Turn& turn : turns) {
     Sequence& sequence = *turn.job->sequence_;
-    for (const int64_t at : sequence.lost_by(turn.rows)) {
-      try {
-        keep(*turn.job, sequence.tokens(), sequence.cache()->fork(at));
-      } catch (...) {  // out of memory: it is computed again, should anybody ask
-      }
-    }
+    for (const int64_t at : sequence.lost_by(turn.rows)) keep(*turn.job, [&] { return sequence.cache()->fork(at); });
   }
 }
 
@@ -436,7 +436,8 @@ void Scheduler::make_room(std::vector<Turn>& turns) {
 // Until there is room again; what it computed stays as long as it can.
 void Scheduler::pause(Job& job) {
   job.paused_at_end_ = ends_;
-  keep(job, job.sequence_->tokens(), job.sequence_->take_cache());
+  std::unique_ptr<SequenceCache> cache = job.sequence_->take_cache();
+  keep(job, [&] { return std::move(cache); });
   std::lock_guard lock(mutex_);
   ++counts_.pauses;
 }
@@ -579,7 +580,7 @@ void Scheduler::end(const std::shared_ptr<Job>& job, std::exception_ptr problem)
   ++ends_;
   if (job->sequence_) {
     std::unique_ptr<SequenceCache> cache = job->sequence_->take_cache();
-    if (!problem || job->is_cancelled()) keep(*job, job->sequence_->tokens(), std::move(cache));
+    if (!problem || job->is_cancelled()) keep(*job, [&] { return std::move(cache); });
   }
   note_idle();
   {

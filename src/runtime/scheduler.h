@@ -79,7 +79,7 @@ class Scheduler {
   PrefixCache::Hit find_prefix(const Job& job);
   bool make_room_for(const Job& job);
   void note_lookup(bool is_hit);
-  void keep(Job& job, const TokensView& tokens, std::unique_ptr<SequenceCache> cache);
+  void keep(const Job& job, const std::function<std::unique_ptr<SequenceCache>()>& take) noexcept;
   void keep_what_is_lost(const std::vector<Turn>& turns);
   void make_room(std::vector<Turn>& turns);
   void pause(Job& job);

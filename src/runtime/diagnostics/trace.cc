@@ -88,6 +88,7 @@ class TraceFile : public TapSink, public EventSink {
 TraceReport run(EngineAccess::Impl& core, const std::shared_ptr<TraceFile>& file, JobSetup setup,
                 const std::atomic<bool>* cancelled) {
   setup.taps = file.get();
+  setup.shares_prefix = false;  // every position is computed
   setup.sink = file;
   const std::shared_ptr<Job> job = core.running().submit(std::move(setup));
   core.wait(*job, cancelled);
@@ -114,7 +115,7 @@ TraceReport write_trace(Engine& engine, const Prompt& prompt, const std::string&
   JobSetup setup;
   setup.plan = [&] {
     expect_room(tokens, options.steps, core.context);
-    return core.builder->plan(prompt);
+    return core.builder->plan(prompt, /*encodes_all=*/true);
   };
   // An answer of no tokens, too, wants the last row's logits.
   setup.options.sampling.temperature = 0;
@@ -128,7 +129,7 @@ TraceReport write_trace(Engine& engine, const std::vector<MediaPart>& media, con
                         const TraceOptions& options) {
   EngineAccess::Impl& core = EngineAccess::of(engine);
   JobSetup setup;
-  setup.plan = [&] { return core.builder->plan(ids_of_media(core, media)); };
+  setup.plan = [&] { return core.builder->plan(ids_of_media(core, media), /*encodes_all=*/true); };
   setup.wants_prompt_only = true;
   TraceOptions of_prompt = options;
   of_prompt.steps = 0;
