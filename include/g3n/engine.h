@@ -22,6 +22,7 @@ namespace g3n {
 struct TokenLogprob {
   std::int32_t id = 0;
   float logprob = 0;                                // log-softmax of the model's logits, before anything of Sampling
+  bool is_likeliest = false;                        // of the whole vocabulary; of equal ones the lowest id
   std::vector<std::pair<std::int32_t, float>> top;  // the likeliest ids, best first
 };
 
@@ -61,8 +62,9 @@ struct Answer {
   std::string text;               // without control tokens and stop strings
   std::vector<std::int32_t> ids;  // every generated id, a stop token included
   FinishReason finish_reason = FinishReason::kStop;
-  std::string stop;                    // the stop string that ended it, if one did
-  std::vector<TokenLogprob> logprobs;  // per id, if asked for
+  std::string stop;                           // the stop string that ended it, if one did
+  std::vector<TokenLogprob> logprobs;         // per id, if asked for
+  std::vector<TokenLogprob> prompt_logprobs;  // per id of the prompt but the first, if asked for
   std::uint64_t seed = 0;
   std::int64_t prompt_tokens = 0;
   Timings timings;
@@ -98,6 +100,12 @@ struct Tap {
   std::string name;  // "text.layer.3.laurel", "vision.stem", "image.1.vision.stem": docs/cli.md, g3n trace
   std::vector<std::int64_t> dims;
   std::vector<float> values;
+};
+
+// What a model says about a text that follows a prompt.
+struct Score {
+  std::vector<TokenLogprob> tokens;  // of the text
+  double total = 0;                  // of their logprobs
 };
 
 // What the engine is doing.
@@ -166,6 +174,13 @@ class Engine {
   void logits(const PreparedPrompt& prompt, std::int64_t first,
               const std::function<void(std::int64_t, std::span<const float>)>& on_logits,
               const std::atomic<bool>* cancelled = nullptr);
+
+  // How likely each of the continuations is behind the prompt, in their order. The prompt is computed once, each
+  // continuation on a copy of its cache, several at a time; rows of logits are reduced where they are made. top: in
+  // 0..20, the likeliest ids beside each. Throws as generate does, kInvalidArgument for a continuation that is empty or
+  // has an id outside the vocabulary or of a medium (they belong into the prompt), by its index.
+  std::vector<Score> score(const PreparedPrompt& prefix, std::span<const std::vector<std::int32_t>> continuations,
+                           int top = 0, const std::atomic<bool>* cancelled = nullptr);
 
   // Every intermediate value of the prompt (and of its media) whose name matches one of the globs; all rows go through
   // all layers. Throws as generate does, kInvalidArgument for a glob that matches nothing and for more than most_bytes.

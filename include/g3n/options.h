@@ -85,6 +85,7 @@ struct AnswerOptions {
   std::vector<std::int32_t> banned_ids;                    // never chosen
   int logprobs = -1;                             // n in 0..20: of each chosen token, and the n likeliest; -1: none
   std::string cache_salt;                        // prefixes are shared among requests of the same salt only
+  int prompt_logprobs = -1;                      // the same of each prompt token but the first: its rows are computed
   const std::atomic<bool>* cancelled = nullptr;  // for callers that wait; of a submitted request Ticket::cancel
 };
 

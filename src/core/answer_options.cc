@@ -58,6 +58,8 @@ void check_answer_options(const AnswerOptions& o) {
   check_biases(o.logit_bias);
   check_ids(o.banned_ids, "banned-ids");
   check(o.logprobs >= -1 && o.logprobs <= 20, "logprobs", o.logprobs, "an integer in 0..20, or -1 for none");
+  check(o.prompt_logprobs >= -1 && o.prompt_logprobs <= 20, "prompt-logprobs", o.prompt_logprobs,
+        "an integer in 0..20, or -1 for none");
 }
 
 }  // namespace g3n

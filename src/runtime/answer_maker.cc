@@ -36,7 +36,7 @@ bool AnswerMaker::accept() {
   answer_.ids.push_back(id);
   if (sink_) sink_->on_token(id);
   if (wants_logprobs_) {
-    answer_.logprobs.push_back({id, choice_.logprob, std::move(choice_.top)});
+    answer_.logprobs.push_back({id, choice_.logprob, choice_.is_likeliest, std::move(choice_.top)});
     if (sink_) sink_->on_logprobs(answer_.logprobs.back());
   }
   const bool is_stop_id = std::find(stop_ids_.begin(), stop_ids_.end(), id) != stop_ids_.end();

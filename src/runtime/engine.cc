@@ -201,6 +201,8 @@ Ticket Engine::submit(Request request, std::shared_ptr<EventSink> sink) {
   setup.stop_ids = impl_->stop_ids(request.options);
   setup.options = std::move(request.options);
   setup.options.cancelled = nullptr;
+  if (setup.options.prompt_logprobs >= 0)
+    setup.logits = WantedLogits{.scores = std::make_shared<PromptScores>(0, setup.options.prompt_logprobs)};
   setup.sink = std::move(sink);
   setup.cache_salt = setup.options.cache_salt;
   setup.plan = [builder = impl_->builder.get(), prompt = std::make_shared<const Prompt>(std::move(request.prompt))] {

@@ -8,7 +8,7 @@
 
 #include "core/rng.h"
 #include "g3n/error.h"
-#include "runtime/score_row.h"
+#include "runtime/log_probabilities.h"
 
 namespace g3n {
 namespace {
@@ -24,22 +24,7 @@ void check_ids(std::span<const int32_t> ids, int64_t vocab_size, const char* nam
                                                    std::to_string(vocab_size - 1) + ", got " + std::to_string(id));
 }
 
-[[noreturn]] void fail_not_finite(std::span<const float> logits, int64_t choosable, int64_t position) {
-  int64_t id = 0;
-  while (id < choosable ? std::isfinite(logits[id]) : !std::isnan(logits[id]) && logits[id] <= FLT_MAX) ++id;
-  const char* value = std::isnan(logits[id]) ? "nan" : logits[id] > 0 ? "inf" : "-inf";
-  throw Error(ErrorCode::kBadFile, "the logits of position " + std::to_string(position) + " are not finite (" + value +
-                                       " at id " + std::to_string(id) +
-                                       "): the weights or the file are damaged; `g3n trace` shows the first tap that "
-                                       "is not");
-}
-
 }  // namespace
-
-// Higher score first, then the lower id: as a stable descending sort.
-bool Sampler::better(const Candidate& a, const Candidate& b) {
-  return a.score != b.score ? a.score > b.score : a.id < b.id;
-}
 
 Sampler::Sampler(const AnswerOptions& options, int64_t choosable_ids, int64_t vocab_size,
                  std::span<const int32_t> stop_ids)
@@ -120,17 +105,16 @@ Choice Sampler::choose(std::span<const float> logits, int64_t position) {
   const std::span<const float> row = adjusted(logits, position);
   Choice choice;
   if (options_.sampling.temperature == 0 || options_.sampling.top_k == 1)
-    choice.id = likeliest(row);
+    choice.id = find_likeliest(row, peaks_, max_);
   else
     choice.id = draw(row, position);
-  if (options_.logprobs >= 0) add_log_probabilities(logits, position, choice);
+  if (options_.logprobs >= 0) {
+    const LogProbabilities of_row(logits, position);
+    choice.logprob = static_cast<float>(of_row.of(choice.id));
+    choice.is_likeliest = choice.id == of_row.likeliest();
+    choice.top = of_row.top(static_cast<size_t>(options_.logprobs));
+  }
   return choice;
-}
-
-// The first id of the highest score.
-int32_t Sampler::likeliest(std::span<const float> row) const {
-  const auto block = std::find(peaks_.begin(), peaks_.end(), max_) - peaks_.begin();
-  return static_cast<int32_t>(std::find(row.begin() + block * kScoreBlock, row.end(), max_) - row.begin());
 }
 
 int32_t Sampler::draw(std::span<const float> row, int64_t position) {
@@ -147,17 +131,17 @@ int32_t Sampler::draw(std::span<const float> row, int64_t position) {
 // top_k candidates, best first: top-p and min-p shorten the list.
 int32_t Sampler::draw_of_few(std::span<const float> row, uint64_t key) {
   const Sampling& s = options_.sampling;
-  find_best(row, static_cast<size_t>(s.top_k));
+  find_best(row, peaks_, static_cast<size_t>(s.top_k), peak_order_, candidates_);
   weights_.clear();
   double total = 0;
-  for (const Candidate& c : candidates_) total += weights_.emplace_back(std::exp(gap(c.score)));
+  for (const ScoredId& c : candidates_) total += weights_.emplace_back(std::exp(gap(c.score)));
   size_t keep = candidates_.size();
   if (s.top_p < 1) {  // the smallest head whose mass reaches top_p
     size_t count = 0;
     for (double mass = 0; count < keep && mass < s.top_p * total; ++count) mass += weights_[count];
     keep = std::max<size_t>(count, 1);
   }
-  Candidate best = candidates_[0];
+  ScoredId best = candidates_[0];
   double most = -INFINITY;
   for (size_t i = 0; i < keep && weights_[i] >= s.min_p; ++i) {  // min-p: relative to the likeliest, whose weight is 1
     const double value = gap(candidates_[i].score) + gumbel_noise(noise_hash(key, candidates_[i].id));
@@ -174,7 +158,7 @@ int32_t Sampler::draw_of_row(std::span<const float> row, const Head& head, uint6
   if (min_p > 0)
     lowest = std::max(lowest, std::nextafter(within_float(max_ + (std::log(min_p) - 1e-6) / inverse_), -INFINITY));
   const int64_t size = static_cast<int64_t>(row.size());
-  int64_t best = likeliest(row);  // kept by every rule
+  int64_t best = find_likeliest(row, peaks_, max_);  // kept by every rule
   double most = gumbel_noise(noise_hash(key, static_cast<uint64_t>(best)));
   for (int64_t begin = 0; begin < size; begin += kScoreBlock) {
     const float peak = peaks_[static_cast<size_t>(begin / kScoreBlock)];
@@ -194,29 +178,6 @@ int32_t Sampler::draw_of_row(std::span<const float> row, const Head& head, uint6
     }
   }
   return static_cast<int32_t>(best);
-}
-
-// candidates_: the `count` best of the row, best first. Wants peaks_.
-void Sampler::find_best(std::span<const float> row, size_t count) {
-  float at_least = -INFINITY;  // no higher than the count-th best: so many blocks have a score as high
-  if (count < peaks_.size()) {
-    peak_order_ = peaks_;
-    std::nth_element(peak_order_.begin(), peak_order_.begin() + count - 1, peak_order_.end(), std::greater<>());
-    at_least = peak_order_[count - 1];
-  }
-  candidates_.clear();
-  size_t equal = 0;
-  for (size_t b = 0; b < peaks_.size(); ++b) {
-    if (peaks_[b] < at_least) continue;
-    for (size_t i = b * kScoreBlock; i < std::min((b + 1) * kScoreBlock, row.size()); ++i)
-      if (row[i] > at_least || (row[i] == at_least && equal++ < count))
-        candidates_.push_back({row[i], static_cast<int32_t>(i)});
-  }
-  count = std::min(count, candidates_.size());
-  if (count < candidates_.size())
-    std::nth_element(candidates_.begin(), candidates_.begin() + count, candidates_.end(), better);
-  candidates_.resize(count);
-  std::sort(candidates_.begin(), candidates_.end(), better);
 }
 
 // Scores from max down to max - range in kBins equal parts; what lies below has the number kBins.
@@ -313,7 +274,7 @@ Sampler::Head Sampler::cut_candidates(double mass, double goal, Measure measure)
   };
   while (candidates_.size() > kFew) {
     float low = candidates_[0].score, high = low;
-    for (const Candidate& c : candidates_) low = std::min(low, c.score), high = std::max(high, c.score);
+    for (const ScoredId& c : candidates_) low = std::min(low, c.score), high = std::max(high, c.score);
     if (low == high) {  // in order already
       const double ids =
           std::clamp<double>(std::ceil((goal - mass) / weight(low)), 1, static_cast<double>(candidates_.size()));
@@ -328,27 +289,13 @@ Sampler::Head Sampler::cut_candidates(double mass, double goal, Measure measure)
       crossing.bin = bins.of(low);
       crossing.mass -= bins_[0][crossing.bin] + bins_[1][crossing.bin];
     }
-    std::erase_if(candidates_, [&](const Candidate& c) { return bins.of(c.score) != crossing.bin; });
+    std::erase_if(candidates_, [&](const ScoredId& c) { return bins.of(c.score) != crossing.bin; });
     mass = crossing.mass;
   }
   std::sort(candidates_.begin(), candidates_.end(), better);
   size_t last = 0;
   while ((mass += weight(candidates_[last].score)) < goal && last + 1 < candidates_.size()) ++last;
   return {candidates_[last].score, candidates_[last].id};
-}
-
-void Sampler::add_log_probabilities(std::span<const float> logits, int64_t position, Choice& choice) {
-  const float max = find_peaks(logits, peaks_).max;
-  const double total = sum_of_exp(logits, max);
-  if (!std::isfinite(total)) fail_not_finite(logits, choosable_, position);  // beyond the choosable ids
-  const double log_total = std::log(total);
-  const auto log_probability = [&](float logit) {
-    return static_cast<float>(static_cast<double>(logit) - max - log_total);
-  };
-  choice.logprob = log_probability(logits[choice.id]);
-  if (options_.logprobs == 0) return;
-  find_best(logits, static_cast<size_t>(options_.logprobs));
-  for (const Candidate& c : candidates_) choice.top.emplace_back(c.id, log_probability(c.score));
 }
 
 }  // namespace g3n

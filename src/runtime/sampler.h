@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "g3n/options.h"
+#include "runtime/score_row.h"
 
 namespace g3n {
 
@@ -18,6 +19,7 @@ struct Choice {
   int32_t id = -1;
   // With AnswerOptions::logprobs >= 0: of the model itself, the log-softmax of the whole row before everything else.
   float logprob = 0;
+  bool is_likeliest = false;
   std::vector<std::pair<int32_t, float>> top;  // the likeliest ids of the row, best first, equal ones by id
 };
 
@@ -36,10 +38,6 @@ class Sampler {
   void accept(int32_t id);  // a chosen id joins the answer
 
  private:
-  struct Candidate {
-    float score;
-    int32_t id;
-  };
   // Kept are higher scores, and of this score the ids up to last_id.
   struct Head {
     float score = -std::numeric_limits<float>::infinity();
@@ -55,21 +53,17 @@ class Sampler {
   struct Bins;
   struct Crossing;
 
-  static bool better(const Candidate& a, const Candidate& b);
   Seen* seen(int32_t id);
   bool adjusts() const;
   std::span<const float> adjusted(std::span<const float> logits, int64_t position);
   void penalise();
-  int32_t likeliest(std::span<const float> row) const;
   int32_t draw(std::span<const float> row, int64_t position);
   int32_t draw_of_few(std::span<const float> row, uint64_t key);
   int32_t draw_of_row(std::span<const float> row, const Head& head, uint64_t key) const;
-  void find_best(std::span<const float> row, size_t count);
   double fill_bins(std::span<const float> row, const Head& within, Measure measure, const Bins& bins);
   Crossing find_crossing(double mass, double goal) const;
   Head find_head(std::span<const float> row, const Head& within, Measure measure);
   Head cut_candidates(double mass, double goal, Measure measure);
-  void add_log_probabilities(std::span<const float> logits, int64_t position, Choice& choice);
   double gap(float score) const { return (static_cast<double>(score) - max_) * inverse_; }
 
   AnswerOptions options_;
@@ -85,7 +79,7 @@ class Sampler {
   std::vector<float> scores_;  // [choosable]
   std::vector<float> peaks_;   // per block of the row
   std::vector<float> peak_order_;
-  std::vector<Candidate> candidates_;
+  std::vector<ScoredId> candidates_;
   std::vector<double> weights_;  // of few candidates
   std::array<std::array<double, kBins + 1>, 2>
       bins_;  // even and odd ids apart: two chains of additions; the last: the rest

@@ -540,10 +540,11 @@ void Scheduler::take(const std::vector<Turn>& turns) {
     return View<const float, 2>{logits_.data() + turn.first_wanted * vocab, {turn.job->sequence_->wanted(), vocab}};
   };
   const auto now = Job::Clock::now();
-  model_.parallel(static_cast<int64_t>(turns.size()), [&](int64_t begin, int64_t end) {
+  model_.parallel(rows_.wanted, [&](int64_t begin, int64_t end) {
+    auto turn = turns.begin();
     for (int64_t i = begin; i < end; ++i) {
-      const Turn& turn = turns[static_cast<size_t>(i)];
-      turn.job->sequence_->choose(logits_of(turn));
+      while (i >= turn->first_wanted + turn->job->sequence_->wanted()) ++turn;
+      turn->job->sequence_->choose(i - turn->first_wanted, {logits_.data() + i * vocab, static_cast<size_t>(vocab)});
     }
   });
   for (const Turn& turn : turns) {

@@ -47,6 +47,7 @@ class Scheduler {
 
   std::shared_ptr<Job> submit(JobSetup setup);
   Stats stats() const;
+  int64_t max_sequences() const { return options_.max_sequences; }
 
  private:
   using Jobs = std::vector<std::shared_ptr<Job>>;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <functional>
 #include <limits>
 
 namespace g3n {
@@ -83,6 +84,35 @@ RowPeak find_peaks(std::span<const float> row, std::vector<float>& peaks) {
   }
   out.finite = sign >= 0;
   return out;
+}
+
+void find_best(std::span<const float> row, std::span<const float> peaks, size_t count, std::vector<float>& scratch,
+               std::vector<ScoredId>& best) {
+  float at_least = kNone;  // no higher than the count-th best: so many blocks have a score as high
+  if (count < peaks.size()) {
+    scratch.assign(peaks.begin(), peaks.end());
+    const auto at = scratch.begin() + static_cast<int64_t>(count) - 1;
+    std::nth_element(scratch.begin(), at, scratch.end(), std::greater<>());
+    at_least = *at;
+  }
+  best.clear();
+  size_t equal = 0;
+  for (size_t b = 0; b < peaks.size(); ++b) {
+    if (peaks[b] < at_least) continue;
+    for (size_t i = b * kScoreBlock; i < std::min((b + 1) * kScoreBlock, row.size()); ++i)
+      if (row[i] > at_least || (row[i] == at_least && equal++ < count))
+        best.push_back({row[i], static_cast<int32_t>(i)});
+  }
+  count = std::min(count, best.size());
+  if (count < best.size())
+    std::nth_element(best.begin(), best.begin() + static_cast<int64_t>(count), best.end(), better);
+  best.resize(count);
+  std::sort(best.begin(), best.end(), better);
+}
+
+int32_t find_likeliest(std::span<const float> row, std::span<const float> peaks, float max) {
+  const auto block = std::find(peaks.begin(), peaks.end(), max) - peaks.begin();
+  return static_cast<int32_t>(std::find(row.begin() + block * kScoreBlock, row.end(), max) - row.begin());
 }
 
 float lowest_score(std::span<const float> row, float otherwise) {

@@ -17,6 +17,20 @@ struct RowPeak {
 // The highest score of each block, and of the row.
 RowPeak find_peaks(std::span<const float> row, std::vector<float>& peaks);
 
+struct ScoredId {
+  float score;
+  int32_t id;
+};
+// Higher score first, then the lower id: as a stable descending sort.
+constexpr bool better(const ScoredId& a, const ScoredId& b) {
+  return a.score != b.score ? a.score > b.score : a.id < b.id;
+}
+// The `count` best ids of the row, best first. peaks: of find_peaks. scratch: any.
+void find_best(std::span<const float> row, std::span<const float> peaks, size_t count, std::vector<float>& scratch,
+               std::vector<ScoredId>& best);
+// The first id of the row's highest score.
+int32_t find_likeliest(std::span<const float> row, std::span<const float> peaks, float max);
+
 // The lowest score that is not -infinity; `otherwise` if there is none.
 float lowest_score(std::span<const float> row, float otherwise);
 

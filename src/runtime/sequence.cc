@@ -37,24 +37,38 @@ Sequence::Sequence(std::shared_ptr<const PreparedPrompt> prompt, std::unique_ptr
   expect_room(tokens_, cache_->context());
   if (start_ >= tokens_) throw Error(ErrorCode::kInternal, "a sequence without a position to compute");
   if (answer_) answer_->add_prompt(prompt_->ids);
+  if (logits_ && logits_->scores) logits_->scores->start(prompt_->ids);
+}
+
+bool WantedLogits::wants(int64_t position) const {
+  if (position < first) return false;
+  return positions.empty() || std::binary_search(positions.begin(), positions.end(), position);
+}
+
+int64_t WantedLogits::rows_at_once(int64_t position) const {
+  if (positions.empty()) return std::max<int64_t>(first - position, 0) + most_rows;
+  const int64_t next = std::lower_bound(positions.begin(), positions.end(), position) - positions.begin();
+  const int64_t last = next + most_rows, count = static_cast<int64_t>(positions.size());
+  return last >= count ? INT64_MAX : positions[static_cast<size_t>(last)] - position;
 }
 
 int64_t Sequence::prompt_rows() const { return position_ < tokens_ || rows_left() > 1 ? rows_left() : 0; }
 
 bool Sequence::wants_logits(int64_t position) const {
-  if (logits_ && position >= logits_->first && position >= told_ && position < tokens_) return true;
+  if (logits_ && position >= told_ && position < tokens_ && logits_->wants(position)) return true;
   return answer_ && position + 1 == static_cast<int64_t>(ids_.size());
 }
 
 int64_t Sequence::most_rows() const {
   if (!logits_ || position_ >= tokens_) return INT64_MAX;
-  return position_ < logits_->first ? logits_->first - position_ : logits_->most_rows;
+  return logits_->rows_at_once(position_);
 }
 
 void Sequence::want(StepRows& step, int64_t budget) {
   const int32_t index = static_cast<int32_t>(step.caches.size());
   step.caches.push_back(cache_.get());
-  rows_ = std::min({budget, most_rows(), rows_left()}), wanted_ = 0;
+  rows_ = std::min({budget, most_rows(), rows_left()});
+  wanted_.clear();
   for (const int64_t at : keep_at_)  // a step ends where the next one would lose what is to be kept
     if (at > position_ && at < position_ + rows_ && !cache_->stays_resumable(at, position_ + rows_))
       rows_ = at - position_;
@@ -71,15 +85,32 @@ void Sequence::want(StepRows& step, int64_t budget) {
       step.soft_tokens.push_back(span.tokens->values.data() + (span.row + p - span.first) * hidden);
     }
     row.wants_logits = wants_logits(p);
-    wanted_ += row.wants_logits;
+    if (row.wants_logits) wanted_.push_back(p);
     step.rows.push_back(row);
   }
-  step.wanted += wanted_;
+  step.wanted += wanted();
 }
 
-void Sequence::choose(View<const float, 2> logits) noexcept {
-  if (answer_ && rows_ == rows_left() && answer_->wants_more())
-    answer_->choose({logits.row(wanted_ - 1), static_cast<size_t>(logits.dim[1])}, position_ + rows_);
+void Sequence::choose(int64_t index, std::span<const float> logits) noexcept {
+  const int64_t position = wanted_[static_cast<size_t>(index)];
+  if (logits_ && logits_->scores && position >= told_ && position < tokens_ && logits_->wants(position))
+    logits_->scores->take(position, logits);
+  if (answer_ && position + 1 == static_cast<int64_t>(ids_.size()) && answer_->wants_more())
+    answer_->choose(logits, position + 1);
+}
+
+// The rows that somebody asked for, run by run of adjacent positions.
+void Sequence::hand_on(View<const float, 2> logits, int64_t from_position) const {
+  const auto wants = [&](size_t i) {
+    return wanted_[i] >= from_position && wanted_[i] < tokens_ && logits_->wants(wanted_[i]);
+  };
+  for (size_t from = 0, to = 0; from < wanted_.size(); from = to) {
+    to = from + 1;
+    if (!wants(from)) continue;
+    while (to < wanted_.size() && wanted_[to] == wanted_[to - 1] + 1 && wants(to)) ++to;
+    logits_->on_rows(wanted_[from],
+                     {logits.row(static_cast<int64_t>(from)), {static_cast<int64_t>(to - from), logits.dim[1]}});
+  }
 }
 
 void Sequence::accept(View<const float, 2> logits) {
@@ -88,8 +119,8 @@ void Sequence::accept(View<const float, 2> logits) {
   const int64_t told = std::exchange(told_, std::max(told_, position_));
   if (told < tokens_ && told_ > told) {  // of the prompt, and for the first time
     if (sink_) sink_->on_prefill(told_ - start_, tokens_ - start_);
-    if (logits_ && logits_->on_rows && wanted_ > 0 && position_ > logits_->first)
-      logits_->on_rows(position_ - wanted_, logits);
+    if (logits_ && logits_->scores) logits_->scores->check();
+    if (logits_ && logits_->on_rows) hand_on(logits, told);
   }
   if (rows_left() > 0) return;
   done_ = !answer_ || !answer_->wants_more() || !answer_->accept() || cache_->length() == cache_->context();
@@ -121,6 +152,7 @@ std::vector<int64_t> Sequence::lost_by(int64_t rows) {
 Answer Sequence::finish(FinishReason reason) {
   done_ = true;
   Answer answer = answer_ ? answer_->finish(reason) : Answer{};
+  if (logits_ && logits_->scores) answer.prompt_logprobs = logits_->scores->finish();
   answer.prompt_tokens = tokens_;
   answer.timings.prefilled_tokens = tokens_ - start_;
   return answer;

@@ -10,6 +10,7 @@
 #include "g3n/prompt.h"
 #include "runtime/answer_maker.h"
 #include "runtime/prefix_cache.h"
+#include "runtime/prompt_scores.h"
 #include "seam/language_model.h"
 
 namespace g3n {
@@ -30,10 +31,16 @@ struct StepRows {
 
 // Logits of a prompt's positions, for those who ask for them.
 struct WantedLogits {
-  int64_t first = 0;       // positions first, first + 1, ...
-  int64_t most_rows = 64;  // at once: a row is a megabyte
+  int64_t first = 0;               // positions first, first + 1, ...
+  std::vector<int64_t> positions;  // of those, only these, ascending; empty: all
+  int64_t most_rows = 64;          // at once: a row is a megabyte
   // [rows, vocab] of positions `position`, position + 1, ...; may be empty.
   std::function<void(int64_t position, View<const float, 2> rows)> on_rows;
+  std::shared_ptr<PromptScores> scores;  // takes each row; may be null
+
+  bool wants(int64_t position) const;
+  // Rows from `position` on that hold most_rows wanted ones.
+  int64_t rows_at_once(int64_t position) const;
 };
 
 class Sequence {
@@ -56,10 +63,11 @@ class Sequence {
   // Adds the next rows to a step: up to `budget` of the prompt, or the last token.
   void want(StepRows& step, int64_t budget);
   // Rows of the last want whose logits are wanted.
-  int64_t wanted() const { return wanted_; }
-  // logits: [wanted(), vocab]. choose runs on any thread; accept commits the rows, tells the sink, and may end it.
-  // Throws what ends this sequence alone (logits that are no numbers).
-  void choose(View<const float, 2> logits) noexcept;
+  int64_t wanted() const { return static_cast<int64_t>(wanted_.size()); }
+  // logits: [vocab] of wanted row `index`, and [wanted(), vocab]. choose runs on any thread, for several rows at once;
+  // accept commits the rows, tells the sink, and may end it. Throws what ends this sequence alone (logits that are no
+  // numbers).
+  void choose(int64_t index, std::span<const float> logits) noexcept;
   void accept(View<const float, 2> logits);
 
   // ---- its cache and that of others ----
@@ -81,6 +89,7 @@ class Sequence {
  private:
   bool wants_logits(int64_t position) const;
   int64_t rows_left() const { return static_cast<int64_t>(ids_.size()) - position_; }
+  void hand_on(View<const float, 2> logits, int64_t from_position) const;
 
   std::shared_ptr<const PreparedPrompt> prompt_;
   std::unique_ptr<SequenceCache> cache_;
@@ -92,7 +101,8 @@ class Sequence {
   int64_t told_;                       // positions before it are known to the sink
   std::vector<int64_t> keep_at_;       // ascending
   size_t span_ = 0;                    // of prompt_->soft: the first that does not end before position_
-  int64_t rows_ = 0, wanted_ = 0;      // of the last want
+  int64_t rows_ = 0;                   // of the last want
+  std::vector<int64_t> wanted_;        // positions of it whose logits are wanted
   bool done_ = false;
 };
 

@@ -51,6 +51,12 @@ std::vector<Conversation> read_conversations() {
 
 }  // namespace
 
+std::vector<Message> read_messages(const std::string& json) {
+  std::vector<Message> messages;
+  for (const nlohmann::json& message : nlohmann::json::parse(json)) messages.push_back(read_message(message));
+  return messages;
+}
+
 std::string demo_folder() { return source_path("models/demo"); }
 
 const std::vector<Conversation>& conversations() {

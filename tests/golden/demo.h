@@ -20,6 +20,8 @@ std::string demo_folder();
 // golden/demo/conversations.json, media read from demo/media.
 const std::vector<Conversation>& conversations();
 const Conversation& conversation(const std::string& name);
+// Messages as they stand in the goldens, as JSON; media read from demo/media.
+std::vector<Message> read_messages(const std::string& json);
 std::shared_ptr<Engine> demo_engine(std::int64_t chunk = 512, int threads = 2, Compute compute = Compute::kF32);
 
 }  // namespace g3n::testing
