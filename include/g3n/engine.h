@@ -154,11 +154,23 @@ class Engine {
   std::vector<std::int32_t> encode(std::string_view text, ControlTokens control = ControlTokens::kAsText) const;
   std::string decode(const std::vector<std::int32_t>& ids, bool skip_special = true) const;
   std::string piece(std::int32_t id) const;
+  std::int32_t id_of(std::string_view piece) const;  // -1: no such piece
+  std::string bytes_of(std::int32_t id) const;       // what a token adds to a text; not always whole characters
+  bool is_special(std::int32_t id) const;            // a control token: left out of decoded text
+  std::int32_t pieces() const;                       // ids below have one
 
   // ---- prompts ----
   std::string render(const ChatPrompt& prompt) const;              // the template's text, one placeholder per medium
   std::vector<std::int32_t> tokenize(const Prompt& prompt) const;  // ids alone; media are counted, not decoded
   PreparedPrompt prepare(const Prompt& prompt, const std::atomic<bool>* cancelled = nullptr);
+
+  // ---- media ---- what encoders are fed, and what they make. Throw kUnsupported for a kind without encoder,
+  // kInvalidArgument and kBadFile for what cannot be read.
+  // Works without weights, too. Of a picture in the size that it or the engine names.
+  PixelValues preprocess(const ImagePart& image) const;
+  // Of clips (files or samples) as one batch: padded to the longest, as HF does.
+  std::vector<LogMelFrames> preprocess(std::span<const AudioPart> clips) const;
+  SoftTokens encode(const MediaPart& medium, const std::atomic<bool>* cancelled = nullptr);
 
   // Takes a copy and returns at once. Throws kInvalidArgument for values out of range; everything else that is wrong
   // (a prompt too long, a medium that cannot be read) comes as the sink's on_error and out of Ticket::answer.
@@ -168,10 +180,10 @@ class Engine {
   // kCancelled (before the first token), kInvalidArgument, kBadFile (media).
   Answer generate(const Request& request, EventSink* sink = nullptr);
 
-  // Logits that follow the prompt's positions first, first + 1, ...: on_logits(position, [vocab_size]), ascending; the
-  // values are valid during the call, which comes from this thread. Throws as generate does, and kInvalidArgument if
-  // `first` is no position.
-  void logits(const PreparedPrompt& prompt, std::int64_t first,
+  // Logits that follow the prompt's positions, which ascend: on_logits(position, [vocab_size]); the values are valid
+  // during the call, which comes from this thread. Other rows end early, those behind the last position are not
+  // computed. Throws as generate does, and kInvalidArgument for what are no such positions.
+  void logits(const PreparedPrompt& prompt, std::span<const std::int64_t> positions,
               const std::function<void(std::int64_t, std::span<const float>)>& on_logits,
               const std::atomic<bool>* cancelled = nullptr);
 

@@ -1,5 +1,5 @@
-// A conversation as callers see it: messages of parts. Media travel as bytes of a file, as pixels or samples, or as
-// soft tokens.
+// A conversation as callers see it: messages of parts. Media travel as bytes of a file, as pixels or samples, as what
+// an encoder is fed, or as soft tokens.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -32,6 +32,22 @@ struct Samples {
   std::vector<float> pcm;
 };
 
+// What the vision encoder is fed: row-major f32 [3, height, width] in [0, 1] (HF: pixel_values). Taken as it is.
+struct PixelValues {
+  int width = 0;
+  int height = 0;
+  std::vector<float> chw;
+};
+
+// What the audio encoder is fed: row-major f32 [frames, mels] (HF: input_features), and which frames are of the clip
+// and not padding (input_features_mask). Taken as it is.
+struct LogMelFrames {
+  std::int64_t frames = 0;
+  std::int64_t mels = 0;
+  std::vector<float> values;
+  std::vector<std::uint8_t> valid;  // [frames], 0 or 1
+};
+
 // What an encoder made earlier: row-major f32 [soft_tokens, hidden].
 struct SoftTokens {
   std::int64_t rows = 0;
@@ -42,11 +58,11 @@ struct TextPart {
   std::string text;
 };
 struct ImagePart {
-  std::variant<MediaBytes, Pixels, SoftTokens> source;
+  std::variant<MediaBytes, Pixels, SoftTokens, PixelValues> source;
   int size = 0;  // pixels a side for the encoder; 0: the engine's
 };
 struct AudioPart {
-  std::variant<MediaBytes, Samples, SoftTokens> source;
+  std::variant<MediaBytes, Samples, SoftTokens, LogMelFrames> source;
 };
 using Part = std::variant<TextPart, ImagePart, AudioPart>;
 using MediaPart = std::variant<ImagePart, AudioPart>;

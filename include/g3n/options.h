@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,6 +51,7 @@ struct EngineOptions {
   std::int64_t media_cache = std::int64_t{256}
                              << 20;  // bytes of soft tokens, so that a medium is encoded once; 0: none
   double max_step_ms = 150;  // what the prompts of others may add to a step while somebody waits for the next token
+  const std::atomic<bool>* cancelled = nullptr;  // looked at while loading, between tensors: Engine::open then throws
   // ---- to whom ---- called from the loading thread only; may be empty
   std::function<void(const std::string&)> on_warning;  // also later (a sound is cut), from any thread, one at a time
   std::function<void(std::int64_t needed_bytes, std::int64_t free_bytes)> on_memory;   // before anything big is read
@@ -72,6 +74,12 @@ struct Sampling {
 // Throws Error{kInvalidArgument} naming the value and its range.
 void check_sampling(const Sampling& sampling);
 
+// Changes a row of logits, [vocab], in place before the next id is chosen: behind penalties, bias and bans, in front of
+// temperature (HF: logits_processor). ids: prompt and answer so far. -infinity: never chosen. Called from a thread of
+// the request's own, which it may keep as long as it likes: others go on. What it throws ends the request, kCancelled
+// as a cancel does.
+using LogitsHook = std::function<void(std::span<const std::int32_t> ids, std::span<float> logits)>;
+
 // What is asked of an answer, besides its prompt.
 struct AnswerOptions {
   Sampling sampling;
@@ -86,6 +94,7 @@ struct AnswerOptions {
   int logprobs = -1;                             // n in 0..20: of each chosen token, and the n likeliest; -1: none
   std::string cache_salt;                        // prefixes are shared among requests of the same salt only
   int prompt_logprobs = -1;                      // the same of each prompt token but the first: its rows are computed
+  LogitsHook logits_hook;                        // may be empty
   const std::atomic<bool>* cancelled = nullptr;  // for callers that wait; of a submitted request Ticket::cancel
 };
 

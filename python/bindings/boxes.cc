@@ -128,13 +128,17 @@ void SessionBox::look() {
   used_ = session_->used_context();
 }
 
-std::shared_ptr<Call> SessionBox::reply(std::vector<Part> parts, AnswerOptions options) {
+std::shared_ptr<Call> SessionBox::reply(std::vector<Part> parts, AnswerOptions options, bool hooked) {
   begin_use(pid_);
   std::lock_guard lock(mutex_);
   Session& session = idle();
   running_ = Call::run(engine_.get(), [self = shared_from_this(), &session, parts = std::move(parts),
-                                       options = std::move(options)](Call& call) mutable {
+                                       options = std::move(options), hooked](Call& call) mutable {
     options.cancelled = call.cancelled();
+    if (hooked)
+      options.logits_hook = [&call](std::span<const std::int32_t> ids, std::span<float> row) {
+        call.wait_for_hook(ids, row);
+      };
     std::optional<Answer> answer;
     std::exception_ptr problem;
     try {

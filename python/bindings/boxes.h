@@ -48,7 +48,8 @@ class SessionBox : public std::enable_shared_from_this<SessionBox> {
   // Whether a turn can begin. Waits this long for the end of one that was cancelled; BindingError BusyError beside any
   // other.
   bool is_free(std::chrono::milliseconds time) const;
-  std::shared_ptr<Call> reply(std::vector<Part> parts, AnswerOptions options);
+  // hooked: as of Call::submit.
+  std::shared_ptr<Call> reply(std::vector<Part> parts, AnswerOptions options, bool hooked);
   bool undo();
   void reset();
   // As of the last turn that ended.

@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <new>
 #include <thread>
 #include <utility>
@@ -27,8 +28,12 @@ Error current_error() {
 
 }  // namespace
 
-std::shared_ptr<Call> Call::submit(const void* owner, Engine& engine, Request request) {
+std::shared_ptr<Call> Call::submit(const void* owner, Engine& engine, Request request, bool hooked) {
   const std::shared_ptr<Call> call(new Call(owner));
+  if (hooked)
+    request.options.logits_hook = [call](std::span<const std::int32_t> ids, std::span<float> row) {
+      call->wait_for_hook(ids, row);
+    };
   Process::get().add(call);
   try {
     const Ticket ticket = engine.submit(std::move(request), call);
@@ -71,13 +76,14 @@ Call::~Call() {
 }
 
 void Call::cancel() {
-  cancelled_.store(true, std::memory_order_relaxed);
   Ticket ticket;
   {
-    std::lock_guard lock(mutex_);
+    std::lock_guard lock(mutex_);  // a hook's thread looks at the flag under it
+    cancelled_.store(true, std::memory_order_relaxed);
     ticket = ticket_;
   }
   ticket.cancel();
+  changed_.notify_all();  // a hook's thread
 }
 
 bool Call::has_ended() const {
@@ -87,12 +93,13 @@ bool Call::has_ended() const {
 
 bool Call::wait_for(std::chrono::milliseconds time) const {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, time, [this] { return ended_ || !fragments_.empty(); });
+  return changed_.wait_for(lock, time, [this] { return has_something(); });
 }
 
 bool Call::wait_for_end(std::chrono::milliseconds time) const {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, time, [this] { return ended_; });
+  changed_.wait_for(lock, time, [this] { return ended_ || row_state_ == RowState::kWaits; });
+  return ended_;
 }
 
 std::optional<Fragment> Call::take() {
@@ -100,11 +107,46 @@ std::optional<Fragment> Call::take() {
   if (fragments_.empty()) return std::nullopt;
   Fragment fragment = std::move(fragments_.front());
   fragments_.erase(fragments_.begin());
-  if (event_fd_ >= 0 && fragments_.empty() && !ended_) {
-    eventfd_t count;
-    eventfd_read(event_fd_, &count);
-  }
+  hush();
   return fragment;
+}
+
+bool Call::has_something() const { return ended_ || !fragments_.empty() || row_state_ == RowState::kWaits; }
+
+void Call::hush() {
+  if (event_fd_ < 0 || has_something()) return;
+  eventfd_t count;
+  eventfd_read(event_fd_, &count);
+}
+
+std::shared_ptr<std::vector<float>> Call::take_row(std::vector<std::int32_t>& ids) {
+  std::lock_guard lock(mutex_);
+  if (row_state_ != RowState::kWaits) return nullptr;
+  row_state_ = RowState::kIsTaken;
+  ids = row_ids_;
+  hush();
+  return row_;
+}
+
+void Call::give_row() {
+  {
+    std::lock_guard lock(mutex_);
+    if (row_state_ == RowState::kIsTaken) row_state_ = RowState::kIsBack;
+  }
+  changed_.notify_all();
+}
+
+void Call::wait_for_hook(std::span<const std::int32_t> ids, std::span<float> row) {
+  std::unique_lock lock(mutex_);
+  if (!row_) row_ = std::make_shared<std::vector<float>>(row.size());
+  std::copy(row.begin(), row.end(), row_->begin());
+  row_ids_.assign(ids.begin(), ids.end());
+  row_state_ = RowState::kWaits;
+  tell();
+  changed_.wait(lock, [this] { return row_state_ == RowState::kIsBack || is_cancelled(); });
+  if (is_cancelled()) throw Error(ErrorCode::kCancelled, "the call was cancelled");
+  row_state_ = RowState::kNone;
+  std::copy(row_->begin(), row_->end(), row.begin());
 }
 
 const Answer& Call::answer() const {
@@ -118,7 +160,7 @@ int Call::event_fd() {
   if (event_fd_ < 0) {
     event_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (event_fd_ < 0) throw Error(ErrorCode::kInternal, "eventfd: no file descriptor is left");
-    if (ended_ || !fragments_.empty()) tell();
+    if (has_something()) tell();
   }
   return event_fd_;
 }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,8 @@ struct Fragment {
 class Call : public EventSink {
  public:
   // owner: whose calls are waited for together (an engine); only compared.
-  static std::shared_ptr<Call> submit(const void* owner, Engine& engine, Request request);
+  // hooked: a Python thread changes each row of logits (take_row, give_row).
+  static std::shared_ptr<Call> submit(const void* owner, Engine& engine, Request request, bool hooked = false);
   // On a thread of the call's own, for what the library has no submit of. What `work` holds is let go before the end.
   static std::shared_ptr<Call> run(const void* owner, std::function<void(Call&)> work);
   ~Call() override;
@@ -39,6 +41,12 @@ class Call : public EventSink {
   bool wait_for(std::chrono::milliseconds time) const;
   bool wait_for_end(std::chrono::milliseconds time) const;
   std::optional<Fragment> take();
+  // A row that waits for its hook, with the ids so far; empty: none. It is the call's own, which the thread that took
+  // it may change until it gives it back; the array stays where it is for all rows of the call.
+  std::shared_ptr<std::vector<float>> take_row(std::vector<std::int32_t>& ids);
+  void give_row();
+  // On the hook's thread: until the row is back. Throws kCancelled.
+  void wait_for_hook(std::span<const std::int32_t> ids, std::span<float> row);
   // After the end: throws the call's error.
   const Answer& answer() const;
   // Readable whenever wait_for would return at once; for event loops. The call's own: not to be closed.
@@ -59,7 +67,9 @@ class Call : public EventSink {
  private:
   explicit Call(const void* owner) : owner_(owner) {}
   void end(std::optional<Error> error);
-  void tell();  // under mutex_
+  void tell();                 // under mutex_
+  bool has_something() const;  // under mutex_
+  void hush();                 // under mutex_: nothing is left to be taken
 
   friend class Process;
   const void* const owner_;
@@ -75,6 +85,9 @@ class Call : public EventSink {
   std::optional<Error> error_;
   bool ended_ = false;
   std::int64_t done_ = 0, total_ = 0;
+  enum class RowState { kNone, kWaits, kIsTaken, kIsBack } row_state_ = RowState::kNone;
+  std::shared_ptr<std::vector<float>> row_;
+  std::vector<std::int32_t> row_ids_;
   int event_fd_ = -1;
 };
 

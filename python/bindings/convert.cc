@@ -30,7 +30,17 @@ std::vector<float> floats_of(nb::handle value) {
 MediaBytes file_of(nb::handle source) { return {bytes_of(source[1]), text_of(source[2])}; }
 SoftTokens soft_of(nb::handle source) { return {nb::cast<std::int64_t>(source[1]), floats_of(source[2])}; }
 
-MediaPart media_of(nb::handle part) {
+PixelValues pixel_values_of(nb::handle source) {
+  return {nb::cast<int>(source[1]), nb::cast<int>(source[2]), floats_of(source[3])};
+}
+LogMelFrames log_mel_of(nb::handle source) {
+  return {nb::cast<std::int64_t>(source[1]), nb::cast<std::int64_t>(source[2]), floats_of(source[3]),
+          bytes_of(source[4])};
+}
+
+}  // namespace
+
+MediaPart to_medium(nb::handle part) {
   const std::string kind = text_of(part[0]);
   const nb::object source = part[1];
   const std::string form = text_of(source[0]);
@@ -41,6 +51,8 @@ MediaPart media_of(nb::handle part) {
       image.source = file_of(source);
     else if (form == "pixels")
       image.source = Pixels{nb::cast<int>(source[1]), nb::cast<int>(source[2]), bytes_of(source[3])};
+    else if (form == "pixel_values")
+      image.source = pixel_values_of(source);
     else
       image.source = soft_of(source);
     return image;
@@ -50,14 +62,18 @@ MediaPart media_of(nb::handle part) {
     audio.source = file_of(source);
   else if (form == "samples")
     audio.source = Samples{floats_of(source[1])};
+  else if (form == "log_mel")
+    audio.source = log_mel_of(source);
   else
     audio.source = soft_of(source);
   return audio;
 }
 
+namespace {
+
 std::vector<MediaPart> to_media(nb::handle media) {
   std::vector<MediaPart> all;
-  for (nb::handle part : media) all.push_back(media_of(part));
+  for (nb::handle part : media) all.push_back(to_medium(part));
   return all;
 }
 
@@ -73,7 +89,7 @@ std::vector<Part> to_parts(nb::handle parts) {
     if (nb::isinstance<nb::str>(part))
       all.push_back(TextPart{text_of(part)});
     else
-      std::visit([&](auto&& medium) { all.push_back(std::move(medium)); }, media_of(part));
+      std::visit([&](auto&& medium) { all.push_back(std::move(medium)); }, to_medium(part));
   }
   return all;
 }
@@ -121,6 +137,14 @@ AnswerOptions to_answer_options(const Engine& engine, const nb::dict& options) {
       integer(out.min_tokens);
     else if (text == "logprobs")
       integer(out.logprobs);
+    else if (text == "prompt_logprobs")
+      integer(out.prompt_logprobs);
+    else if (text == "stop_ids")
+      out.stop_ids = to_ids(value, name);
+    else if (text == "ignore_stop_ids")
+      out.ignore_stop_ids = to<bool>(value, name, "a bool");
+    else if (text == "banned_ids")
+      out.banned_ids = to_ids(value, name);
     else if (text == "stop")
       out.stop = to<std::vector<std::string>>(value, name, "a str or a list of str");
     else if (text == "logit_bias")
@@ -162,6 +186,8 @@ EngineOptions to_engine_options(const nb::dict& options) {
       integer(out.chunk);
     else if (text == "image_size")
       integer(out.image_size);
+    else if (text == "load_weights")
+      out.load_weights = to<bool>(value, name, "a bool");
     else if (text == "release_encoders")
       out.release_encoders = to<bool>(value, name, "a bool");
     else

@@ -5,7 +5,8 @@
 //            | ("prepared", Prompt);  messages: [(role, parts)];  media: parts without text
 //   part     text | ("image", source, size) | ("audio", source)
 //   source   ("bytes", bytes, name) | ("pixels", width, height, bytes) | ("samples", bytes of float32)
-//            | ("soft", rows, bytes of float32)
+//            | ("soft", rows, bytes of float32) | ("pixel_values", width, height, bytes of float32)
+//            | ("log_mel", frames, mels, bytes of float32, bytes of bool)
 #pragma once
 #include <memory>
 #include <vector>
@@ -21,6 +22,7 @@ struct PreparedBox {
 };
 
 std::vector<Part> to_parts(nanobind::handle parts);
+MediaPart to_medium(nanobind::handle part);
 Prompt to_prompt(nanobind::handle prompt);
 // Over the engine's defaults. An option that is not given is not touched.
 AnswerOptions to_answer_options(const Engine& engine, const nanobind::dict& options);

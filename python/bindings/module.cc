@@ -98,6 +98,19 @@ nb::list to_list(const std::vector<TokenLogprob>& tokens) {
   return list;
 }
 
+// ([log-probability], [is the likeliest], [top], total)
+nb::tuple to_tuple(const Score& score) {
+  std::vector<float> logprobs;
+  std::vector<bool> greedy;
+  nb::list top;
+  for (const TokenLogprob& token : score.tokens) {
+    logprobs.push_back(token.logprob);
+    greedy.push_back(token.is_likeliest);
+    top.append(token.top);
+  }
+  return nb::make_tuple(logprobs, greedy, top, score.total);
+}
+
 nb::dict to_dict(const Answer& answer) {
   const Timings& t = answer.timings;
   nb::dict timings;
@@ -115,6 +128,7 @@ nb::dict to_dict(const Answer& answer) {
   dict["prompt_tokens"] = answer.prompt_tokens;
   dict["cached_tokens"] = answer.prompt_tokens - t.prefilled_tokens;
   dict["logprobs"] = to_list(answer.logprobs);
+  dict["prompt_logprobs"] = to_list(answer.prompt_logprobs);
   dict["timings"] = timings;
   return dict;
 }
@@ -198,6 +212,7 @@ PyCall load(const nb::dict& given) {
   options.on_warning = [](const std::string& text) { warnings().put(text); };
   auto work = [engine, options = std::move(options)](Call& call) mutable {
     options.on_progress = [&call](std::int64_t done, std::int64_t total) { call.set_progress(done, total); };
+    options.cancelled = call.cancelled();
     std::shared_ptr<Engine> loaded = Engine::open(options);
     if (call.is_cancelled()) throw Error(ErrorCode::kCancelled, "loading was cancelled");
     *engine = std::move(loaded);
@@ -224,10 +239,10 @@ nb::dict info_of(const PyEngine& self) {
   return dict;
 }
 
-PyCall submit(const PyEngine& self, nb::handle prompt, const nb::dict& options) {
+PyCall submit(const PyEngine& self, nb::handle prompt, const nb::dict& options, bool hooked) {
   const std::shared_ptr<Engine> engine = self.use();
   Request request{to_prompt(prompt), to_answer_options(*engine, options)};
-  auto call = unlocked([&] { return Call::submit(self.box().get(), *engine, std::move(request)); });
+  auto call = unlocked([&] { return Call::submit(self.box().get(), *engine, std::move(request), hooked); });
   return PyCall(std::move(call), self.box(), answer_of);
 }
 
@@ -242,12 +257,13 @@ PyCall prepare(const PyEngine& self, nb::handle prompt) {
   });
 }
 
-// Rows of logits of the prompt's positions from first on, [rows, vocab].
-PyCall logits(const PyEngine& self, const PreparedBox& prompt, std::int64_t first) {
+// Rows of logits of the prompt's positions, which ascend: [rows, vocab].
+PyCall logits(const PyEngine& self, const PreparedBox& prompt, std::vector<std::int64_t> positions) {
   const auto rows = std::make_shared<std::vector<float>>();
-  auto call = Call::run(self.box().get(), [engine = self.use(), prompt = prompt.prompt, first, rows](Call& running) {
+  auto call = Call::run(self.box().get(), [engine = self.use(), prompt = prompt.prompt,
+                                           positions = std::move(positions), rows](Call& running) {
     engine->logits(
-        *prompt, first,
+        *prompt, positions,
         [&](std::int64_t, std::span<const float> row) { rows->insert(rows->end(), row.begin(), row.end()); },
         running.cancelled());
   });
@@ -256,6 +272,68 @@ PyCall logits(const PyEngine& self, const PreparedBox& prompt, std::int64_t firs
     ended.answer();
     const std::size_t count = rows->size() / vocab;
     return nb::cast(to_array(std::move(*rows), {count, vocab}));
+  });
+}
+
+PyCall score(const PyEngine& self, const PreparedBox& prefix, nb::handle continuations, int top) {
+  std::vector<std::vector<std::int32_t>> texts;
+  for (nb::handle ids : continuations) texts.push_back(to_ids(ids, "continuations"));
+  const auto scores = std::make_shared<std::vector<Score>>();
+  auto call = Call::run(self.box().get(),
+                        [engine = self.use(), prefix = prefix.prompt, texts = std::move(texts), top,
+                         scores](Call& running) { *scores = engine->score(*prefix, texts, top, running.cancelled()); });
+  return PyCall(std::move(call), self.box(), [scores](Call& ended) {
+    ended.answer();
+    nb::list list;
+    for (const Score& one : *scores) list.append(to_tuple(one));
+    return nb::object(list);
+  });
+}
+
+// What the encoder of a picture is fed: float32 [3, height, width].
+PyCall preprocess_image(const PyEngine& self, nb::handle part) {
+  const auto out = std::make_shared<PixelValues>();
+  auto call = Call::run(self.box().get(), [engine = self.use(), medium = to_medium(part), out](Call&) {
+    *out = engine->preprocess(std::get<ImagePart>(medium));
+  });
+  return PyCall(std::move(call), self.box(), [out](Call& ended) {
+    ended.answer();
+    return nb::cast(to_array(std::move(out->chw),
+                             {3, static_cast<std::size_t>(out->height), static_cast<std::size_t>(out->width)}));
+  });
+}
+
+// Of clips as one batch: [(float32 [frames, mels], uint8 [frames])].
+PyCall preprocess_audio(const PyEngine& self, nb::handle parts) {
+  std::vector<AudioPart> clips;
+  for (nb::handle part : parts) clips.push_back(std::get<AudioPart>(to_medium(part)));
+  const auto out = std::make_shared<std::vector<LogMelFrames>>();
+  auto call = Call::run(self.box().get(), [engine = self.use(), clips = std::move(clips), out](Call&) {
+    *out = engine->preprocess(clips);
+  });
+  return PyCall(std::move(call), self.box(), [out](Call& ended) {
+    ended.answer();
+    nb::list list;
+    for (LogMelFrames& clip : *out) {
+      const auto frames = static_cast<std::size_t>(clip.frames);
+      list.append(nb::make_tuple(to_array(std::move(clip.values), {frames, static_cast<std::size_t>(clip.mels)}),
+                                 to_array(std::move(clip.valid), {frames})));
+    }
+    return nb::object(list);
+  });
+}
+
+// Soft tokens of one medium: float32 [rows, hidden].
+PyCall encode_medium(const PyEngine& self, nb::handle part) {
+  const auto out = std::make_shared<SoftTokens>();
+  auto call = Call::run(self.box().get(), [engine = self.use(), medium = to_medium(part), out](Call& running) {
+    *out = engine->encode(medium, running.cancelled());
+  });
+  return PyCall(std::move(call), self.box(), [out](Call& ended) {
+    ended.answer();
+    const auto rows = static_cast<std::size_t>(out->rows);
+    const std::size_t hidden = out->values.size() / rows;
+    return nb::cast(to_array(std::move(out->values), {rows, hidden}));
   });
 }
 
@@ -276,10 +354,15 @@ PyCall trace(const PyEngine& self, nb::handle prompt, std::vector<std::string> g
 void bind_engine(nb::module_& m) {
   nb::class_<PyEngine>(m, "Engine")
       .def("info", &info_of, nb::sig("def info(self) -> dict[str, typing.Any]"))
-      .def("submit", &submit, nb::sig("def submit(self, prompt: object, options: dict[str, typing.Any]) -> Call"),
-           "prompt"_a, "options"_a)
+      .def("submit", &submit,
+           nb::sig("def submit(self, prompt: object, options: dict[str, typing.Any], hooked: bool = False) -> Call"),
+           "prompt"_a, "options"_a, "hooked"_a = false)
       .def("prepare", &prepare, "prompt"_a)
-      .def("logits", &logits, "prompt"_a, "first"_a)
+      .def("logits", &logits, "prompt"_a, "positions"_a)
+      .def("score", &score, "prefix"_a, "continuations"_a, "top"_a)
+      .def("preprocess_image", &preprocess_image, "part"_a)
+      .def("preprocess_audio", &preprocess_audio, "parts"_a)
+      .def("encode_medium", &encode_medium, "part"_a)
       .def("trace", &trace, "prompt"_a, "globs"_a)
       .def(
           "render",
@@ -315,6 +398,28 @@ void bind_engine(nb::module_& m) {
           "ids"_a, "skip_special"_a)
       .def(
           "piece", [](const PyEngine& self, std::int32_t id) { return self.use()->piece(id); }, "id"_a)
+      .def(
+          "id_of", [](const PyEngine& self, const std::string& piece) { return self.use()->id_of(piece); }, "piece"_a)
+      .def(
+          "bytes_of",
+          [](const PyEngine& self, std::int32_t id) {
+            const std::string bytes = self.use()->bytes_of(id);
+            return nb::bytes(bytes.data(), bytes.size());
+          },
+          "id"_a)
+      .def("pieces", [](const PyEngine& self) { return self.use()->pieces(); })
+      .def(
+          "default_sampling",
+          [](const PyEngine& self) {
+            const Sampling sampling = self.use()->default_sampling();
+            nb::dict dict;
+            dict["temperature"] = sampling.temperature;
+            dict["top_k"] = sampling.top_k;
+            dict["top_p"] = sampling.top_p;
+            dict["min_p"] = sampling.min_p;
+            return dict;
+          },
+          nb::sig("def default_sampling(self) -> dict[str, float]"))
       .def("stop_ids", [](const PyEngine& self) { return self.use()->default_stop_ids(); })
       .def("closed", [](const PyEngine& self) { return !self.box()->is_open(); })
       .def("close", [](const PyEngine& self) {
@@ -352,6 +457,22 @@ void bind_call(nb::module_& m) {
           },
           nb::sig("def take(self) -> tuple[str, list[int], list[typing.Any]] | None"),
           "(text, ids, logprobs), or None if there is nothing now.")
+      .def(
+          "take_row",
+          [](const PyCall& self) -> nb::object {
+            std::vector<std::int32_t> ids;
+            const auto row = self.get().take_row(ids);
+            if (!row) return nb::none();
+            auto* const held = new std::shared_ptr<std::vector<float>>(row);
+            const nb::capsule owner(
+                held, [](void* p) noexcept { delete static_cast<std::shared_ptr<std::vector<float>>*>(p); });
+            const std::size_t count = ids.size();
+            return nb::make_tuple(to_array(std::move(ids), {count}),
+                                  nb::ndarray<nb::numpy, float>(row->data(), {row->size()}, owner));
+          },
+          nb::sig("def take_row(self) -> tuple[typing.Any, typing.Any] | None"),
+          "(ids, logits) that wait for the hook, or None. Then give_row.")
+      .def("give_row", [](const PyCall& self) { self.get().give_row(); })
       .def("ended", [](const PyCall& self) { return self.get().has_ended(); })
       .def("result", &PyCall::result, nb::sig("def result(self) -> typing.Any"),
            "After the end; raises the call's error.")
@@ -378,12 +499,13 @@ void bind_session(nb::module_& m) {
           "seconds"_a)
       .def(
           "reply",
-          [](const PySession& self, nb::handle parts, const nb::dict& options) {
+          [](const PySession& self, nb::handle parts, const nb::dict& options, bool hooked) {
             AnswerOptions answer = to_answer_options(*self.box->engine()->use(), options);
-            return PyCall(self.box->reply(to_parts(parts), std::move(answer)), self.box->engine(), answer_of);
+            return PyCall(self.box->reply(to_parts(parts), std::move(answer), hooked), self.box->engine(), answer_of);
           },
-          nb::sig("def reply(self, parts: list[typing.Any], options: dict[str, typing.Any]) -> Call"), "parts"_a,
-          "options"_a)
+          nb::sig(
+              "def reply(self, parts: list[typing.Any], options: dict[str, typing.Any], hooked: bool = False) -> Call"),
+          "parts"_a, "options"_a, "hooked"_a = false)
       .def("undo", [](const PySession& self) { return self.box->undo(); })
       .def("reset", [](const PySession& self) { self.box->reset(); })
       .def(

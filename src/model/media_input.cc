@@ -1,5 +1,6 @@
 #include "model/media_input.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -79,13 +80,68 @@ ContentHash content_of(const ImagePart& part, Extent extent) {
   return hash_of("pixels", {extent.width, extent.height, given.width, given.height}, bytes_of(given.rgb));
 }
 
-ContentHash content_of(const AudioPart& part) {
-  if (const auto* file = std::get_if<MediaBytes>(&part.source)) return hash_of("audio file", {}, bytes_of(file->bytes));
-  return hash_of("samples", {}, bytes_of(std::get<Samples>(part.source).pcm));
+template <typename F>
+void expect_finite(const std::vector<float>& values, const char* name, F place) {
+  for (size_t i = 0; i < values.size(); ++i)
+    if (!std::isfinite(values[i]))
+      throw Error(ErrorCode::kInvalidArgument, std::string(name) + ": expected finite values, got " +
+                                                   (std::isnan(values[i]) ? "NaN" : "infinity") + " in " + place(i));
+}
+
+MediaInput take_pixels(const PixelValues& given) {
+  const int64_t plane = int64_t{given.width} * given.height, size = static_cast<int64_t>(given.chw.size());
+  if (given.width < 1 || given.height < 1 || given.width > kMaxEncoderImageSide || given.height > kMaxEncoderImageSide)
+    throw Error(ErrorCode::kInvalidArgument, "pixel values: expected 1 to " + std::to_string(kMaxEncoderImageSide) +
+                                                 " pixels a side, got " + std::to_string(given.height) + " x " +
+                                                 std::to_string(given.width));
+  if (size != plane * kChannels)
+    throw Error(ErrorCode::kInvalidArgument, "pixel values: expected [3, " + std::to_string(given.height) + ", " +
+                                                 std::to_string(given.width) + "], got " + std::to_string(size) +
+                                                 " values");
+  expect_finite(given.chw, "pixel values",
+                [&](size_t i) { return "channel " + std::to_string(static_cast<int64_t>(i) / plane); });
+  MediaInput input{.kind = MediaKind::kImage, .height = given.height, .width = given.width};
+  input.values.resize(given.chw.size());
+  for (int64_t i = 0; i < plane; ++i)
+    for (int64_t c = 0; c < kChannels; ++c)
+      input.values[static_cast<size_t>(i * kChannels + c)] = given.chw[static_cast<size_t>(c * plane + i)];
+  input.content = hash_of("pixel values", {given.width, given.height}, bytes_of(given.chw));
+  return input;
+}
+
+MediaInput take_frames(const ProcessorConfig& processor, const LogMelFrames& given) {
+  const MelConfig& mel = processor.mel;
+  const int64_t most = mel_frames(mel, mel.max_samples), size = static_cast<int64_t>(given.values.size());
+  const auto fail = [](const std::string& wanted, const std::string& got) {
+    throw Error(ErrorCode::kInvalidArgument, "log-mel frames: expected " + wanted + ", got " + got);
+  };
+  if (given.mels != mel.feature_size || given.frames < 1 || given.frames > most)
+    fail("[1 to " + std::to_string(most) + ", " + std::to_string(mel.feature_size) + "]",
+         "[" + std::to_string(given.frames) + ", " + std::to_string(given.mels) + "]");
+  if (size != given.frames * given.mels)
+    fail(std::to_string(given.frames * given.mels) + " values", std::to_string(size));
+  if (static_cast<int64_t>(given.valid.size()) != given.frames)
+    fail("a mask of " + std::to_string(given.frames) + " frames", std::to_string(given.valid.size()));
+  expect_finite(given.values, "log-mel frames",
+                [&](size_t i) { return "frame " + std::to_string(static_cast<int64_t>(i) / given.mels); });
+  MediaInput input{.kind = MediaKind::kAudio, .values = given.values, .height = given.frames, .width = given.mels};
+  for (const uint8_t flag : given.valid) input.valid.push_back(flag != 0);
+  ContentHasher hasher;
+  hasher.add(std::string_view("log-mel frames"));
+  hasher.add(given.frames);
+  hasher.add(bytes_of(given.values));
+  hasher.add(bytes_of(input.valid));
+  input.content = hasher.finish();
+  return input;
 }
 
 MediaInput read_image(const ProcessorConfig& processor, const ImagePart& part, int engine_size,
                       const KnownMedia& known) {
+  if (const auto* values = std::get_if<PixelValues>(&part.source)) {
+    MediaInput input = take_pixels(*values);
+    if (known) input.ready = known(input.content);
+    return input;
+  }
   const Extent extent = encoder_extent(processor, part.size, engine_size);
   MediaInput input{.kind = MediaKind::kImage, .height = extent.height, .width = extent.width};
   input.content = content_of(part, extent);
@@ -96,18 +152,42 @@ MediaInput read_image(const ProcessorConfig& processor, const ImagePart& part, i
   return input;
 }
 
-MediaInput read_clip(const ProcessorConfig& processor, const AudioPart& part, const Log& log, const KnownMedia& known) {
-  MediaInput input{.kind = MediaKind::kAudio};
-  input.content = content_of(part);
-  if (known && (input.ready = known(input.content))) return input;
+// padded: samples that the batch it is of has; 0: it comes alone.
+ContentHash content_of(const AudioPart& part, int64_t padded) {
+  if (const auto* file = std::get_if<MediaBytes>(&part.source))
+    return hash_of("audio file", {padded}, bytes_of(file->bytes));
+  return hash_of("samples", {padded}, bytes_of(std::get<Samples>(part.source).pcm));
+}
+
+// The samples of a clip that comes as a file or as samples, checked.
+Samples samples_of(const ProcessorConfig& processor, const AudioPart& part, const Log& log) {
   const auto* file = std::get_if<MediaBytes>(&part.source);
-  const Samples decoded = file ? decode_audio(file->bytes, file->name, kMaxSeconds, log) : Samples{};
-  const Samples& samples = file ? decoded : std::get<Samples>(part.source);
+  const auto* given = std::get_if<Samples>(&part.source);
+  if (!file && !given)
+    throw Error(ErrorCode::kInvalidArgument, "audio: expected a file or samples, got what an encoder is fed or made");
+  Samples samples = file ? decode_audio(file->bytes, file->name, kMaxSeconds, log) : *given;
   check_clip(processor.mel, samples.pcm, file ? file->name : "audio");
-  LogMel mel = log_mel(processor.mel, samples.pcm);
-  input.height = mel.frames, input.width = mel.mels;
+  return samples;
+}
+
+MediaInput clip_of(const ProcessorConfig& processor, const Samples& samples, int64_t padded) {
+  LogMel mel = log_mel(processor.mel, samples.pcm, padded);
+  MediaInput input{.kind = MediaKind::kAudio, .height = mel.frames, .width = mel.mels};
   input.values = std::move(mel.values);
   input.valid = std::move(mel.valid);
+  return input;
+}
+
+MediaInput read_clip(const ProcessorConfig& processor, const AudioPart& part, const Log& log, const KnownMedia& known) {
+  if (const auto* frames = std::get_if<LogMelFrames>(&part.source)) {
+    MediaInput input = take_frames(processor, *frames);
+    if (known) input.ready = known(input.content);
+    return input;
+  }
+  const ContentHash content = content_of(part, 0);
+  MediaInput input{.kind = MediaKind::kAudio};
+  if (!known || !(input.ready = known(content))) input = clip_of(processor, samples_of(processor, part, log), 0);
+  input.content = content;
   return input;
 }
 
@@ -141,6 +221,31 @@ MediaInput read_medium(const ProcessorConfig& processor, const MediaKinds& kinds
   const auto* image = std::get_if<ImagePart>(&part);
   return image ? read_image(processor, *image, engine_image_size, known)
                : read_clip(processor, std::get<AudioPart>(part), log, known);
+}
+
+std::vector<MediaInput> read_clips(const ProcessorConfig& processor, const MediaKinds& kinds,
+                                   std::span<const AudioPart> clips, const Log& log) {
+  expect_encoder(kinds.of(MediaKind::kAudio));
+  std::vector<Samples> all;
+  size_t longest = 0;
+  for (const AudioPart& clip : clips) {
+    all.push_back(samples_of(processor, clip, log));
+    longest = std::max(longest, all.back().pcm.size());
+  }
+  std::vector<MediaInput> out;
+  for (size_t i = 0; i < clips.size(); ++i) {
+    out.push_back(clip_of(processor, all[i], static_cast<int64_t>(longest)));
+    out.back().content = content_of(clips[i], static_cast<int64_t>(longest));
+  }
+  return out;
+}
+
+std::vector<float> to_chw(View<const float, 3> pixels) {
+  const int64_t plane = pixels.dim[0] * pixels.dim[1];
+  std::vector<float> chw(static_cast<size_t>(plane * kChannels));
+  for (int64_t c = 0; c < kChannels; ++c)
+    for (int64_t i = 0; i < plane; ++i) chw[static_cast<size_t>(c * plane + i)] = pixels.data[i * kChannels + c];
+  return chw;
 }
 
 }  // namespace g3n

@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "core/log.h"
@@ -41,5 +42,13 @@ using KnownMedia = std::function<std::shared_ptr<const SoftTokens>(const Content
 // for sizes, clips and soft tokens that do not fit, and as decode_image and decode_audio.
 MediaInput read_medium(const ProcessorConfig& processor, const MediaKinds& kinds, int64_t hidden, const MediaPart& part,
                        int engine_image_size, const Log& log = {}, const KnownMedia& known = {});
+
+// Clips as one batch: shorter ones are padded to the longest before their frames are made (HF: padding "longest").
+// Throws as read_medium, and kInvalidArgument for clips that come as frames or soft tokens.
+std::vector<MediaInput> read_clips(const ProcessorConfig& processor, const MediaKinds& kinds,
+                                   std::span<const AudioPart> clips, const Log& log = {});
+
+// [height, width, 3] to [3, height, width].
+std::vector<float> to_chw(View<const float, 3> pixels);
 
 }  // namespace g3n

@@ -112,6 +112,11 @@ MediaInput Gemma3n::read(const MediaPart& part, int image_size, const KnownMedia
   return read_medium(processor(), kinds_, text_.config().hidden_size, part, image_size, log_, known);
 }
 
+std::vector<MediaInput> Gemma3n::read(std::span<const AudioPart> clips) const {
+  expect_encoder(MediaKind::kAudio);
+  return read_clips(processor(), kinds_, clips, log_);
+}
+
 template <typename Tower, typename TowerConfig>
 std::shared_ptr<const Tower> Gemma3n::loaded(MediaKind kind, Slot<Tower>& slot) const {
   expect_encoder(kind);

@@ -5,7 +5,9 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "audio/audio_tower.h"
 #include "checkpoint/checkpoint.h"
@@ -57,6 +59,7 @@ class Gemma3n {
 
   // read_medium with this checkpoint's configs.
   MediaInput read(const MediaPart& part, int image_size, const KnownMedia& known = {}) const;
+  std::vector<MediaInput> read(std::span<const AudioPart> clips) const;  // read_clips
 
   // An encoder is packed by the thread that asks first, on threads of its own; others that ask meanwhile wait for it.
   // Never from within a step: it takes seconds. Throws kUnsupported without that encoder, kBadFile, kOutOfMemory.

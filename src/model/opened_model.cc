@@ -38,6 +38,7 @@ int64_t OpenedModel::packed_bytes() const { return model_->packed_bytes(); }
 MediaInput OpenedModel::read(const MediaPart& part, int image_size, const KnownMedia& known) const {
   return model_->read(part, image_size, known);
 }
+std::vector<MediaInput> OpenedModel::read(std::span<const AudioPart> clips) const { return model_->read(clips); }
 void OpenedModel::load_encoder(MediaKind kind) const { model_->load_encoder(kind); }
 void OpenedModel::release_encoders() const { model_->release_encoders(); }
 

@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "checkpoint/generation_config.h"
 #include "core/dtype.h"
@@ -56,6 +58,8 @@ class OpenedModel {
 
   // A medium decoded and brought to its encoder's size. Any thread. Throws kBadFile, kInvalidArgument.
   MediaInput read(const MediaPart& part, int image_size, const KnownMedia& known = {}) const;
+  // Clips as one batch, padded to the longest (read_clips).
+  std::vector<MediaInput> read(std::span<const AudioPart> clips) const;
   // Makes the encoder of a kind ready, on the asking thread. Throws kUnsupported without that encoder.
   void load_encoder(MediaKind kind) const;
   // Gives the memory of encoders back as soon as nobody runs them.

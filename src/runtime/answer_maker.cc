@@ -21,9 +21,35 @@ AnswerMaker::AnswerMaker(const AnswerOptions& options, std::vector<int32_t> stop
     throw Error(ErrorCode::kUnsupported, "stop strings need a tokenizer, which this checkpoint lacks");
 }
 
+void AnswerMaker::add_prompt(std::span<const int32_t> ids) {
+  sampler_.add_prompt(ids);
+  if (hook_) ids_.assign(ids.begin(), ids.end());
+}
+
 void AnswerMaker::choose(std::span<const float> logits, int64_t position) noexcept {
   try {
-    choice_ = sampler_.choose(logits, position);
+    if (hook_)
+      ask_hook(logits, position);
+    else
+      choice_ = sampler_.choose(logits, position);
+  } catch (...) {
+    problem_ = std::current_exception();
+  }
+}
+
+void AnswerMaker::ask_hook(std::span<const float> logits, int64_t position) {
+  position_ = position;
+  if (wants_logprobs_) logits_.assign(logits.begin(), logits.end());
+  std::vector<float> row;
+  sampler_.adjust(logits, position, row);
+  hook_->put(ids_, std::move(row));
+  is_with_hook_ = true;
+}
+
+void AnswerMaker::choose_hooked() noexcept {
+  is_with_hook_ = false;
+  try {
+    choice_ = sampler_.pick(logits_, hook_->take(), position_);
   } catch (...) {
     problem_ = std::current_exception();
   }
@@ -34,6 +60,7 @@ bool AnswerMaker::accept() {
   const int32_t id = choice_.id;
   sampler_.accept(id);
   answer_.ids.push_back(id);
+  if (hook_) ids_.push_back(id);
   if (sink_) sink_->on_token(id);
   if (wants_logprobs_) {
     answer_.logprobs.push_back({id, choice_.logprob, choice_.is_likeliest, std::move(choice_.top)});

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "g3n/engine.h"
+#include "runtime/hook_thread.h"
 #include "runtime/sampler.h"
 #include "runtime/stop.h"
 #include "tokenizer/stream_decoder.h"
@@ -25,11 +26,17 @@ class AnswerMaker {
   AnswerMaker(const AnswerMaker&) = delete;
   AnswerMaker& operator=(const AnswerMaker&) = delete;
 
-  void add_prompt(std::span<const int32_t> ids) { sampler_.add_prompt(ids); }
+  // Rows go to the hook before an id is chosen.
+  void use_hook(std::shared_ptr<HookThread> hook) { hook_ = std::move(hook); }
+  void add_prompt(std::span<const int32_t> ids);
   bool wants_more() const { return static_cast<int64_t>(answer_.ids.size()) < most_; }
 
   // Samples the id at `position` from its logits, [vocab]; nothing is told yet. Any thread, one at a time.
   void choose(std::span<const float> logits, int64_t position) noexcept;
+  // Whether the row of the last choose is with the hook, and whether it has come back: then choose_hooked.
+  bool is_with_hook() const { return is_with_hook_; }
+  bool is_hook_done() const { return is_with_hook_ && hook_->is_done(); }
+  void choose_hooked() noexcept;
   // Takes the chosen id into the answer and tells the sink. Whether the answer goes on. Throws what choose met.
   bool accept();
   int32_t last_id() const { return answer_.ids.back(); }
@@ -40,6 +47,7 @@ class AnswerMaker {
 
  private:
   void show(const std::string& text);
+  void ask_hook(std::span<const float> logits, int64_t position);
 
   Sampler sampler_;
   std::vector<int32_t> stop_ids_;
@@ -50,6 +58,11 @@ class AnswerMaker {
   bool wants_logprobs_, stopped_ = false;
   Choice choice_;
   std::exception_ptr problem_;
+  std::shared_ptr<HookThread> hook_;  // null: none
+  bool is_with_hook_ = false;
+  int64_t position_ = 0;       // of the row that is with it
+  std::vector<int32_t> ids_;   // of prompt and answer, for the hook
+  std::vector<float> logits_;  // the row as it was, for log-probabilities
   Answer answer_;
 };
 

@@ -8,6 +8,7 @@
 #include "checkpoint/find_model.h"
 #include "core/free_memory.h"
 #include "core/mapped_file.h"
+#include "tokenizer/tokenizer.h"
 #include "runtime/engine_impl.h"
 #include "runtime/tap_recorder.h"
 
@@ -59,6 +60,7 @@ void Engine::Impl::open(const EngineOptions& options) {
     throw Error(ErrorCode::kInvalidArgument, "context: expected at most " + std::to_string(most) +
                                                  " (max_position_embeddings), got " + std::to_string(options.context));
   context = options.context ? options.context : most;
+  image_size = options.image_size;
 }
 
 void Engine::Impl::start(const EngineOptions& options, bool has_encoders) {
@@ -111,9 +113,32 @@ int64_t Engine::Impl::kv_bytes(const EngineOptions& options) const {
                                                std::to_string(fits) + " fits, or a smaller type of the KV cache");
 }
 
-Engine::Impl::Impl(const EngineOptions& options) : chunk(options.chunk) {
+namespace {
+
+void expect_wanted(const std::atomic<bool>* cancelled) {
+  if (cancelled && cancelled->load(std::memory_order_relaxed))
+    throw Error(ErrorCode::kCancelled, "loading was cancelled");
+}
+
+// With a progress that also looks at the flag.
+EngineOptions heeding_cancel(EngineOptions options) {
+  if (!options.cancelled) return options;
+  options.on_progress = [cancelled = options.cancelled, told = std::move(options.on_progress)](
+                            std::int64_t done_bytes, std::int64_t total_bytes) {
+    expect_wanted(cancelled);
+    if (told) told(done_bytes, total_bytes);
+  };
+  return options;
+}
+
+}  // namespace
+
+Engine::Impl::Impl(const EngineOptions& given) : chunk(given.chunk) {
   const auto begin = std::chrono::steady_clock::now();
+  const EngineOptions options = heeding_cancel(given);
+  expect_wanted(options.cancelled);
   open(options);
+  expect_wanted(options.cancelled);
   if (options.load_weights) {
     CpuUse use;
     model = checkpoint->load(options, use);
@@ -121,7 +146,10 @@ Engine::Impl::Impl(const EngineOptions& options) : chunk(options.chunk) {
     info.threads = use.threads;
     if (options.preload_encoders)
       for (const MediaKindFacts& kind : checkpoint->kinds().all())
-        if (kind.has_encoder) checkpoint->load_encoder(kind.kind);
+        if (kind.has_encoder) {
+          expect_wanted(options.cancelled);
+          checkpoint->load_encoder(kind.kind);
+        }
   } else {
     info.kernels = kernel_table_name();
   }
@@ -187,6 +215,14 @@ std::string Engine::decode(const std::vector<std::int32_t>& ids, bool skip_speci
   return impl_->checkpoint->tokenizer().decode(ids, skip_special);
 }
 std::string Engine::piece(std::int32_t id) const { return impl_->checkpoint->tokenizer().piece(id); }
+std::int32_t Engine::id_of(std::string_view piece) const { return impl_->checkpoint->tokenizer().id(piece); }
+std::int32_t Engine::pieces() const { return impl_->checkpoint->tokenizer().vocab_size(); }
+bool Engine::is_special(std::int32_t id) const { return impl_->checkpoint->tokenizer().is_special(id); }
+std::string Engine::bytes_of(std::int32_t id) const {
+  const Tokenizer& tokenizer = impl_->checkpoint->tokenizer();
+  const int byte = tokenizer.byte_of(id);
+  return byte >= 0 ? std::string(1, static_cast<char>(byte)) : tokenizer.decode(std::span(&id, 1));
+}
 
 std::string Engine::render(const ChatPrompt& prompt) const { return impl_->builder->render(prompt); }
 std::vector<std::int32_t> Engine::tokenize(const Prompt& prompt) const { return impl_->builder->tokenize(prompt); }
@@ -235,31 +271,29 @@ class RowRelay {
  public:
   void put(int64_t position, View<const float, 2> rows) {
     std::lock_guard lock(mutex_);
-    first_ = position;
-    rows_.assign(rows.data, rows.data + rows.size());
-    count_ = rows.dim[0];
+    for (int64_t i = 0; i < rows.dim[0]; ++i) positions_.push_back(position + i);
+    rows_.insert(rows_.end(), rows.data, rows.data + rows.size());
     changed_.notify_one();
   }
   bool is_full() const {
     std::lock_guard lock(mutex_);
-    return count_ > 0;
+    return !positions_.empty();
   }
   // Whether there was something. f(position, row).
   template <typename F>
   bool fetch(std::chrono::milliseconds time, F&& f) {
     std::vector<float> rows;
-    int64_t first = 0, count = 0;
+    std::vector<int64_t> positions;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait_for(lock, time, [this] { return count_ > 0; });
-      if (count_ == 0) return false;
+      changed_.wait_for(lock, time, [this] { return !positions_.empty(); });
+      if (positions_.empty()) return false;
       rows.swap(rows_);
-      first = first_;
-      count = std::exchange(count_, 0);
+      positions.swap(positions_);
     }
-    const size_t width = rows.size() / static_cast<size_t>(count);
-    for (int64_t i = 0; i < count; ++i)
-      f(first + i, std::span<const float>(rows).subspan(static_cast<size_t>(i) * width, width));
+    const size_t width = rows.size() / positions.size();
+    for (size_t i = 0; i < positions.size(); ++i)
+      f(positions[i], std::span<const float>(rows).subspan(i * width, width));
     return true;
   }
 
@@ -267,25 +301,49 @@ class RowRelay {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<float> rows_;
-  int64_t first_ = 0, count_ = 0;
+  std::vector<int64_t> positions_;
 };
+
+// The prompt's first `count` tokens.
+PreparedPrompt beginning_of(const PreparedPrompt& prompt, std::int64_t count) {
+  PreparedPrompt out = prompt;
+  out.ids.resize(static_cast<size_t>(count));
+  out.token_types.resize(static_cast<size_t>(count));
+  std::erase_if(out.soft, [&](const SoftSpan& span) { return span.first >= count; });
+  if (!out.soft.empty()) out.soft.back().count = std::min(out.soft.back().count, count - out.soft.back().first);
+  return out;
+}
+
+void check_positions(std::span<const std::int64_t> positions, std::int64_t tokens) {
+  if (positions.empty()) throw Error(ErrorCode::kInvalidArgument, "logits: expected positions, found none");
+  for (size_t i = 0; i < positions.size(); ++i) {
+    if (positions[i] < 0 || positions[i] >= tokens)
+      throw Error(ErrorCode::kInvalidArgument, "logits: expected positions of the prompt (0 to " +
+                                                   std::to_string(tokens - 1) + "), got " +
+                                                   std::to_string(positions[i]));
+    if (i > 0 && positions[i] <= positions[i - 1])
+      throw Error(ErrorCode::kInvalidArgument, "logits: expected ascending positions, got " +
+                                                   std::to_string(positions[i]) + " behind " +
+                                                   std::to_string(positions[i - 1]));
+  }
+}
 
 }  // namespace
 
-void Engine::logits(const PreparedPrompt& prompt, std::int64_t first,
+void Engine::logits(const PreparedPrompt& prompt, std::span<const std::int64_t> positions,
                     const std::function<void(std::int64_t, std::span<const float>)>& on_logits,
                     const std::atomic<bool>* cancelled) {
   Scheduler& scheduler = impl_->running();
-  const std::int64_t tokens = static_cast<std::int64_t>(prompt.ids.size());
-  if (first < 0 || first >= tokens)
-    throw Error(ErrorCode::kInvalidArgument, "logits: expected a position of the prompt (0 to " +
-                                                 std::to_string(tokens - 1) + "), got " + std::to_string(first));
+  check_positions(positions, static_cast<std::int64_t>(prompt.ids.size()));
+  const auto needed = std::make_shared<const PreparedPrompt>(beginning_of(prompt, positions.back() + 1));
   const auto relay = std::make_shared<RowRelay>();
   JobSetup setup;
-  setup.plan = [this, &prompt] { return impl_->builder->plan(std::make_shared<const PreparedPrompt>(prompt)); };
+  setup.plan = [this, needed] { return impl_->builder->plan(needed); };
   setup.wants_answer = false;
-  setup.logits = WantedLogits{
-      .first = first, .on_rows = [relay](int64_t position, View<const float, 2> rows) { relay->put(position, rows); }};
+  setup.logits =
+      WantedLogits{.first = positions.front(),
+                   .positions = {positions.begin(), positions.end()},
+                   .on_rows = [relay](int64_t position, View<const float, 2> rows) { relay->put(position, rows); }};
   setup.is_paused = [relay] { return relay->is_full(); };
   const std::shared_ptr<Job> job = scheduler.submit(std::move(setup));
   try {

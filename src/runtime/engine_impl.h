@@ -29,6 +29,7 @@ struct Engine::Impl {
 
   std::unique_ptr<OpenedModel> checkpoint;
   int64_t chunk, context = 0;
+  int image_size = 0;  // of EngineOptions
   ModelInfo info;
   std::unique_ptr<LanguageModel> model;     // null without weights
   std::shared_ptr<MediaCache> media_cache;  // null: none

@@ -16,6 +16,13 @@ void WakeUp::notify() {
   changed.notify_all();
 }
 
+Job::Job(JobSetup setup, std::shared_ptr<WakeUp> wake_up)
+    : setup_(std::move(setup)),
+      wake_up_(std::move(wake_up)),
+      hook_(setup_.options.logits_hook
+                ? std::make_shared<HookThread>(setup_.options.logits_hook, [wake_up = wake_up_] { wake_up->notify(); })
+                : nullptr) {}
+
 void Job::cancel() {
   cancelled_.store(true);
   wake_up_->notify();
@@ -34,6 +41,8 @@ bool Job::wait_for(std::chrono::milliseconds time) const {
 void Job::wait() const {
   std::unique_lock lock(mutex_);
   ended_changed_.wait(lock, [this] { return ended_; });
+  lock.unlock();
+  if (hook_) hook_->wait();  // of a request that was cancelled: nothing of the caller's is used any longer
 }
 
 const Answer& Job::answer() const {
@@ -65,6 +74,7 @@ void Job::end(std::exception_ptr problem) noexcept {
   if (problem) error = as_error(problem);
   sequence_.reset();
   plan_ = {};
+  if (hook_) hook_->stop();
   if (setup_.sink) {
     if (error)
       setup_.sink->on_error(*error);

@@ -16,6 +16,7 @@
 #include "core/taps.h"
 #include "g3n/engine.h"
 #include "g3n/error.h"
+#include "runtime/hook_thread.h"
 #include "runtime/prompt_builder.h"
 #include "runtime/sequence.h"
 
@@ -55,7 +56,7 @@ class Job {
  public:
   using Clock = std::chrono::steady_clock;
 
-  Job(JobSetup setup, std::shared_ptr<WakeUp> wake_up) : setup_(std::move(setup)), wake_up_(std::move(wake_up)) {}
+  Job(JobSetup setup, std::shared_ptr<WakeUp> wake_up);
 
   // ---- any thread ----
   void cancel();
@@ -80,6 +81,7 @@ class Job {
 
   const JobSetup setup_;
   const std::shared_ptr<WakeUp> wake_up_;
+  const std::shared_ptr<HookThread> hook_;  // null: no hook
   std::atomic<bool> cancelled_{false}, paused_{false};
 
   // ---- one thread after the other ----

@@ -94,15 +94,40 @@ std::span<const float> Sampler::adjusted(std::span<const float> logits, int64_t 
     row = std::span<const float>(scores_).first(row.size());
     peak = find_peaks(row, peaks_);
   }
-  if (peak.max == -INFINITY)
-    throw Error(ErrorCode::kInvalidArgument,
-                "every id is banned: expected at least one that may be chosen at position " + std::to_string(position));
   max_ = peak.max;
   return row;
 }
 
+void Sampler::expect_some(int64_t position) const {
+  if (max_ == -INFINITY)
+    throw Error(ErrorCode::kInvalidArgument,
+                "every id is banned: expected at least one that may be chosen at position " + std::to_string(position));
+}
+
 Choice Sampler::choose(std::span<const float> logits, int64_t position) {
-  const std::span<const float> row = adjusted(logits, position);
+  return choose_of(logits, adjusted(logits, position), position);
+}
+
+void Sampler::adjust(std::span<const float> logits, int64_t position, std::vector<float>& row) {
+  row.assign(logits.begin(), logits.end());
+  const std::span<const float> scores = adjusted(logits, position);
+  std::copy(scores.begin(), scores.end(), row.begin());
+}
+
+Choice Sampler::pick(std::span<const float> logits, std::span<const float> row, int64_t position) {
+  row = row.first(std::min(static_cast<size_t>(choosable_), row.size()));
+  for (size_t id = 0; id < row.size(); ++id)
+    if (!(row[id] <= FLT_MAX))
+      throw Error(ErrorCode::kInvalidArgument, "the logits hook left " +
+                                                   std::string(std::isnan(row[id]) ? "nan" : "inf") + " at id " +
+                                                   std::to_string(id) + ", position " + std::to_string(position) +
+                                                   ": expected numbers or -infinity");
+  max_ = find_peaks(row, peaks_).max;
+  return choose_of(logits, row, position);
+}
+
+Choice Sampler::choose_of(std::span<const float> logits, std::span<const float> row, int64_t position) {
+  expect_some(position);
   Choice choice;
   if (options_.sampling.temperature == 0 || options_.sampling.top_k == 1)
     choice.id = find_likeliest(row, peaks_, max_);

@@ -34,6 +34,10 @@ class Sampler {
   // logits: [vocab]. position: of the token being chosen. The choice is not recorded: accept it. Throws kBadFile when
   // the logits are not finite, kInvalidArgument when every id is banned. One thread at a time, any.
   Choice choose(std::span<const float> logits, int64_t position);
+  // The two halves of choose, for who changes the scores in between. row: the scores of all ids after penalties, bias
+  // and bans; pick throws kInvalidArgument for scores that are NaN or +infinity.
+  void adjust(std::span<const float> logits, int64_t position, std::vector<float>& row);
+  Choice pick(std::span<const float> logits, std::span<const float> row, int64_t position);
 
   void accept(int32_t id);  // a chosen id joins the answer
 
@@ -56,6 +60,8 @@ class Sampler {
   Seen* seen(int32_t id);
   bool adjusts() const;
   std::span<const float> adjusted(std::span<const float> logits, int64_t position);
+  void expect_some(int64_t position) const;
+  Choice choose_of(std::span<const float> logits, std::span<const float> row, int64_t position);
   void penalise();
   int32_t draw(std::span<const float> row, int64_t position);
   int32_t draw_of_few(std::span<const float> row, uint64_t key);

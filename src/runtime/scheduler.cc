@@ -287,6 +287,7 @@ void Scheduler::start(const std::shared_ptr<Job>& shared) {
     if (setup.wants_answer)
       answer = std::make_unique<AnswerMaker>(setup.options, setup.stop_ids, options_.tokenizer, model_.choosable_ids(),
                                              model_.vocab_size(), setup.sink.get());
+    if (answer) answer->use_hook(job.hook_);
     job.sequence_ =
         std::make_unique<Sequence>(job.prompt_, std::move(cache), std::move(answer), setup.logits, setup.sink.get());
     if (!setup.shares_prefix) return;
@@ -423,7 +424,7 @@ void Scheduler::make_room(std::vector<Turn>& turns) {
     if (prefixes_.drop_oldest()) continue;
     Jobs holders;
     for (const auto& job : running_)
-      if (job->sequence_ && job->sequence_->cache()) holders.push_back(job);
+      if (job->sequence_ && job->sequence_->cache() && !job->sequence_->is_with_hook()) holders.push_back(job);
     if (holders.size() < 2) return;
     const auto youngest = std::max_element(holders.begin(), holders.end(), [](const auto& a, const auto& b) {
       return std::pair(a->is_paused(), a->number_) < std::pair(b->is_paused(), b->number_);
@@ -449,12 +450,31 @@ bool Scheduler::is_alone() const {
   return running_.size() == 1 && planned_.empty() && being_planned_.empty() && unplanned_.empty();
 }
 
+void Scheduler::take_from_hooks() {
+  const Jobs running = running_;
+  for (const auto& job : running) {
+    if (!job->sequence_ || !job->sequence_->is_hook_done()) continue;
+    try {
+      job->sequence_->go_on();
+      end_if_done(job);
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::kCancelled)
+        end_cancelled(job);
+      else
+        end(job, std::current_exception());
+    } catch (...) {
+      end(job, std::current_exception());
+    }
+  }
+}
+
 // A step with taps holds one sequence; all others share a step.
 bool Scheduler::step_all() {
+  take_from_hooks();
   Jobs shared;
   std::vector<Jobs> alone;
   for (const auto& job : running_) {
-    if (!job->sequence_ || !job->sequence_->cache() || job->is_paused()) continue;
+    if (!job->sequence_ || !job->sequence_->cache() || job->sequence_->is_with_hook() || job->is_paused()) continue;
     if (job->setup_.taps)
       alone.push_back({job});
     else
@@ -552,14 +572,17 @@ void Scheduler::take(const std::vector<Turn>& turns) {
     try {
       job.sequence_->accept(logits_of(turn));
       if (turn.is_prompt && job.sequence_->prompt_rows() == 0) job.decode_start_ = now;
-      if (job.sequence_->done()) {
-        job.answer_ = job.sequence_->finish(FinishReason::kLength);
-        end(turn.job, nullptr);
-      }
+      end_if_done(turn.job);
     } catch (...) {
       end(turn.job, std::current_exception());
     }
   }
+}
+
+void Scheduler::end_if_done(const std::shared_ptr<Job>& job) {
+  if (!job->sequence_->done()) return;
+  job->answer_ = job->sequence_->finish(FinishReason::kLength);
+  end(job, nullptr);
 }
 
 void Scheduler::end_cancelled(const std::shared_ptr<Job>& job) {

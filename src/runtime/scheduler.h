@@ -86,12 +86,15 @@ class Scheduler {
   void pause(Job& job);
   int64_t running_bytes() const;
   void note_idle();
+  // Those whose row is back from its hook.
+  void take_from_hooks();
   // A step for everybody who can take part; false: nobody can.
   bool step_all();
   bool step(const Jobs& jobs);
   std::vector<Turn> share_out(const Jobs& jobs) const;
   void forward(std::vector<Turn>& turns);
   void take(const std::vector<Turn>& turns);
+  void end_if_done(const std::shared_ptr<Job>& job);
   void check_cancelled(const Job* only) const;
   void end(const std::shared_ptr<Job>& job, std::exception_ptr problem);
   void end_cancelled(const std::shared_ptr<Job>& job);

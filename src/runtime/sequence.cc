@@ -122,7 +122,16 @@ void Sequence::accept(View<const float, 2> logits) {
     if (logits_ && logits_->scores) logits_->scores->check();
     if (logits_ && logits_->on_rows) hand_on(logits, told);
   }
-  if (rows_left() > 0) return;
+  if (rows_left() > 0 || is_with_hook()) return;
+  accept_choice();
+}
+
+void Sequence::go_on() {
+  answer_->choose_hooked();
+  accept_choice();
+}
+
+void Sequence::accept_choice() {
   done_ = !answer_ || !answer_->wants_more() || !answer_->accept() || cache_->length() == cache_->context();
   if (!done_) ids_.push_back(answer_->last_id());
 }

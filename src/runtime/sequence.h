@@ -70,6 +70,11 @@ class Sequence {
   void choose(int64_t index, std::span<const float> logits) noexcept;
   void accept(View<const float, 2> logits);
 
+  // Whether its last row is with a hook, and whether it is back: then go_on, which chooses from it and may end it.
+  // Throws as accept.
+  bool is_with_hook() const { return answer_ && answer_->is_with_hook(); }
+  bool is_hook_done() const { return answer_ && answer_->is_hook_done(); }
+  void go_on();
   // ---- its cache and that of others ----
   // Null while it pauses: it then takes part in no step.
   const SequenceCache* cache() const { return cache_.get(); }
@@ -90,6 +95,7 @@ class Sequence {
   bool wants_logits(int64_t position) const;
   int64_t rows_left() const { return static_cast<int64_t>(ids_.size()) - position_; }
   void hand_on(View<const float, 2> logits, int64_t from_position) const;
+  void accept_choice();
 
   std::shared_ptr<const PreparedPrompt> prompt_;
   std::unique_ptr<SequenceCache> cache_;

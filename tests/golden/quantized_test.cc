@@ -64,7 +64,8 @@ TEST(Quantized, ChunksAndThreadsChangeNoBit) {
     const auto logits = [&](Engine& engine, const Conversation& c) {
       std::vector<float> out;
       const PreparedPrompt prompt = engine.prepare(ChatPrompt{c.messages});
-      engine.logits(prompt, static_cast<std::int64_t>(prompt.ids.size()) - 1,
+      const std::int64_t last = static_cast<std::int64_t>(prompt.ids.size()) - 1;
+      engine.logits(prompt, std::span(&last, 1),
                     [&](std::int64_t, std::span<const float> row) { out.assign(row.begin(), row.end()); });
       return out;
     };

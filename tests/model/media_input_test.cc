@@ -98,6 +98,55 @@ TEST(MediaInput, ClipsBecomeLogMel) {
   EXPECT_ERROR(ErrorCode::kInvalidArgument, read(AudioPart{Samples{std::vector<float>(9000, NAN)}}), "NaN");
 }
 
+TEST(MediaInput, PixelValuesArePassedOnAsTheyAre) {
+  const MediaInput made = read(picture(40, 30, 16));
+  PixelValues values{16, 16, to_chw(made.view().pixels)};
+  EXPECT_EQ(values.chw[0 * 256 + 5], made.values[5 * 3 + 0]);
+  EXPECT_EQ(values.chw[2 * 256 + 7], made.values[7 * 3 + 2]);
+  const MediaInput taken = read(ImagePart{values, 99}, 48);  // no size is asked of them
+  EXPECT_EQ(taken.values, made.values);
+  expect_shape(taken.view().pixels, {16, 16, 3});
+  EXPECT_EQ(taken.content, read(ImagePart{values}).content);
+  EXPECT_NE(taken.content, made.content);
+  PixelValues other = values;
+  other.chw[300] = NAN;
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, read(ImagePart{other}), "pixel values", "NaN in channel 1");
+  other.chw.pop_back();
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, read(ImagePart{other}), "[3, 16, 16]", "767 values");
+  other.width = 0;
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, read(ImagePart{other}), "1 to 4096", "16 x 0");
+}
+
+TEST(MediaInput, ClipsOfABatchArePaddedToTheLongest) {
+  const std::vector<AudioPart> clips{AudioPart{Samples{std::vector<float>(4000, 0.25f)}},
+                                     AudioPart{Samples{std::vector<float>(20000, 0.5f)}}};
+  const std::vector<MediaInput> made = read_clips({}, kinds(), clips);
+  ASSERT_EQ(made.size(), 2u);
+  const MelConfig config;
+  for (size_t i = 0; i < 2; ++i) {
+    const LogMel want = log_mel(config, std::get<Samples>(clips[i].source).pcm, 20000);
+    EXPECT_EQ(made[i].values, want.values);
+    EXPECT_EQ(made[i].valid, want.valid);
+    EXPECT_EQ(made[i].height, made[1].height);
+  }
+  EXPECT_EQ(made[1].values, read(clips[1]).values);
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, read_clips({}, kinds(), std::vector<AudioPart>{{soft_tokens(3)}}),
+               "expected a file or samples");
+
+  LogMelFrames frames{made[0].height, made[0].width, made[0].values, made[0].valid};
+  const MediaInput taken = read(AudioPart{frames});
+  EXPECT_EQ(taken.values, made[0].values);
+  EXPECT_EQ(taken.valid, made[0].valid);
+  EXPECT_NE(taken.content, read(clips[0]).content);
+  LogMelFrames short_mask = frames, wide = frames, infinite = frames;
+  short_mask.valid.pop_back();
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, read(AudioPart{short_mask}), "a mask of " + std::to_string(frames.frames));
+  wide.mels = 64;
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, read(AudioPart{wide}), ", 128]", ", 64]");
+  infinite.values[130] = INFINITY;
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, read(AudioPart{infinite}), "infinity in frame 1");
+}
+
 TEST(MediaInput, SoftTokensAreCheckedAndPassedOn) {
   for (const bool has_encoders : {true, false}) {
     const MediaInput image = read_medium({}, kinds(has_encoders), kHidden, ImagePart{soft_tokens(4)}, 0);

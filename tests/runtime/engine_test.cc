@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "golden/demo.h"
 #include "runtime/engine_impl.h"
@@ -379,6 +380,168 @@ TEST(Engine, TracedTapsAreWholeWhateverTheChunk) {
   const std::vector<std::string> none{"text.layer.99.*"};
   EXPECT_THAT(error_of([&] { demo_engine()->trace(prompt, none); }), HasSubstr("text.layer.99.*"));
   EXPECT_THAT(error_of([&] { demo_engine()->trace(prompt, globs, 100); }), HasSubstr("100 bytes"));
+}
+
+TEST(Engine, LogitsOfChosenPositionsAreThoseOfAll) {
+  const auto engine = demo_engine();
+  const PreparedPrompt prompt = engine->prepare(ChatPrompt{conversation("spoken_question").messages});
+  const std::int64_t tokens = static_cast<std::int64_t>(prompt.ids.size());
+  std::vector<std::int64_t> all;
+  for (std::int64_t i = 0; i < tokens; ++i) all.push_back(i);
+  const auto rows_of = [&](Engine& of, const std::vector<std::int64_t>& positions) {
+    std::vector<std::int64_t> seen;
+    std::vector<std::vector<float>> rows;
+    of.logits(prompt, positions, [&](std::int64_t position, std::span<const float> row) {
+      seen.push_back(position);
+      rows.emplace_back(row.begin(), row.end());
+    });
+    EXPECT_EQ(seen, positions);
+    return rows;
+  };
+  const auto whole = rows_of(*engine, all);
+  for (const std::vector<std::int64_t>& some :
+       {std::vector<std::int64_t>{0}, {tokens - 1}, {3, 4, 5, 100, 101, 190}, {1, 70, 71, 140, tokens - 1}})
+    for (const std::int64_t chunk : {512, 7}) {
+      const auto rows = rows_of(*demo_engine(chunk), some);
+      for (size_t i = 0; i < some.size(); ++i) EXPECT_EQ(rows[i], whole[static_cast<size_t>(some[i])]) << some[i];
+    }
+  const auto error_for = [&](const std::vector<std::int64_t>& positions) {
+    return error_of([&] { engine->logits(prompt, positions, [](std::int64_t, std::span<const float>) {}); });
+  };
+  EXPECT_THAT(error_for({}), HasSubstr("found none"));
+  EXPECT_THAT(error_for({3, tokens}), HasSubstr("got " + std::to_string(tokens)));
+  EXPECT_THAT(error_for({3, 3}), HasSubstr("got 3 behind 3"));
+}
+
+TEST(Engine, PreprocessedMediaGiveTheSameAnswer) {
+  const auto engine = demo_engine();
+  EngineOptions options;
+  options.model = demo_folder();
+  options.load_weights = false;
+  const auto reader = Engine::open(options);
+  const Conversation& c = conversation("spoken_question");
+  IdsPrompt prompt{c.ids, {}};
+  for (const MediaPart& part : media_of(c.messages)) {
+    if (const auto* image = std::get_if<ImagePart>(&part))
+      prompt.media.push_back(ImagePart{reader->preprocess(*image)});
+    else
+      prompt.media.push_back(AudioPart{reader->preprocess(std::span(&std::get<AudioPart>(part), 1)).front()});
+  }
+  EXPECT_EQ(engine->generate({.prompt = prompt, .options = {.sampling = greedy(), .max_tokens = 48}}).ids,
+            c.greedy_ids);
+  for (MediaPart& part : prompt.media) {
+    const SoftTokens soft = engine->encode(part);
+    std::visit([&](auto& medium) { medium.source = soft; }, part);
+  }
+  EXPECT_EQ(engine->generate({.prompt = prompt, .options = {.sampling = greedy(), .max_tokens = 48}}).ids,
+            c.greedy_ids);
+  EXPECT_THAT(error_of([&] { reader->preprocess(std::get<ImagePart>(prompt.media[0])); }), HasSubstr("soft tokens"));
+}
+
+TEST(Engine, QuestionsToTheTokenizer) {
+  const auto engine = demo_engine();
+  const std::int32_t end = engine->id_of("<end_of_turn>");
+  EXPECT_EQ(engine->piece(end), "<end_of_turn>");
+  EXPECT_TRUE(engine->is_special(end));
+  EXPECT_EQ(engine->id_of("no such piece"), -1);
+  EXPECT_EQ(engine->bytes_of(engine->id_of("<0xC3>")), "\xC3");
+  const std::int32_t sky = engine->encode(" sky").front();
+  EXPECT_EQ(engine->bytes_of(sky), " sky");
+  EXPECT_FALSE(engine->is_special(sky));
+  EXPECT_GT(engine->pieces(), sky);
+}
+
+TEST(Engine, LoadingHeedsACancel) {
+  std::atomic<bool> cancelled = true;
+  EngineOptions options;
+  options.model = demo_folder();
+  options.cancelled = &cancelled;
+  EXPECT_THAT(error_of([&] { Engine::open(options); }), HasSubstr("loading was cancelled"));
+  cancelled = false;
+  int told = 0;
+  options.on_progress = [&](std::int64_t, std::int64_t) {
+    ++told;
+    cancelled = true;
+  };
+  options.quantize = "q8";
+  EXPECT_THAT(error_of([&] { Engine::open(options); }), HasSubstr("loading was cancelled"));
+  EXPECT_EQ(told, 1);
+}
+
+// ---- logits hooks
+
+TEST(Engine, AHookChangesWhatIsChosen) {
+  const auto engine = demo_engine();
+  const Conversation& c = conversation("sum");
+  std::vector<std::int32_t> last_ids;
+  size_t calls = 0;
+  AnswerOptions options{.sampling = greedy(), .max_tokens = 48, .logprobs = 0};
+  options.logits_hook = [&](std::span<const std::int32_t> ids, std::span<float> logits) {
+    EXPECT_EQ(static_cast<std::int64_t>(logits.size()), engine->info().vocab_size);
+    last_ids.assign(ids.begin(), ids.end());
+    ++calls;
+  };
+  const Answer untouched = engine->generate({.prompt = ChatPrompt{c.messages}, .options = options});
+  EXPECT_EQ(untouched.ids, c.greedy_ids);
+  EXPECT_EQ(calls, c.greedy_ids.size());
+  std::vector<std::int32_t> want = c.ids;
+  want.insert(want.end(), c.greedy_ids.begin(), c.greedy_ids.end() - 1);
+  EXPECT_EQ(last_ids, want);
+
+  const std::int32_t banned = c.greedy_ids[0];
+  options.logits_hook = [&](std::span<const std::int32_t>, std::span<float> logits) { logits[banned] = -INFINITY; };
+  AnswerOptions by_ban{.sampling = greedy(), .max_tokens = 48, .logprobs = 0};
+  by_ban.banned_ids = {banned};
+  const Answer hooked = engine->generate({.prompt = ChatPrompt{c.messages}, .options = options}),
+               same = engine->generate({.prompt = ChatPrompt{c.messages}, .options = by_ban});
+  EXPECT_EQ(hooked.ids, same.ids);
+  ASSERT_EQ(hooked.logprobs.size(), same.logprobs.size());
+  for (size_t i = 0; i < same.logprobs.size(); ++i) EXPECT_EQ(hooked.logprobs[i].logprob, same.logprobs[i].logprob);
+}
+
+TEST(Engine, AHookThatThrowsOrSpoilsEndsItsRequestAlone) {
+  const auto engine = demo_engine();
+  const Conversation& c = conversation("sum");
+  AnswerOptions options{.sampling = greedy()};
+  options.logits_hook = [](std::span<const std::int32_t>, std::span<float>) {
+    throw Error(ErrorCode::kUnsupported, "the hook's own");
+  };
+  EXPECT_THAT(error_of([&] { engine->generate({.prompt = ChatPrompt{c.messages}, .options = options}); }),
+              HasSubstr("the hook's own"));
+  options.logits_hook = [](std::span<const std::int32_t>, std::span<float> logits) { logits[3] = NAN; };
+  EXPECT_THAT(error_of([&] { engine->generate({.prompt = ChatPrompt{c.messages}, .options = options}); }),
+              HasSubstr("nan at id 3"));
+  options.logits_hook = [](std::span<const std::int32_t>, std::span<float> logits) {
+    std::fill(logits.begin(), logits.end(), -INFINITY);
+  };
+  EXPECT_THAT(error_of([&] { engine->generate({.prompt = ChatPrompt{c.messages}, .options = options}); }),
+              HasSubstr("every id is banned"));
+}
+
+TEST(Engine, OthersGoOnWhileAHookIsAtWork) {
+  const auto engine = demo_engine();
+  const Conversation& c = conversation("sum");
+  std::atomic<bool> may_go_on = false, came = false;
+  Request slow{.prompt = ChatPrompt{c.messages}, .options = {.sampling = greedy(), .max_tokens = 48}};
+  slow.options.logits_hook = [&](std::span<const std::int32_t>, std::span<float>) {
+    came = true;
+    while (!may_go_on) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  };
+  const Ticket waiting = engine->submit(slow);
+  while (!came) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_EQ(engine->generate({.prompt = ChatPrompt{c.messages}, .options = {.sampling = greedy()}}).ids, c.greedy_ids);
+  EXPECT_FALSE(waiting.wait_for(std::chrono::milliseconds(0)));
+  may_go_on = true;
+  EXPECT_EQ(waiting.answer().ids, c.greedy_ids);
+
+  // A cancel does not wait for the hook; who waits for the end does, so that nothing of his is used behind it.
+  may_go_on = came = false;
+  const Ticket cancelled = engine->submit(slow);
+  while (!came) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  cancelled.cancel();
+  EXPECT_TRUE(cancelled.wait_for(std::chrono::milliseconds(5000)));
+  may_go_on = true;
+  EXPECT_THAT(error_of([&] { cancelled.answer(); }), HasSubstr("cancelled"));
 }
 
 TEST(Engine, APictureHasItsOwnSizeAndContent) {
