@@ -7,7 +7,7 @@
 
 from ._g3n import VERSION as __version__
 from .answers import Piece, Reply, Stream, TokenLogprob
-from .engine import Engine, Forward, Info, Prompt, Session, Tokenizer
+from .engine import Engine, Forward, Info, Prompt, Score, Session, Tokenizer
 from .errors import (
     BadFile,
     BusyError,
@@ -22,11 +22,11 @@ from .errors import (
     OutOfMemory,
     Unsupported,
 )
-from .media import Audio, Image, SoftTokens
+from .media import Audio, Image, LogMel, PixelValues, SoftTokens
 from .options import AnswerOptions
 
 __all__ = [
     "AnswerOptions", "Audio", "BadFile", "BusyError", "Cancelled", "ClosedError", "ContextFull", "Engine", "Error", "ForkError",
-    "Forward", "Image", "Info", "InternalError", "InvalidArgument", "NotFound", "OutOfMemory", "Piece", "Prompt", "Reply",
-    "Session", "SoftTokens", "Stream", "TokenLogprob", "Tokenizer", "Unsupported", "__version__",
+    "Forward", "Image", "Info", "InternalError", "InvalidArgument", "LogMel", "NotFound", "OutOfMemory", "Piece", "PixelValues",
+    "Prompt", "Reply", "Score", "Session", "SoftTokens", "Stream", "TokenLogprob", "Tokenizer", "Unsupported", "__version__",
 ]  # fmt: skip

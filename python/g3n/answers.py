@@ -14,6 +14,9 @@ from .errors import Cancelled, InvalidArgument
 WAKE_SECONDS = 0.05  # between two looks at signals
 
 
+Hook = Callable[[Any, Any], Any]
+
+
 class TokenLogprob(NamedTuple):
     """A chosen token, its log-probability, and the likeliest tokens as (id, log-probability)."""
 
@@ -36,6 +39,7 @@ class Reply:
     cached_tokens: int
     timings: dict[str, float]
     logprobs: list[TokenLogprob] | None = field(default=None)
+    prompt_logprobs: list[TokenLogprob] | None = field(default=None)
 
     @property
     def completion_tokens(self) -> int:
@@ -81,17 +85,29 @@ def to_logprobs(tokens: list[Any], piece: Describe) -> list[TokenLogprob] | None
 
 
 def to_reply(answer: dict[str, Any], piece: Describe) -> Reply:
-    return Reply(**(answer | {"logprobs": to_logprobs(answer["logprobs"], piece)}))
+    lists = {name: to_logprobs(answer[name], piece) for name in ("logprobs", "prompt_logprobs")}
+    return Reply(**(answer | lists))
 
 
 # ---- waiting --------------------------------------------------------------------------------------------------------
 
 
-def wait(call: _g3n.Call, on_wake: Callable[[], object] | None = None) -> Any:
+def run_hook(call: _g3n.Call, hook: Hook | None) -> bool:
+    """Gives a row of logits that waits to its hook; False if none does. A hook that gives False ends the answer."""
+    if hook is None or (asked := call.take_row()) is None:
+        return False
+    if hook(*asked) is False:
+        call.cancel()
+    else:
+        call.give_row()
+    return True
+
+
+def wait(call: _g3n.Call, on_wake: Callable[[], object] | None = None, hook: Hook | None = None) -> Any:
     """The result of a call. Whatever is raised here meanwhile, KeyboardInterrupt above all, cancels it and comes at once."""
     try:
         while not call.wait_for_end(WAKE_SECONDS):
-            if on_wake:
+            if not run_hook(call, hook) and on_wake:
                 on_wake()
         return call.result()
     except BaseException:
@@ -117,11 +133,12 @@ async def until_ready(call: _g3n.Call) -> None:
             loop.remove_reader(descriptor)
 
 
-async def wait_async(call: _g3n.Call) -> Any:
+async def wait_async(call: _g3n.Call, hook: Hook | None = None) -> Any:
     """As wait, for a coroutine; cancelling its task cancels the call."""
     try:
         while not call.ended():
             await until_ready(call)
+            run_hook(call, hook)
             while call.take():
                 pass
         return call.result()
@@ -133,8 +150,9 @@ async def wait_async(call: _g3n.Call) -> Any:
 class Stream:
     """An answer while it is made: an iterator of Piece. Dropping, closing or leaving it cancels the answer."""
 
-    def __init__(self, call: _g3n.Call, piece: Describe) -> None:
+    def __init__(self, call: _g3n.Call, piece: Describe, hook: Hook | None = None) -> None:
         self._call: _g3n.Call | None = call
+        self._hook = hook
         self._describe = piece
         self._reply: Reply | None = None
         self._is_cancelled = False
@@ -152,7 +170,8 @@ class Stream:
                     return self._piece(fragment)
                 if call.ended():
                     break
-                call.wait(WAKE_SECONDS)
+                if not run_hook(call, self._hook):
+                    call.wait(WAKE_SECONDS)
             if fragment := call.take():  # it came between the two looks
                 return self._piece(fragment)
             self._finish(call)
@@ -208,6 +227,8 @@ async def iterate_async(stream: Stream) -> AsyncIterator[Piece]:
         while (call := stream._call) is not None:
             if not call.ended() and not call.wait(0):
                 await until_ready(call)
+                continue
+            if run_hook(call, stream._hook):
                 continue
             try:
                 piece = next(stream)

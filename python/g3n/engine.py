@@ -11,16 +11,18 @@ import operator
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 from . import _g3n
-from .answers import Piece, Reply, Stream, iterate_async, to_reply, wait, wait_async
+from .answers import Hook, Piece, Reply, Stream, iterate_async, to_reply, wait, wait_async
 from .errors import InvalidArgument, Unsupported
 from .hub import cache_folders
 from .options import AnswerOptions, check_options, with_options, with_seed
 from .progress import Bar, Progress
+from .media import Audio, Image, to_part
 from .prompts import Messages, is_batch, to_chat, to_message, to_parts, to_prompt, turn_content
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ atexit.register(_g3n.end)
 MANY_PROMPTS = 20  # lists from here on get a bar
 WAKE_SECONDS = 0.05
 MOST_BYTES = 2 << 30
+LAST_LOGITS = "text.last_logits"
 
 
 @dataclass(frozen=True)
@@ -86,16 +89,45 @@ class Tokenizer:
     @functools.cached_property
     def bos(self) -> int:
         """The id of <bos>."""
-        return self._engine.tokenize(("raw", "", []))[0]
+        return self.id("<bos>")
+
+    @functools.cached_property
+    def eos(self) -> int:
+        """The id of <eos>."""
+        return self.id("<eos>")
+
+    @functools.cached_property
+    def pad(self) -> int:
+        """The id of <pad>."""
+        return self.id("<pad>")
+
+    @functools.cached_property
+    def end_of_turn(self) -> int:
+        """The id of <end_of_turn>."""
+        return self.id("<end_of_turn>")
+
+    @functools.cached_property
+    def image_soft(self) -> int:
+        """The id that stands once per soft token of a picture."""
+        return self.id("<image_soft_token>")
+
+    @functools.cached_property
+    def audio_soft(self) -> int:
+        """The id that stands once per soft token of a clip."""
+        return self.id("<audio_soft_token>")
 
     def __len__(self) -> int:
         return self._vocab
 
     def id(self, piece: str) -> int:
-        raise Unsupported("tokenizer.id: this version cannot look a piece up; tokenizer.encode(piece, bos=False) gives its ids")
+        """The id of an entry of the vocabulary."""
+        if (id := self._engine.id_of(piece)) < 0:
+            raise InvalidArgument(f"tokenizer.id: the vocabulary has no piece {piece!r}: tokenizer.encode cuts a text into pieces")
+        return id
 
     def token_bytes(self, id: int) -> bytes:
-        raise Unsupported("tokenizer.token_bytes: not in this version; tokenizer.piece(id) gives the entry of the vocabulary")
+        """What a token adds to a text; not always whole characters."""
+        return self._engine.bytes_of(operator.index(id))
 
     def __repr__(self) -> str:
         return f"<g3n.Tokenizer {self._vocab} tokens>"
@@ -119,6 +151,7 @@ class Engine:
         chunk: int | None = None,
         image_size: int | None = None,
         release_encoders: bool | None = None,
+        load_weights: bool | None = None,
         revision: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         download: bool = False,
@@ -134,6 +167,7 @@ class Engine:
         chunk: prompt positions per step; bounds memory, changes no result
         image_size: pixels a side of images for the encoder; 0: the checkpoint's
         release_encoders: give vision and audio weights back after each prompt with media
+        load_weights: False: tokens, templates and preprocessing only, ready at once
         cache_dir: the hub's cache, else found as huggingface_hub does
         progress: "auto", True, False, or a function of (done, total)
         """
@@ -152,6 +186,7 @@ class Engine:
             "chunk": chunk,
             "image_size": image_size,
             "release_encoders": release_encoders,
+            "load_weights": load_weights,
         }
         if not isinstance(given["model"], str):
             raise TypeError(f"path: expected a str or a Path, got {type(path).__name__}")
@@ -239,14 +274,15 @@ class Engine:
         messages, or a Prompt. Any other list is a batch, and gives a list.
         """
         if not is_batch(prompt):
-            return to_reply(wait(self._submit(prompt, options)), self._core.piece)
-        calls = self._submit_all(prompt, options)
+            call, hook = self._submit(prompt, options)
+            return to_reply(wait(call, hook=hook), self._core.piece)
+        calls, hook = self._submit_all(prompt, options)
         bar = Bar("generating", self._progress if len(calls) > MANY_PROMPTS or callable(self._progress) else False, 0.0)
         replies = []
         try:
             for at, call in enumerate(calls):
                 bar.update(at, len(calls))
-                replies.append(to_reply(wait(call), self._core.piece))
+                replies.append(to_reply(wait(call, hook=hook), self._core.piece))
         except BaseException:
             for call in calls:
                 call.cancel()
@@ -258,16 +294,18 @@ class Engine:
     @with_options
     def stream(self, prompt: Any, **options: Unpack[AnswerOptions]) -> Stream:
         """The answer to one prompt while it is made."""
-        return Stream(self._submit(prompt, options), self._core.piece)
+        call, hook = self._submit(prompt, options)
+        return Stream(call, self._core.piece, hook)
 
     @with_options
     async def agenerate(self, prompt: Any, **options: Unpack[AnswerOptions]) -> Any:
         """As generate, for coroutines; cancelling the task cancels the request."""
         if not is_batch(prompt):
-            return to_reply(await wait_async(self._submit(prompt, options)), self._core.piece)
-        calls = self._submit_all(prompt, options)
+            call, hook = self._submit(prompt, options)
+            return to_reply(await wait_async(call, hook), self._core.piece)
+        calls, hook = self._submit_all(prompt, options)
         try:
-            return [to_reply(await wait_async(call), self._core.piece) for call in calls]
+            return [to_reply(await wait_async(call, hook), self._core.piece) for call in calls]
         except BaseException:
             for call in calls:
                 call.cancel()
@@ -325,37 +363,80 @@ class Engine:
     # ---- for researchers ----
 
     def logits(self, prompt: Any, rows: int | slice | Sequence[int] = -1) -> numpy.ndarray[Any, Any]:
-        """Logits that follow the positions `rows` of the prompt: float32 [rows, vocab]."""
+        """Logits that follow the positions `rows` of the prompt: float32 [rows, vocab]. Other positions cost what a prompt does."""
         prepared = self.prepare(prompt)
         positions = _positions(rows, len(prepared))
         if not positions:
             raise InvalidArgument(f"rows: expected positions of the prompt (0 to {len(prepared) - 1}), got none")
-        first = min(positions)
-        size = (len(prepared) - first) * self._info.vocab * 4
+        wanted = sorted(set(positions))
+        size = len(wanted) * self._info.vocab * 4
         if size > MOST_BYTES:
-            raise InvalidArgument(f"logits: positions {first} to {len(prepared) - 1} take {size} bytes: expected at most {MOST_BYTES}")
-        values = wait(self._core.logits(prepared, first))
-        return values[[at - first for at in positions]]  # type: ignore[no-any-return]
+            raise InvalidArgument(f"logits: {len(wanted)} rows take {size} bytes, expected at most {MOST_BYTES}: Engine.score needs none of them")
+        values = wait(self._core.logits(prepared, wanted))
+        if wanted == positions:
+            return values  # type: ignore[no-any-return]
+        place = {position: at for at, position in enumerate(wanted)}
+        return values[[place[position] for position in positions]]  # type: ignore[no-any-return]
 
     def forward(self, prompt: Any, taps: Sequence[str] = ()) -> Forward:
-        """One pass over the prompt: the last row of logits, and the intermediate values whose names match `taps`."""
+        """One pass over the prompt, every row through every layer: the last row of logits, and the intermediate values whose
+        names match `taps` (globs; the names of `g3n trace`)."""
         if isinstance(taps, str):
             raise TypeError("taps: expected a list of names or globs, got a str")
         form = to_prompt(prompt, self._info.hidden)
-        values = wait(self._core.trace(form, list(taps))) if taps else {}
-        return Forward(self.logits(prompt)[0], values)
+        names = list(taps)
+        values = wait(self._core.trace(form, [*names, LAST_LOGITS] if names else [LAST_LOGITS]))
+        asked = {name: values[name] for name in values if name != LAST_LOGITS or any(fnmatchcase(name, glob) for glob in names)}
+        return Forward(values[LAST_LOGITS].reshape(-1), asked)
 
-    def score(self, prefix: Any, continuations: Any, *, top: int = 0) -> NoReturn:
-        raise Unsupported("score: not in this version; Engine.logits(prompt, rows) gives the rows to reduce")
+    def score(self, prefix: Any, continuations: Sequence[str | Sequence[int]], *, top: int = 0) -> list[Score]:
+        """How likely each of the continuations is behind the prefix (a prompt, or ids), which is computed once.
 
-    def score_many(self, pairs: Any) -> NoReturn:
-        raise Unsupported("score_many: not in this version; Engine.logits(prompt, rows) gives the rows to reduce")
+        A continuation is a str (its tokens alone, control tokens parsed) or a list of ids. top: 0 to 20, the likeliest
+        tokens beside each. log-softmax over the whole vocabulary, in double.
+        """
+        if isinstance(continuations, (str, bytes)):
+            raise TypeError("continuations: expected a list of texts, got one: write [text]")
+        texts = [self._ids_of(text, f"continuations[{at}]") for at, text in enumerate(continuations)]
+        if not texts:
+            return []
+        return _to_scores(wait(self._core.score(self.prepare(prefix), texts, operator.index(top))), texts)
 
-    def encode_image(self, image: Any, image_size: int | None = None) -> NoReturn:
-        raise Unsupported("encode_image: not in this version; Engine.prepare(...).soft holds the soft tokens of a prompt")
+    def score_many(self, pairs: Iterable[tuple[Any, str | Sequence[int]]], *, top: int = 0, progress: Progress | None = None) -> list[Score]:
+        """The scores of (prefix, continuation) pairs, in their order. Each prefix is computed once, wherever its pairs stand."""
+        groups: dict[Any, tuple[Any, list[int], list[list[int]]]] = {}
+        count = 0
+        for at, (prefix, text) in enumerate(pairs):
+            group = groups.setdefault(self._key_of(prefix), (prefix, [], []))
+            group[1].append(at)
+            group[2].append(self._ids_of(text, f"pairs[{at}]"))
+            count += 1
+        out: list[Any] = [None] * count
+        bar = Bar("scoring", self._progress if progress is None else progress, 0.0 if count > MANY_PROMPTS else 3600.0)
+        done = 0
+        try:
+            for prefix, places, texts in groups.values():
+                bar.update(done, count)
+                scores = _to_scores(wait(self._core.score(self.prepare(prefix), texts, operator.index(top))), texts)
+                for place, score in zip(places, scores):
+                    out[place] = score
+                done += len(places)
+            bar.update(done, count)
+        finally:
+            bar.close()
+        return out
 
-    def encode_audio(self, audio: Any) -> NoReturn:
-        raise Unsupported("encode_audio: not in this version; Engine.prepare(...).soft holds the soft tokens of a prompt")
+    def encode_image(self, image: Any, image_size: int | None = None) -> numpy.ndarray[Any, Any]:
+        """What the vision encoder makes of a picture: soft tokens, float32 [256, hidden]; g3n.SoftTokens("image", ...) takes them."""
+        part = to_part(image if isinstance(image, Image) else Image(image), self._info.hidden)
+        if image_size and part[2] == 0:
+            part = (part[0], part[1], operator.index(image_size))
+        return wait(self._core.encode_medium(part))  # type: ignore[no-any-return]
+
+    def encode_audio(self, audio: Any) -> numpy.ndarray[Any, Any]:
+        """What the audio encoder makes of a clip: soft tokens, float32 [188, hidden]; g3n.SoftTokens("audio", ...) takes them."""
+        part = to_part(audio if isinstance(audio, Audio) else Audio(audio), self._info.hidden)
+        return wait(self._core.encode_medium(part))  # type: ignore[no-any-return]
 
     def serve(self, host: str = "127.0.0.1", port: int = 0, **options: Any) -> NoReturn:
         raise Unsupported("serve: not in this version; the program `g3n serve` is the server")
@@ -365,23 +446,41 @@ class Engine:
 
     # ---- inside ----
 
-    def _submit(self, prompt: Any, options: Any, row: int = 0) -> _g3n.Call:
+    def _submit(self, prompt: Any, options: Any, row: int = 0) -> tuple[_g3n.Call, Hook | None]:
         pass_warnings_on()
         checked = with_seed(check_options(options), row)
-        return self._core.submit(to_prompt(prompt, self._info.hidden), checked)
+        hook = checked.pop("logits_hook", None)
+        return self._core.submit(to_prompt(prompt, self._info.hidden), checked, hook is not None), hook
 
-    def _submit_all(self, prompts: list[Any], options: Any) -> list[_g3n.Call]:
+    def _submit_all(self, prompts: list[Any], options: Any) -> tuple[list[_g3n.Call], Hook | None]:
         if options.get("seed") is None:
             options = {**options, "seed": with_seed({})["seed"]}
         calls: list[_g3n.Call] = []
+        hook = None
         try:
             for row, prompt in enumerate(prompts):
-                calls.append(self._submit(prompt, options, row))
+                call, hook = self._submit(prompt, options, row)
+                calls.append(call)
         except BaseException:
             for call in calls:
                 call.cancel()
             raise
-        return calls
+        return calls, hook
+
+    def _ids_of(self, text: Any, name: str) -> list[int]:
+        if isinstance(text, str):
+            return self._core.encode(text, True)
+        try:
+            return [operator.index(id) for id in text]
+        except TypeError:
+            raise TypeError(f"{name}: expected a str or a list of token ids, got {type(text).__name__}") from None
+
+    def _key_of(self, prefix: Any) -> Any:
+        """Equal for prefixes that are the same prompt; media are told apart as objects."""
+        form = to_prompt(prefix, self._info.hidden)
+        if form[0] == "raw":
+            return form[:2]
+        return ("ids", *form[1]) if form[0] == "ids" else id(prefix)
 
 
 @dataclass(frozen=True, repr=False)
@@ -393,6 +492,26 @@ class Forward:
 
     def __repr__(self) -> str:
         return f"<g3n.Forward {len(self.taps)} taps>"
+
+
+@dataclass(frozen=True, repr=False)
+class Score:
+    """How likely a text is behind a prefix. Per token: logprobs float32 [n], greedy bool [n] (the likeliest of the whole
+    vocabulary, of equal ones the lowest id), top: the likeliest (id, log-probability). total: the sum."""
+
+    ids: list[int]
+    logprobs: numpy.ndarray[Any, Any]
+    greedy: numpy.ndarray[Any, Any]
+    total: float
+    top: list[list[tuple[int, float]]]
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether a greedy answer would begin with this text."""
+        return bool(self.greedy.all())
+
+    def __repr__(self) -> str:
+        return f"<Score {self.total:.4f} of {len(self.ids)} token{'s' if len(self.ids) != 1 else ''}{' greedy' if self.is_greedy else ''}>"
 
 
 class Session:
@@ -425,8 +544,8 @@ class Session:
         **options: Unpack[AnswerOptions],
     ) -> Reply:
         """A turn and its answer. In the turn: images, then audio, then the text; for another order a list of parts as text."""
-        call = self._begin(text, images, audio, video, options)
-        return to_reply(wait(call), self._engine._core.piece)
+        call, hook = self._begin(text, images, audio, video, options)
+        return to_reply(wait(call, hook=hook), self._engine._core.piece)
 
     @with_options
     def stream(
@@ -439,7 +558,8 @@ class Session:
         **options: Unpack[AnswerOptions],
     ) -> Stream:
         """As send, the answer while it is made."""
-        return Stream(self._begin(text, images, audio, video, options), self._engine._core.piece)
+        call, hook = self._begin(text, images, audio, video, options)
+        return Stream(call, self._engine._core.piece, hook)
 
     @with_options
     async def asend(
@@ -452,8 +572,8 @@ class Session:
         **options: Unpack[AnswerOptions],
     ) -> Reply:
         """As send, for coroutines."""
-        call = self._begin(text, images, audio, video, options)
-        return to_reply(await wait_async(call), self._engine._core.piece)
+        call, hook = self._begin(text, images, audio, video, options)
+        return to_reply(await wait_async(call, hook), self._engine._core.piece)
 
     @with_options
     def astream(
@@ -466,7 +586,7 @@ class Session:
         **options: Unpack[AnswerOptions],
     ) -> AsyncIterator[Piece]:
         """As stream, for coroutines."""
-        return iterate_async(Stream(self._begin(text, images, audio, video, options), self._engine._core.piece))
+        return iterate_async(self.stream(text, images=images, audio=audio, video=video, **options))
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -514,7 +634,7 @@ class Session:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Session cannot be pickled: pickle its .messages")
 
-    def _begin(self, text: Any, images: Any, audio: Any, video: Any, options: Any) -> _g3n.Call:
+    def _begin(self, text: Any, images: Any, audio: Any, video: Any, options: Any) -> tuple[_g3n.Call, Hook | None]:
         pass_warnings_on()
         _no_video(video)
         content = turn_content(text, images, audio)
@@ -524,10 +644,11 @@ class Session:
         checked = with_seed(check_options({**self._options, **{k: v for k, v in options.items() if v is not None}}))
         while not self._core.is_free(WAKE_SECONDS):  # a turn that was cancelled ends within a step
             pass
-        call = self._core.reply(parts, checked)
+        hook = checked.pop("logits_hook", None)
+        call = self._core.reply(parts, checked, hook is not None)
         turns = sum(role == "user" for role, _ in self._core.turns())
         self._contents[turns:] = [content]
-        return call
+        return call, hook
 
 
 # ---- helpers --------------------------------------------------------------------------------------------------------
@@ -596,3 +717,12 @@ def _positions(rows: int | slice | Sequence[int], tokens: int) -> list[int]:
         if not -tokens <= row < tokens:
             raise InvalidArgument(f"rows: expected positions from {-tokens} to {tokens - 1}, got {row}")
     return [row % tokens for row in wanted]
+
+
+def _to_scores(rows: list[Any], texts: list[list[int]]) -> list[Score]:
+    import numpy
+
+    return [
+        Score(ids, numpy.asarray(logprobs, numpy.float32), numpy.asarray(greedy, bool), total, top)
+        for ids, (logprobs, greedy, top, total) in zip(texts, rows)
+    ]

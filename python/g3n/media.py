@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import InvalidArgument, NotFound, Unsupported
+from .errors import InvalidArgument, NotFound
+from .fetch import is_url, read_url
 
 if TYPE_CHECKING:
     import numpy
@@ -24,7 +25,7 @@ RATE_HZ = 16000
 
 @dataclass(frozen=True)
 class Image:
-    """A picture in a list of parts: a path, bytes of a file, a PIL image or a uint8 array. size: pixels a side for the encoder."""
+    """A picture in a list of parts: a path, URL, bytes of a file, a PIL image or a uint8 array. size: pixels a side for the encoder."""
 
     data: Any
     size: int = 0
@@ -32,7 +33,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Audio:
-    """Sound in a list of parts: a path, bytes of a file, an array at 16 kHz, or (array, rate)."""
+    """Sound in a list of parts: a path, URL, bytes of a file, an array at 16 kHz, or (array, rate)."""
 
     data: Any
 
@@ -45,6 +46,22 @@ class SoftTokens:
     data: Any
 
 
+@dataclass(frozen=True)
+class PixelValues:
+    """A picture as the encoder is fed it, in place of a picture: float32 [3, height, width] (transformers' pixel_values)."""
+
+    data: Any
+
+
+@dataclass(frozen=True)
+class LogMel:
+    """A clip as the encoder is fed it, in place of sound: float32 [frames, mels] and bool [frames] (transformers'
+    input_features, input_features_mask)."""
+
+    data: Any
+    valid: Any
+
+
 def to_part(part: Any, hidden: int) -> Any:
     """A str, Image, Audio or SoftTokens as the bindings take it."""
     if isinstance(part, str):
@@ -53,6 +70,10 @@ def to_part(part: Any, hidden: int) -> Any:
         return ("image", image_source(part.data, hidden), part.size)
     if isinstance(part, Audio):
         return ("audio", audio_source(part.data, hidden))
+    if isinstance(part, PixelValues):
+        return ("image", _pixel_values(part), 0)
+    if isinstance(part, LogMel):
+        return ("audio", _log_mel(part))
     if isinstance(part, SoftTokens):
         if part.kind not in ("image", "audio"):
             raise InvalidArgument(f"SoftTokens: expected the kind 'image' or 'audio', got {part.kind!r}")
@@ -67,6 +88,8 @@ def image_source(value: Any, hidden: int) -> Source:
         return image_source(value.data, hidden)
     if isinstance(value, SoftTokens):
         return _soft(value, "image", hidden)
+    if isinstance(value, PixelValues):
+        return _pixel_values(value)
     if (source := _file(value, "image")) is not None:
         return source
     if _is_pil(value):
@@ -96,6 +119,8 @@ def audio_source(value: Any, hidden: int) -> Source:
         return audio_source(value.data, hidden)
     if isinstance(value, SoftTokens):
         return _soft(value, "audio", hidden)
+    if isinstance(value, LogMel):
+        return _log_mel(value)
     if (source := _file(value, "audio")) is not None:
         return source
     rate: Any = RATE_HZ
@@ -141,8 +166,8 @@ def _file(value: Any, kind: str) -> Source | None:
     """A path or the bytes of a file; None if the value is neither."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return ("bytes", bytes(value), f"the {kind}'s bytes")
-    if isinstance(value, str) and value.split(":", 1)[0].lower() in ("http", "https", "data", "file") and ":" in value:
-        raise Unsupported(f"{kind}: URLs are not fetched by this version: pass a path or the bytes of {value[:60]!r}")
+    if isinstance(value, str) and is_url(value):
+        return ("bytes", read_url(value, kind), value if len(value) <= 80 else value[:79] + "\u2026")
     if not isinstance(value, (str, os.PathLike)):
         return None
     path = Path(value)
@@ -187,3 +212,23 @@ def _soft(tokens: SoftTokens, kind: str, hidden: int) -> Source:
     if data.ndim != 2 or data.shape[0] == 0 or data.shape[1] != hidden or data.dtype != numpy.float32:
         raise InvalidArgument(f"SoftTokens: expected float32 [n, {hidden}], got {data.dtype} {list(data.shape)}")
     return ("soft", data.shape[0], data.tobytes())
+
+
+def _pixel_values(values: PixelValues) -> Source:
+    import numpy
+
+    data = numpy.asarray(values.data)
+    if data.ndim != 3 or data.shape[0] != 3 or data.dtype != numpy.float32:
+        raise InvalidArgument(f"PixelValues: expected float32 [3, height, width], got {data.dtype} {list(data.shape)}")
+    return ("pixel_values", data.shape[2], data.shape[1], data.tobytes())
+
+
+def _log_mel(frames: LogMel) -> Source:
+    import numpy
+
+    data, valid = numpy.asarray(frames.data), numpy.asarray(frames.valid)
+    if data.ndim != 2 or data.dtype != numpy.float32:
+        raise InvalidArgument(f"LogMel: expected float32 [frames, mels], got {data.dtype} {list(data.shape)}")
+    if valid.shape != data.shape[:1]:
+        raise InvalidArgument(f"LogMel: expected a mask [{data.shape[0]}], got {list(valid.shape)}")
+    return ("log_mel", data.shape[0], data.shape[1], data.tobytes(), (valid != 0).astype(numpy.uint8).tobytes())

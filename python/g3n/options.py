@@ -14,6 +14,9 @@ from typing import Any, TypedDict, TypeVar
 from .errors import InvalidArgument, Unsupported
 
 
+LogitsHook = Callable[[Any, Any], Any]
+
+
 class AnswerOptions(TypedDict, total=False):
     """What may be asked of an answer. None is the same as not given."""
 
@@ -41,11 +44,16 @@ class AnswerOptions(TypedDict, total=False):
     """The answer ends before the first of these."""
     logprobs: int | None
     """0 to 20: log-probabilities of each token, and of this many of the likeliest."""
+    prompt_logprobs: int | None
+    """The same of each token of the prompt but the first."""
     logit_bias: Mapping[int, float] | None
     """Token id to what is added to its logit."""
+    logits_hook: LogitsHook | None
+    """Called per step with (ids int32 [t], logits float32 [vocab]): changes the logits in place, behind penalties and bias,
+    in front of temperature. From the thread that waits for the answer. False ends the answer in front of this token; what it raises ends the request."""
 
 
-LATER = ("logits_hook", "schema", "grammar", "slice", "speculative")
+LATER = ("schema", "grammar", "slice", "speculative")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -75,6 +83,8 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in options.items() if value is not None and name in known}
     if "max_tokens" in given and isinstance(given["max_tokens"], int) and given["max_tokens"] < 1:
         raise InvalidArgument(f"max_tokens: expected at least 1, got {given['max_tokens']}")
+    if "logits_hook" in given and not callable(given["logits_hook"]):
+        raise TypeError(f"logits_hook: expected a function of (ids, logits), got {type(given['logits_hook']).__name__}")
     if isinstance(given.get("stop"), str):
         given["stop"] = [given["stop"]]
     elif "stop" in given:

@@ -60,7 +60,7 @@ def to_parts(content: Any, hidden: int, where: str = "parts") -> list[Any]:
         if isinstance(part, (list, tuple)):
             raise TypeError(f"{name}: expected one part, got a {type(part).__name__}")
         if isinstance(part, Mapping):
-            part = _part_of_dict(part, name)
+            part = part_of_dict(part, name)
         parts.append(to_part(part, hidden))
     return parts
 
@@ -96,12 +96,22 @@ def _dict_of_part(part: Any) -> Any:
     return part
 
 
-def _part_of_dict(part: Mapping[str, Any], where: str) -> Any:
+def _of_base64(text: Any, where: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        raise InvalidArgument(f"{where}: expected base64") from None
+
+
+def part_of_dict(part: Mapping[str, Any], where: str) -> Any:
+    """A part of a message as a str, Image, Audio or SoftTokens."""
     kind = part.get("type")
     if kind == "text" and isinstance(part.get("text"), str):
         return part["text"]
     if kind in ("image", "audio"):
         payload = next((part[key] for key in (kind, "path", "url") if part.get(key) is not None), None)
+        if payload is None and isinstance(part.get("base64"), str):
+            payload = _of_base64(part["base64"], f"{where}: 'base64'")
         if payload is None:
             raise InvalidArgument(f"{where}: expected the {kind} under {kind!r}, 'path' or 'url', got the keys {list(part)}")
         if isinstance(payload, SoftTokens):
@@ -111,10 +121,7 @@ def _part_of_dict(part: Mapping[str, Any], where: str) -> Any:
         url = part.get("image_url")
         return Image(url["url"] if isinstance(url, Mapping) else url)
     if kind == "input_audio" and isinstance(part.get("input_audio"), Mapping):
-        try:
-            return Audio(base64.b64decode(part["input_audio"]["data"], validate=True))
-        except (KeyError, binascii.Error, TypeError, ValueError):
-            raise InvalidArgument(f"{where}: expected base64 under 'input_audio.data'") from None
+        return Audio(_of_base64(part["input_audio"].get("data"), f"{where}: 'input_audio.data'"))
     if kind in ("video", "video_url"):
         raise Unsupported(f"{where}: video is not read by this version: pass pictures of it")
     raise InvalidArgument(f"{where}: expected a part of type 'text', 'image' or 'audio' with its payload, got type {kind!r}")
@@ -140,4 +147,4 @@ def _describe(value: Any) -> str:
     return type(value).__name__
 
 
-__all__ = ["Messages", "is_batch", "to_chat", "to_message", "to_parts", "to_prompt", "turn_content"]
+__all__ = ["Messages", "is_batch", "part_of_dict", "to_chat", "to_message", "to_parts", "to_prompt", "turn_content"]

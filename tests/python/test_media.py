@@ -83,8 +83,11 @@ def test_pil_alpha_is_white_and_exif_is_applied(engine):
         (PIXELS[:0], g3n.InvalidArgument, "expected an array"),
         (PIL.new("F", (4, 4)), g3n.InvalidArgument, "mode F"),
         (5, TypeError, "expected a path"),
-        ("https://example.org/a.png", g3n.Unsupported, "URLs"),
-        ("data:image/png;base64,AAAA", g3n.Unsupported, "URLs"),
+        ("http://127.0.0.1:1/a.png", g3n.NotFound, "cannot reach"),
+        ("data:image/png;base64", g3n.InvalidArgument, "without a comma"),
+        ("data:image/png;base64,!", g3n.InvalidArgument, "base64 is broken"),
+        ("file://elsewhere/a.png", g3n.InvalidArgument, "this machine"),
+        ("file:///nowhere.png", g3n.NotFound, "no file '/nowhere.png'"),
         ("nowhere.png", g3n.NotFound, "no file 'nowhere.png'"),
         (MEDIA, g3n.InvalidArgument, "cannot read"),
     ],
@@ -143,7 +146,7 @@ def test_sound_of_another_rate_is_what_its_file_is(engine):
         ((PCM, 0), g3n.InvalidArgument, "samples a second"),
         (numpy.zeros(16000 * 31, numpy.float32), g3n.Error, "30"),
         (5, TypeError, "expected a path"),
-        ("http://example.org/a.wav", g3n.Unsupported, "URLs"),
+        ("http://127.0.0.1:1/a.wav", g3n.NotFound, "cannot reach"),
     ],
 )
 def test_sounds_that_are_refused(engine, value, kind, says):

@@ -24,7 +24,9 @@ def encode():
 def read():
     for piece in engine.stream("Hello", **long):
         pass
-for work in (generate, encode, read):
+def hook():
+    engine.generate("Hello", logits_hook=lambda ids, logits: None, **long)
+for work in (generate, encode, read, hook):
     threading.Thread(target=work, daemon=True).start()
 half_read = engine.stream("Hello", **long)
 next(half_read)

@@ -180,6 +180,8 @@ CALLS = {
     "session": 'engine.chat().send("Hello", max_tokens=30000, min_tokens=30000)',
     "batch": 'engine.generate(["Hello"] * 50, max_tokens=30000, min_tokens=30000)',
     "images": 'engine.prepare([{"role": "user", "content": [{"type": "image", "image": "models/demo/media/red-circle.png"}] * 100}])',
+    "score": "engine.score([5] * 32000, [[5, 6]])",
+    "hook": 'engine.generate("Hello", max_tokens=30000, min_tokens=30000, logits_hook=lambda ids, logits: None)',
     "async": 'import asyncio; asyncio.run(engine.agenerate("Hello", max_tokens=30000, min_tokens=30000))',
 }
 
