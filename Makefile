@@ -60,7 +60,9 @@ setup-python:
 python: setup-python
 	@tools/make_python.sh $(PYTHON) $(VENV) $(RELEASE) $(JOBS)
 
+# Tensors are tested where Debian's python3-torch is, or can be installed.
 test-python: python
+	@tools/setup.sh torch || echo "test-python: without torch"
 	$(VENV)/bin/python -m pytest -q tests/python
 
 bench: setup-build

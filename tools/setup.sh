@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian 12 packages that g3n needs and this machine lacks. Usage: tools/setup.sh build|python|test
+# Installs the Debian 12 packages that g3n needs and this machine lacks. Usage: tools/setup.sh build|python|torch|test
 # Asks nothing; does nothing when all are present; a failure names the packages.
 set -eu
 
@@ -13,8 +13,9 @@ echo '#include <boost/beast/version.hpp>' | ${CXX:-c++} -x c++ -fsyntax-only - 2
 case "${1:-build}" in
   build) wanted=$build ;;
   python) wanted="$build python3-dev python3-venv" ;;
+  torch) wanted="python3-torch python3-numpy python3-pil python3-venv" ;;  # for tests of tensors: Debian's, for the CPU
   test) wanted="$build $test_only" ;;
-  *) echo "usage: tools/setup.sh build|python|test" >&2; exit 2 ;;
+  *) echo "usage: tools/setup.sh build|python|torch|test" >&2; exit 2 ;;
 esac
 
 missing=""

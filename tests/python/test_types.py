@@ -1,9 +1,13 @@
 """A program of a user passes mypy --strict, and a wrong one does not."""
 
+import inspect
 import subprocess
 import sys
 
 import pytest
+from conftest import ROOT
+
+import g3n
 
 pytest.importorskip("mypy")
 
@@ -49,6 +53,27 @@ def mypy(code, folder):
         [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(folder / "cache"), str(path)],
         capture_output=True, text=True, cwd=folder,
     )  # fmt: skip
+
+
+def test_examples(tmp_path):
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), "--disable-error-code", "import-untyped", "--disable-error-code",
+         "import-not-found", *map(str, sorted((ROOT / "python/examples").glob("*.py")))],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_options_are_one_table(engine):
+    """Signatures, the TypedDict of the stubs, and what the bindings take."""
+    for function in (g3n.Engine.generate, g3n.Engine.stream, g3n.Engine.agenerate, g3n.Engine.astream, g3n.Engine.chat,
+                     g3n.Session.send, g3n.Session.stream, g3n.Session.asend, g3n.Session.astream):  # fmt: skip
+        names = list(inspect.signature(function).parameters)
+        assert names[-len(g3n.AnswerOptions.__annotations__) :] == list(g3n.AnswerOptions.__annotations__), function
+    for name in g3n.AnswerOptions.__annotations__:
+        with pytest.raises((TypeError, g3n.Error)) as caught:  # it is known: the value is wrong
+            engine.generate("Hello", **{name: object()})
+        assert name.split("_")[0] in str(caught.value) or "iterable" in str(caught.value)
 
 
 def test_programs(tmp_path):
