@@ -146,6 +146,33 @@ TEST_P(Attention, ARowDoesNotSeeItsNeighbours) {
   }
 }
 
+// What a row does not see is not there for it, whatever its neighbours see: also if it is not finite.
+TEST_P(Attention, AKeyThatIsNotFiniteReachesOnlyRowsThatSeeIt) {
+  const int64_t head_dim = 48;
+  const Cache cache(head_dim, 2, 50);  // NaN from key 50 on
+  for (Kind kind : kKinds) {
+    if (!has(table, kind)) continue;
+    for (size_t count : {2, 4, 6, 12}) {
+      std::vector<Row> rows;  // every other one sees NaN
+      for (size_t r = 0; r < count; ++r)
+        rows.push_back({static_cast<int64_t>(33 * (r % 3 == 2)), 50 - static_cast<int64_t>(r) + (r % 2 ? 8 : 0)});
+      const std::vector<float> states = run(table, cache, rows, kind);
+      for (size_t r = 0; r < count; ++r) {
+        const bool sees = rows[r].end > 50;
+        for (int64_t d = 0; d < head_dim; ++d)
+          ASSERT_EQ(std::isnan(states[r * (head_dim + 2) + static_cast<size_t>(d)]), sees)
+              << "kind " << static_cast<int>(kind) << " row " << r << " of " << count << " dim " << d;
+      }
+      for (size_t r = 0; r < count; r += 2) {  // alone
+        const std::vector<float> alone = run(table, cache, {rows[r]}, kind, r);
+        ASSERT_THAT(std::vector<float>(states.begin() + static_cast<long>(r * (head_dim + 2)),
+                                       states.begin() + static_cast<long>((r + 1) * (head_dim + 2))),
+                    SameBits(alone));
+      }
+    }
+  }
+}
+
 TEST_P(Attention, PairsAreThereWithBF16Dots) { EXPECT_EQ(table.attention_bf16_bf16 != nullptr, table.bf16_dot); }
 
 TEST_P(Attention, MergesMatchTheReference) {
