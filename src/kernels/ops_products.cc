@@ -152,7 +152,8 @@ void multiply(Context& ctx, View<const float, 2> x, std::span<const Product> pro
            "matmul: the columns of the weight are not whole blocks");
     expect_shape(x, {rows, w.cols}, "matmul x");
     expect_shape(products[i].out, {rows, w.rows}, "matmul out");
-    splits[i] = blocks ? Split{} : split_product(ctx, rows, w);  // those come after the others
+    // Blocks come after the others; a weight without outputs is no work.
+    splits[i] = blocks || w.rows == 0 ? Split{} : split_product(ctx, rows, w);
     tasks += splits[i].row_blocks * splits[i].runs;
     work += rows * w.rows * cols / 8;
   }

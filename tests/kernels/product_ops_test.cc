@@ -200,6 +200,24 @@ TEST(Matmul, KeepsF32WhereItIsAskedTo) {
   EXPECT_NE(a, c);
 }
 
+// A weight without outputs leaves the other products as they are.
+TEST(Matmul, AWeightWithoutOutputsIsNoWork) {
+  const std::vector<float> x = normal(3 * 64, 1);
+  for (DType dtype : {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_0}) {
+    const PackedWeight w(dtype, Layout::kPanels, 20, 64, 2);
+    WeightView none = w.view;
+    none.rows = 0;
+    for (int threads : {1, 2}) {
+      TestContext context(threads);
+      std::vector<float> nothing, got(3 * 20), want(3 * 20);
+      matmul(context, matrix(x, 3, 64), none, matrix(nothing, 3, 0));
+      matmul(context, matrix(x, 3, 64), {{none, matrix(nothing, 3, 0)}, {w.view, matrix(got, 3, 20)}});
+      matmul(context, matrix(x, 3, 64), w.view, matrix(want, 3, 20));
+      EXPECT_THAT(got, SameBits(want)) << dtype_name(dtype);
+    }
+  }
+}
+
 TEST(Matmul, ErrorsNameWhatWasWanted) {
   const PackedWeight panels(DType::kF32, Layout::kPanels, 16, 32, 1), rows(DType::kF32, Layout::kRows, 16, 32, 1);
   std::vector<float> x(32), out(16), short_out(15);
