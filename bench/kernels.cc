@@ -126,7 +126,8 @@ class KernelBench {
   // 5 % of the neurons live, each row its own.
   void sparse(DType dtype) {
     const int64_t hidden = 2048, ffn = 8192;
-    ColdWeight up(dtype, Layout::kRows, ffn, hidden), down(dtype, Layout::kNeurons, hidden, ffn);
+    ColdWeight up(dtype, is_file_type(dtype) ? Layout::kBlocks : Layout::kRows, ffn, hidden),
+        down(dtype, Layout::kNeurons, hidden, ffn);
     for (const int64_t rows : {1, 4, 64, 256}) {
       const std::vector<float> x = random_values(rows * hidden, 2);
       std::vector<float> gate = random_values(rows * ffn, 3), out(static_cast<size_t>(rows * hidden));
@@ -234,11 +235,11 @@ class KernelBench {
       best = std::min(best, (now_seconds() - start) / static_cast<double>(runs));
     }
     Line line{name, best, static_cast<double>(bytes) / best / 1e9, static_cast<double>(operations) / best / 1e9};
-    const double peak = has_code_panels(dtype)                             ? ceilings_.int8_gops
+    const double peak = has_codes(dtype)                                   ? ceilings_.int8_gops
                         : dtype == DType::kBF16 && ceilings_.bf16_gops > 0 ? ceilings_.bf16_gops
                                                                            : ceilings_.f32_gops;
     line.ceiling = rows == 1                                          ? "read bandwidth"
-                   : has_code_panels(dtype)                           ? "int8 peak"
+                   : has_codes(dtype)                                 ? "int8 peak"
                    : dtype == DType::kBF16 && ceilings_.bf16_gops > 0 ? "bf16 peak"
                                                                       : "f32 peak";
     const double most = rows == 1 ? ceilings_.read_gb : peak;
@@ -265,8 +266,8 @@ int run(int threads, int repeat, const std::string& only, bool json) {
                             DType::kQ8_0, DType::kBF16}) {
     if (wanted("matmul")) bench.matmuls(dtype);
     if (rows) bench.few_rows(dtype);
-    if (has_only_panels(dtype)) continue;
     if (wanted("sparse")) bench.sparse(dtype);
+    if (is_file_type(dtype)) continue;
     if (wanted("attention") && dtype != DType::kQ4_0) bench.attention_at(dtype);
   }
   json ? bench.print_json() : bench.print();

@@ -43,8 +43,8 @@ WeightView inputs_of(const WeightView& weight, int64_t first, int64_t count) {
   part.cols = count;
   switch (weight.layout) {
     case Layout::kPanels: part.data += packed_step_bytes(weight.dtype, Layout::kPanels, kPanelRows, first); break;
-    case Layout::kNeurons:  // a step is one neuron, or a group of 32
-      part.data += (is_quantized(weight.dtype) ? first / kBlockCols : first) * weight.step_bytes;
+    case Layout::kNeurons:  // a step is one neuron, or some that stand together
+      part.data += first / neuron_group(weight.dtype).neurons * weight.step_bytes;
       break;
     default: part.data += dtype_bytes(weight.dtype, first);
   }

@@ -16,7 +16,8 @@ enum class Layout : uint8_t {
   kPanels,   // [out, in] in panels of 16 outputs
   kRows,     // [out, in] row by row: single outputs can be picked (`up` of sparse layers)
   kNeurons,  // [out, in] transposed, stored [in][out]: single inputs can be picked (`down` of sparse layers)
-  kBlocks,   // [out, in] in the blocks of a GGUF file, as they are: decoded tile by tile, slow but for any type
+  kBlocks,   // [out, in] in the blocks of a GGUF file, as they are: decoded tile by tile, slow but for any type; single
+             // outputs can be picked where the type has kernels
 };
 // kPanels, by type (a line is 64 bytes):
 //   f32: a line is 16 rows x 1 input. bf16: 16 rows x 2 inputs, pairs adjacent.
@@ -38,17 +39,23 @@ enum class Layout : uint8_t {
 // kRows: q8: int8 codes of a row, then its scales f16[blocks]. q4: byte k of each group of 32 bytes: code (unsigned,
 // value - 8) of input 64p + k in the low
 //   nibble, of input 64p + 32 + k in the high nibble; then the scales f16[blocks].
-// kNeurons of q8 and q4: groups of 32 neurons (inputs): a plane of scales f16[outputs], then the codes of each neuron,
-// arranged as in kRows.
+// kNeurons of q8, q4 and iq4nl: groups of 32 neurons (inputs): a plane of scales f16[outputs], then the codes of each
+//   neuron, arranged as in kRows (iq4nl: as q4).
+//   q4k, q5k, q6k, iq4xs: per super-block of 256 neurons planes d f16[outputs] and (q4k, q5k) dmin f16[outputs], then
+//   eight groups of 32: planes (q4k, q5k) sc u8, mn u8, (q6k) sc s8 of the first 16 neurons, of the other 16, (iq4xs)
+//   ls s8, each [outputs]; then of each neuron its nibbles as q4 has them, and of all neurons, one by one, the high
+//   bits: q5k: bit j of byte l of the 16 bytes for 128 outputs = bit 4 of the code of output 16j + l; q6k: bits 2j and
+//   2j + 1 of byte l of the 16 bytes for 64 outputs = bits 4 and 5 of the code of output 16j + l.
+// kBlocks: row by row the blocks of the file (spec of GGUF, section 7), at any address.
 
 struct WeightView {
   DType dtype = DType::kF32;
   Layout layout = Layout::kPanels;
   int64_t rows = 0;  // outputs, logical
   int64_t cols = 0;  // inputs, logical
-  // Bytes from one panel (kPanels), row (kRows, kBlocks), neuron (kNeurons), or group of 32 neurons (kNeurons of q8 and
-  // q4) to the next; a multiple of 64 but in kBlocks. Padding is zero: outputs to 16 in panels, inputs to 32 (q8, q4
-  // and iq4nl: 64; the others have whole super-blocks); in kNeurons outputs to 32 (128).
+  // Bytes from one panel (kPanels), row (kRows, kBlocks), neuron (kNeurons) or group of neurons (kNeurons of codes:
+  // neuron_group) to the next; a multiple of 64 but in kBlocks. Padding is zero: outputs to 16 in panels, inputs to 32
+  // (q8, q4 and iq4nl: 64; the others have whole super-blocks); in kNeurons outputs to 32 (128).
   int64_t step_bytes = 0;
   const std::byte* data = nullptr;
 
@@ -74,8 +81,8 @@ struct TableView {
 constexpr int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 // q8 and q4: codes in every layout.
 constexpr bool is_quantized(DType dtype) { return dtype == DType::kQ8_0 || dtype == DType::kQ4_0; }
-// Types of GGUF that are packed from the blocks of a file only, and in panels only.
-constexpr bool has_only_panels(DType dtype) {
+// Types of GGUF that are packed from the blocks of a file only, to panels and neurons; their rows are read as blocks.
+constexpr bool is_file_type(DType dtype) {
   switch (dtype) {
     case DType::kQ4_K:
     case DType::kQ5_K:
@@ -85,20 +92,16 @@ constexpr bool has_only_panels(DType dtype) {
     default: return false;
   }
 }
-// Types whose panels are multiplied with activations in int8.
-constexpr bool has_code_panels(DType dtype) { return is_quantized(dtype) || has_only_panels(dtype); }
-// Are there kernels for weights of this type in this layout? What has none is decoded: kBlocks takes any block type.
+// Types that are multiplied with activations in int8.
+constexpr bool has_codes(DType dtype) { return is_quantized(dtype) || is_file_type(dtype); }
+// Are there kernels for weights of this type in this layout? kBlocks: for single rows; in products with all rows any
+// block type is decoded.
 constexpr bool has_kernels(DType dtype, Layout layout) {
-  switch (dtype) {
-    case DType::kF32: return layout != Layout::kBlocks;
-    case DType::kBF16: return layout != Layout::kBlocks;
-    case DType::kQ8_0: return layout != Layout::kBlocks;
-    case DType::kQ4_0: return layout != Layout::kBlocks;
-    default: return layout == Layout::kPanels && has_only_panels(dtype);
-  }
+  if (is_file_type(dtype)) return layout != Layout::kRows;
+  return layout != Layout::kBlocks && (dtype == DType::kF32 || dtype == DType::kBF16 || is_quantized(dtype));
 }
-// Half bytes of a code.
-constexpr int64_t code_bytes(DType dtype, int64_t codes) { return dtype == DType::kQ4_0 ? codes / 2 : codes; }
+// Bytes of codes that lie without high bits apart: of q8, q4 and iq4nl.
+constexpr int64_t code_bytes(DType dtype, int64_t codes) { return dtype == DType::kQ8_0 ? codes : codes / 2; }
 inline constexpr int64_t kPairCols = 64;        // inputs that share a line of scales
 inline constexpr int64_t kNeuronOutputs = 128;  // outputs of quantised neuron layouts are padded to this
 
@@ -119,34 +122,54 @@ constexpr PanelGroup panel_group(DType dtype) {
   }
 }
 
+// Codes in kNeurons: neurons that stand together (a weight can be cut before any such group), and bytes for each
+// output: of the planes before their groups of 32, and of such a group.
+struct NeuronGroup {
+  int64_t neurons, head_bytes, group_bytes;
+};
+constexpr NeuronGroup neuron_group(DType dtype) {
+  switch (dtype) {
+    case DType::kQ8_0: return {kBlockCols, 0, 34};
+    case DType::kQ4_0:
+    case DType::kIQ4_NL: return {kBlockCols, 0, 18};
+    case DType::kQ4_K: return {256, 4, 18};
+    case DType::kQ5_K: return {256, 4, 22};
+    case DType::kQ6_K: return {256, 2, 26};
+    case DType::kIQ4_XS: return {256, 2, 17};
+    default: return {1, 0, 0};  // floats
+  }
+}
+
 constexpr int64_t packed_step_bytes(DType dtype, Layout layout, int64_t rows, int64_t cols) {
   if (layout == Layout::kBlocks) return dtype_bytes(dtype, cols);
   if (layout == Layout::kPanels) {
     const PanelGroup group = panel_group(dtype);
     return round_up(cols, group.cols) / group.cols * group.bytes;
   }
-  if (is_quantized(dtype)) {
-    const int64_t inputs = round_up(cols, kPairCols), outputs = round_up(rows, kNeuronOutputs);
-    return layout == Layout::kRows ? round_up(code_bytes(dtype, inputs) + inputs / kBlockCols * 2, 64)
-                                   : outputs * 2 + kBlockCols * code_bytes(dtype, outputs);
+  if (has_codes(dtype)) {
+    const int64_t inputs = round_up(cols, kPairCols);
+    const NeuronGroup group = neuron_group(dtype);
+    return layout == Layout::kRows
+               ? round_up(code_bytes(dtype, inputs) + inputs / kBlockCols * 2, 64)
+               : round_up(rows, kNeuronOutputs) * (group.head_bytes + group.neurons / kBlockCols * group.group_bytes);
   }
   return round_up(layout == Layout::kRows ? cols : rows, kBlockCols) * dtype_bytes(dtype);
 }
 constexpr int64_t packed_bytes(DType dtype, Layout layout, int64_t rows, int64_t cols) {
+  const int64_t neurons = neuron_group(dtype).neurons;
   const int64_t steps = layout == Layout::kPanels    ? round_up(rows, kPanelRows) / kPanelRows
                         : layout != Layout::kNeurons ? rows
-                        : is_quantized(dtype)        ? round_up(cols, kBlockCols) / kBlockCols
-                                                     : cols;
+                                                     : round_up(cols, neurons) / neurons;
   return steps * packed_step_bytes(dtype, layout, rows, cols);
 }
 
 // ---- parts of a weight, in the same bytes
-// The first output of rows_of is a multiple of this: a panel, or a row where rows lie one by one. 0: quantised neurons
+// The first output of rows_of is a multiple of this: a panel, or a row where rows lie one by one. 0: neurons in codes
 // cannot be cut by outputs, since where their codes lie follows from the number of outputs.
 constexpr int64_t row_cut(const WeightView& weight) {
   switch (weight.layout) {
     case Layout::kPanels: return kPanelRows;
-    case Layout::kNeurons: return is_quantized(weight.dtype) ? 0 : kBlockCols;
+    case Layout::kNeurons: return has_codes(weight.dtype) ? 0 : kBlockCols;
     default: return 1;
   }
 }
@@ -155,8 +178,8 @@ constexpr int64_t row_cut(const WeightView& weight) {
 // number.
 constexpr int64_t input_cut(const WeightView& weight) {
   if (weight.layout == Layout::kPanels) return panel_group(weight.dtype).cols;
-  if (is_quantized(weight.dtype) && weight.layout != Layout::kBlocks)
-    return weight.layout == Layout::kNeurons ? kBlockCols : 0;
+  if (has_codes(weight.dtype) && weight.layout != Layout::kBlocks)
+    return weight.layout == Layout::kNeurons ? neuron_group(weight.dtype).neurons : 0;
   const int64_t block = dtype_facts(weight.dtype).block_values;
   return block > kBlockCols ? block : kBlockCols;
 }

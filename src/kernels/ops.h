@@ -32,7 +32,8 @@ void matmul_f32(Context& ctx, View<const float, 2> x, const WeightView& weight, 
 //   out = down * (gelu(gate) * (up * x))     gate after gaussian_topk
 void sparse_feed_forward(Context& ctx, View<const float, 2> x,  // [rows, hidden]
                          View<const float, 2> gate,             // [rows, ffn]
-                         const WeightView& up,                  // [ffn, hidden], kRows
+                         const WeightView& up,                  // [ffn, hidden], kRows; types that come in blocks
+                                                                // (is_file_type): kBlocks
                          const WeightView& down,                // [hidden, ffn], kNeurons
                          View<float, 2> out);                   // [rows, hidden]; must not alias x
 

@@ -66,7 +66,7 @@ struct Conv {
                           out.row(begin),
                           out.step[0],
                           weight.rows};
-      return weight.dtype == DType::kQ4_0 ? ctx.kernels.matmul_q4(m) : ctx.kernels.matmul_q8(m);
+      return code_kernels(ctx.kernels, weight.dtype).matmul(m);
     }
     const bool pairs = form == PatchForm::kBF16;
     const PanelMatmul m{pairs ? static_cast<const void*>(p.bf16) : p.f32,
@@ -90,7 +90,7 @@ struct Conv {
 void conv2d(Context& ctx, View<const float, 3> x, const ConvShape& shape, const WeightView& weight,
             View<float, 2> out) {
   expect_weight(weight, Layout::kPanels, "conv2d");
-  expect(!has_only_panels(weight.dtype), "conv2d: weights of this type are for matmul");
+  expect(!is_file_type(weight.dtype), "conv2d: weights of this type are for matmul");
   const int64_t pixels = shape.out_h * shape.out_w;
   expect(weight.cols == shape.kernel_h * shape.kernel_w * x.dim[2],
          "conv2d: the weight does not fit the kernel and the channels");

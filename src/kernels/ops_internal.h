@@ -30,10 +30,14 @@ void for_pieces(Context& ctx, int64_t rows, int64_t cols, const F& f) {
   });
 }
 
+// The kernels for weights in codes of a type; Error{kInternal} if there are none.
+const CodeKernels& code_kernels(const KernelTable& table, DType dtype);
+
 // x as bf16 compute wants it in f32: rounded into scratch, or x itself under f32 compute.
 View<const float, 2> rounded_input(Context& ctx, View<const float, 2> x);
 // x in int8, as weights in codes want it; in scratch. The sums that K formats want only if asked for.
 enum class CodeSums { kOfBlocks, kForSuperBlocks };
+CodeSums sums_for(DType dtype);  // of a weight
 QuantizedRows quantize_rows(Context& ctx, View<const float, 2> x, CodeSums sums = CodeSums::kOfBlocks);
 // half_starts and minima of one row of quantised blocks (table.h).
 void sum_codes(const int8_t* codes, const float* scales, int64_t blocks, int32_t* half_starts, float* minima);

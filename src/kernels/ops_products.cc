@@ -21,7 +21,7 @@ constexpr int64_t kMostRows = 480;  // of one task
 constexpr int64_t kRunPanels = 16;  // panels whose chunk of inputs stays in L2 while a task goes over its rows
 
 // So many rows pass over all inputs of a panel at once: decode, bound by memory.
-int64_t most_streamed_rows(DType dtype) { return has_code_panels(dtype) ? 4 : 3; }
+int64_t most_streamed_rows(DType dtype) { return has_codes(dtype) ? 4 : 3; }
 
 struct Split {
   int64_t row_block, row_blocks, run, runs;  // run: panels of one task
@@ -46,21 +46,6 @@ Split split_product(const Context& ctx, int64_t rows, const WeightView& w) {
   return s;
 }
 
-// half_starts and minima of the activations.
-bool wants_sums(DType dtype) { return dtype == DType::kQ4_K || dtype == DType::kQ5_K || dtype == DType::kQ6_K; }
-
-void run_kernel(const KernelTable& kernels, DType dtype, const QuantMatmul& m) {
-  switch (dtype) {
-    case DType::kQ8_0: return kernels.matmul_q8(m);
-    case DType::kQ4_0: return kernels.matmul_q4(m);
-    case DType::kQ4_K: return kernels.matmul_q4k(m);
-    case DType::kQ5_K: return kernels.matmul_q5k(m);
-    case DType::kQ6_K: return kernels.matmul_q6k(m);
-    case DType::kIQ4_NL: return kernels.matmul_iq4nl(m);
-    default: return kernels.matmul_iq4xs(m);
-  }
-}
-
 QuantizedRows rows_from(const QuantizedRows& x, int64_t row) {
   const int64_t block = row * (x.code_step / kBlockCols);
   return {.codes = x.codes + row * x.code_step,
@@ -82,14 +67,14 @@ void run_quantized_task(const Context& ctx, const QuantizedRows& x, const Weight
                       .out = out.row(row) + panel * kPanelRows,
                       .out_step = out.step[0],
                       .outputs = std::min(panels * kPanelRows, w.rows - panel * kPanelRows)};
-  run_kernel(ctx.kernels, w.dtype, m);
+  code_kernels(ctx.kernels, w.dtype).matmul(m);
 }
 
 void run_task(const Context& ctx, const Inputs& x, const Product& product, const Split& split, int64_t task) {
   const WeightView& w = product.weight;
   const int64_t row = task % split.row_blocks * split.row_block, panel = task / split.row_blocks * split.run;
   const int64_t rows = std::min(split.row_block, x.f32.dim[0] - row);
-  if (has_code_panels(w.dtype)) return run_quantized_task(ctx, x.coded, w, row, rows, panel, split.run, product.out);
+  if (has_codes(w.dtype)) return run_quantized_task(ctx, x.coded, w, row, rows, panel, split.run, product.out);
   PanelMatmul m;
   m.rows = rows;
   m.cols = w.cols;
@@ -114,11 +99,11 @@ Inputs prepare_inputs(Context& ctx, View<const float, 2> x, std::span<const Prod
   CodeSums sums = CodeSums::kOfBlocks;
   for (const Product& p : products) {
     const bool blocks = p.weight.layout == Layout::kBlocks;
-    (blocks                            ? f32_weights
-     : has_code_panels(p.weight.dtype) ? quantized_weights
-     : p.weight.dtype == DType::kBF16  ? bf16_weights
-                                       : f32_weights) = true;
-    if (!blocks && wants_sums(p.weight.dtype)) sums = CodeSums::kForSuperBlocks;
+    (blocks                           ? f32_weights
+     : has_codes(p.weight.dtype)      ? quantized_weights
+     : p.weight.dtype == DType::kBF16 ? bf16_weights
+                                      : f32_weights) = true;
+    if (!blocks) sums = std::max(sums, sums_for(p.weight.dtype));
   }
   if (quantized_weights) inputs.coded = quantize_rows(ctx, x, sums);
   if (compute == ComputeType::kF32) return inputs;
@@ -148,7 +133,7 @@ void multiply(Context& ctx, View<const float, 2> x, std::span<const Product> pro
     const WeightView& w = products[i].weight;
     const bool blocks = w.layout == Layout::kBlocks;
     expect_weight(w, blocks ? Layout::kBlocks : Layout::kPanels, "matmul");
-    expect(blocks || !has_only_panels(w.dtype) || w.cols % dtype_facts(w.dtype).block_values == 0,
+    expect(blocks || !is_file_type(w.dtype) || w.cols % dtype_facts(w.dtype).block_values == 0,
            "matmul: the columns of the weight are not whole blocks");
     expect_shape(x, {rows, w.cols}, "matmul x");
     expect_shape(products[i].out, {rows, w.rows}, "matmul out");
@@ -173,6 +158,24 @@ void multiply(Context& ctx, View<const float, 2> x, std::span<const Product> pro
 
 }  // namespace
 
+const CodeKernels& code_kernels(const KernelTable& table, DType dtype) {
+  switch (dtype) {
+    case DType::kQ8_0: return table.q8;
+    case DType::kQ4_0: return table.q4;
+    case DType::kQ4_K: return table.q4k;
+    case DType::kQ5_K: return table.q5k;
+    case DType::kQ6_K: return table.q6k;
+    case DType::kIQ4_NL: return table.iq4nl;
+    case DType::kIQ4_XS: return table.iq4xs;
+    default: throw Error(ErrorCode::kInternal, std::string("there are no kernels for codes of ") + dtype_name(dtype));
+  }
+}
+
+CodeSums sums_for(DType dtype) {
+  const bool more = dtype == DType::kQ4_K || dtype == DType::kQ5_K || dtype == DType::kQ6_K;
+  return more ? CodeSums::kForSuperBlocks : CodeSums::kOfBlocks;
+}
+
 void expect(bool condition, const char* message) {
   if (!condition) throw Error(ErrorCode::kInternal, message);
 }
@@ -180,11 +183,10 @@ void expect(bool condition, const char* message) {
 void expect_weight(const WeightView& weight, Layout layout, const char* op) {
   if (!weight) throw Error(ErrorCode::kInternal, std::string(op) + ": the weight is null");
   if (weight.layout != layout) throw Error(ErrorCode::kInternal, std::string(op) + ": the weight has the wrong layout");
-  if (layout == Layout::kBlocks || weight.dtype == DType::kF32 || weight.dtype == DType::kBF16) return;
-  if (layout == Layout::kPanels ? !has_code_panels(weight.dtype) : !is_quantized(weight.dtype))
-    throw Error(ErrorCode::kInternal, std::string(op) + ": weights in this layout are F32, BF16, Q8_0, Q4_0" +
-                                          (layout == Layout::kPanels ? ", Q4_K, Q5_K, Q6_K, IQ4_NL or IQ4_XS" : "") +
-                                          ", this one is " + dtype_name(weight.dtype));
+  if (layout == Layout::kBlocks || has_kernels(weight.dtype, layout)) return;
+  throw Error(ErrorCode::kInternal, std::string(op) + ": weights in this layout are F32, BF16, Q8_0, Q4_0" +
+                                        (layout == Layout::kRows ? "" : ", Q4_K, Q5_K, Q6_K, IQ4_NL or IQ4_XS") +
+                                        ", this one is " + dtype_name(weight.dtype));
 }
 
 void for_rows(Context& ctx, int64_t rows, int64_t cost, RangeFunction f) {

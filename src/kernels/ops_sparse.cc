@@ -11,7 +11,7 @@ namespace {
 
 constexpr int64_t kGroup = kBlockCols;  // neurons whose values share a scale, or a sum of floats
 constexpr int64_t kMostLive =
-    int64_t{1} << 22;  // rows * neurons gone through at once: the lists stay below 16 MiB (q8 and q4) whatever is live
+    int64_t{1} << 22;  // rows * neurons gone through at once: the lists stay below 16 MiB (codes) whatever is live
 constexpr int64_t kSums = 64 * 1024;  // sums of one block of columns: 256 KiB
 constexpr int64_t kFewRows = 32;      // below it several groups are gone through at once
 
@@ -26,8 +26,8 @@ struct Group {
 // Values in the form that `down` takes.
 struct LiveValues {
   Group* groups;
-  LiveRow* entries;   // `pairs`: of neurons, if `down` is quantised, else neurons
-  NeuronPair* pairs;  // quantised
+  LiveRow* entries;   // `pairs`: of neurons, if `down` is in codes, else neurons
+  NeuronPair* pairs;  // in codes
   int32_t* neurons;   // else
   float* values;
   std::atomic<int64_t> entries_taken{0}, items_taken{0};
@@ -46,7 +46,7 @@ struct Workspace {
 struct SparseProduct {
   Context& ctx;
   View<const float, 2> x;  // rounded if compute is bf16 and `up` of floats
-  QuantizedRows coded;     // if `up` is quantised
+  QuantizedRows coded;     // if `up` is in codes
   View<const float, 2> gate;
   const WeightView &up, &down;
   View<float, 2> out;
@@ -56,12 +56,20 @@ struct SparseProduct {
   int64_t groups() const { return (up.rows + kGroup - 1) / kGroup; }
   int64_t row_step() const { return round_up(rows(), 2); }  // blocks of quantize_row come in pairs
   int64_t groups_at_once() const { return rows() >= kFewRows ? 1 : std::min(groups(), kFewRows / rows()); }
+  // Parts of a group of neurons whose sums are apart: no pair has a neuron of each.
+  int parts() const { return down.dtype == DType::kQ6_K ? 2 : 1; }
+  uint32_t mask_of_part(int part) const { return parts() == 1 ? ~0u : part == 0 ? 0xffffu : 0xffff0000u; }
+  int64_t pairs_in(uint32_t mask) const {
+    int64_t pairs = 0;
+    for (int part = 0; part < parts(); ++part) pairs += (std::popcount(mask & mask_of_part(part)) + 1) / 2;
+    return pairs;
+  }
   const uint32_t* masks_of(int64_t group) const { return masks + group * rows(); }
 
   // Entries by neuron, so that a row of `up` is read once for all rows of x, and their gates. first_of: where each
   // neuron's entries begin. Takes room in the lists for what it found; returns the number of entries.
   int64_t list_entries(int64_t first, int64_t last, const Workspace& w, int64_t* first_of, LiveValues& live) const {
-    const int64_t neurons = (last - first) * kGroup, pairing = is_quantized(down.dtype) ? 1 : 0;
+    const int64_t neurons = (last - first) * kGroup;
     std::fill(first_of, first_of + neurons, 0);
     for (int64_t g = first; g < last; ++g) {
       int64_t entries = 0, items = 0, of_one = 0, of_two = 0;
@@ -71,7 +79,7 @@ struct SparseProduct {
         any |= masks_of(g)[r];
         for (uint32_t m = masks_of(g)[r]; m; m &= m - 1, ++count)
           ++first_of[(g - first) * kGroup + std::countr_zero(m)];
-        const int64_t some = (count + pairing) >> pairing;
+        const int64_t some = !has_codes(down.dtype) ? count : pairs_in(masks_of(g)[r]);
         entries += count > 0, items += some, of_one += some == 1, of_two += some == 2;
       }
       live.groups[g] = {
@@ -93,10 +101,10 @@ struct SparseProduct {
 
   // values = gelu(gates) * (up * x).
   void go_up(const Workspace& w, int64_t count) const {
-    if (is_quantized(up.dtype)) {
-      const QuantNeuronDot d{coded,   round_up(up.cols, kPairCols), up.data, up.step_bytes, w.neurons, w.rows, count,
-                             w.values};
-      up.dtype == DType::kQ4_0 ? ctx.kernels.neuron_dot_q4(d) : ctx.kernels.neuron_dot_q8(d);
+    if (has_codes(up.dtype)) {
+      const int64_t cols = up.layout == Layout::kRows ? round_up(up.cols, kPairCols) : up.cols;
+      const QuantNeuronDot d{coded, cols, up.data, up.step_bytes, w.neurons, w.rows, count, w.values};
+      code_kernels(ctx.kernels, up.dtype).neuron_dot(d);
     } else {
       const NeuronDot d{x.data, x.step[0], up.cols, up.data, up.step_bytes, w.neurons, w.rows, count, w.values};
       up.dtype == DType::kBF16 ? ctx.kernels.neuron_dot_bf16(d) : ctx.kernels.neuron_dot_f32(d);
@@ -132,17 +140,18 @@ struct SparseProduct {
     LiveRow* entry[3] = {entries, entries + g.of_one, entries + g.of_one + g.of_two};
     NeuronPair* pair[3] = {pairs, pairs + g.of_one, pairs + g.of_one + 2 * g.of_two};
     for (int64_t r = 0; r < rows(); ++r, codes += kGroup) {
-      uint32_t m = masks_of(group)[r];
+      const uint32_t m = masks_of(group)[r];
       if (!m) continue;
       NeuronPair some[kGroup / 2];
       int count = 0;
-      while (m) {
-        const int a = std::countr_zero(m);
-        m &= m - 1;
-        const int b = m ? std::countr_zero(m) : a;
-        some[count++] = {static_cast<uint8_t>(a), static_cast<uint8_t>(b), codes[a], m ? codes[b] : int8_t{0}};
-        m &= m - 1;
-      }
+      for (int part = 0; part < parts(); ++part)
+        for (uint32_t of_part = m & mask_of_part(part); of_part;) {
+          const int a = std::countr_zero(of_part);
+          of_part &= of_part - 1;
+          const int b = of_part ? std::countr_zero(of_part) : a;
+          some[count++] = {static_cast<uint8_t>(a), static_cast<uint8_t>(b), codes[a], of_part ? codes[b] : int8_t{0}};
+          of_part &= of_part - 1;
+        }
       const int kind = std::min(count, 3) - 1;
       *entry[kind]++ = {static_cast<int32_t>(r), count, scales[r], starts[r]};
       pair[kind] = std::copy(some, some + count, pair[kind]);
@@ -153,7 +162,7 @@ struct SparseProduct {
     int64_t first_of[kFewRows * kGroup];
     const int64_t count = list_entries(first, last, w, first_of, live);
     go_up(w, count);
-    if (!is_quantized(down.dtype)) {
+    if (!has_codes(down.dtype)) {
       for (int64_t g = first; g < last; ++g) keep_floats(g, first_of + (g - first) * kGroup, w, live);
       return;
     }
@@ -180,7 +189,7 @@ struct SparseProduct {
                 nullptr,
                 nullptr,
                 nullptr};
-    if (!is_quantized(down.dtype)) return w;
+    if (!has_codes(down.dtype)) return w;
     w.blocks = arena.take<float>(blocks * kGroup), w.codes = arena.take<int8_t>(blocks * kGroup);
     w.scales = arena.take<float>(blocks), w.starts = arena.take<int32_t>(blocks);
     std::fill(w.blocks, w.blocks + blocks * kGroup, 0.0f);
@@ -200,6 +209,16 @@ struct SparseProduct {
     });
   }
 
+  // Where a group of 32 neurons in codes lies, and the planes that it shares with its neighbours (core/weight.h).
+  int64_t padded_outputs() const { return round_up(down.rows, kNeuronOutputs); }
+  const std::byte* head_of_down(int64_t g) const {
+    return down.data + g * kGroup / neuron_group(down.dtype).neurons * down.step_bytes;
+  }
+  const std::byte* group_of_down(int64_t g) const {
+    const NeuronGroup group = neuron_group(down.dtype);
+    return head_of_down(g) + padded_outputs() * (group.head_bytes + g % (group.neurons / kGroup) * group.group_bytes);
+  }
+
   // out columns col .. col + width, all rows, through sums [rows, width]: rows of `out` 2^n bytes apart would share
   // sets of L2.
   void go_down(const LiveValues& live, int64_t col, int64_t width, float* sums) const {
@@ -208,18 +227,19 @@ struct SparseProduct {
       const Group& group = live.groups[g];
       const LiveRow* entries = live.entries + group.first_entry;
       if (group.count == 0) continue;
-      if (is_quantized(down.dtype)) {
+      if (has_codes(down.dtype)) {
         const QuantNeuronSum s{.live = entries,
                                .count = group.count,
                                .pairs = live.pairs + group.first_item,
                                .neurons = group.neurons,
-                               .group = down.data + g * down.step_bytes,
-                               .outputs = round_up(down.rows, kNeuronOutputs),
+                               .group = group_of_down(g),
+                               .head = head_of_down(g),
+                               .outputs = padded_outputs(),
                                .first = col,
                                .width = width,
                                .out = sums,
                                .out_step = width};
-        down.dtype == DType::kQ4_0 ? ctx.kernels.neuron_sum_q4(s) : ctx.kernels.neuron_sum_q8(s);
+        code_kernels(ctx.kernels, down.dtype).neuron_sum(s);
         continue;
       }
       int64_t item = group.first_item;
@@ -252,8 +272,8 @@ struct SparseProduct {
     LiveValues live;
     live.groups = ctx.arena.take<Group>(groups());
     live.entries = ctx.arena.take<LiveRow>(most_entries);
-    if (is_quantized(down.dtype)) {
-      live.pairs = ctx.arena.take<NeuronPair>((live_count + most_entries) / 2);
+    if (has_codes(down.dtype)) {
+      live.pairs = ctx.arena.take<NeuronPair>((live_count + most_entries * parts()) / 2);
     } else {
       live.neurons = ctx.arena.take<int32_t>(live_count), live.values = ctx.arena.take<float>(live_count);
     }
@@ -283,8 +303,8 @@ void some_rows(Context& ctx, View<const float, 2> x, View<const float, 2> gate, 
   const int64_t live = find_live(ctx, gate, masks);
   SparseProduct product{
       .ctx = ctx, .x = x, .coded = {}, .gate = gate, .up = up, .down = down, .out = out, .masks = masks};
-  if (is_quantized(up.dtype))
-    product.coded = quantize_rows(ctx, x);
+  if (has_codes(up.dtype))
+    product.coded = quantize_rows(ctx, x, sums_for(up.dtype));
   else
     product.x = rounded_input(ctx, x);
   product.run(live);
@@ -294,7 +314,8 @@ void some_rows(Context& ctx, View<const float, 2> x, View<const float, 2> gate, 
 
 void sparse_feed_forward(Context& ctx, View<const float, 2> x, View<const float, 2> gate, const WeightView& up,
                          const WeightView& down, View<float, 2> out) {
-  expect_weight(up, Layout::kRows, "sparse_feed_forward up");
+  const bool blocks = up.layout == Layout::kBlocks && has_kernels(up.dtype, Layout::kBlocks);
+  expect_weight(up, blocks ? Layout::kBlocks : Layout::kRows, "sparse_feed_forward up");
   expect_weight(down, Layout::kNeurons, "sparse_feed_forward down");
   const int64_t rows = x.dim[0];
   expect_shape(x, {rows, up.cols}, "sparse_feed_forward x");

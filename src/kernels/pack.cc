@@ -107,10 +107,11 @@ void pack_same_type(ThreadPool& pool, const std::byte* source, const WeightView&
 
 // Blocks as those of Q4_0, in which the codes mean other numbers.
 void pack_iq4_nl(ThreadPool& pool, PackSource source, WeightView view, std::byte* out) {
-  if (source.dtype != DType::kIQ4_NL || view.layout != Layout::kPanels || view.cols % kBlockCols != 0)
-    throw Error(ErrorCode::kInternal,
-                std::string("pack_weight: IQ4_NL is packed in panels, from whole blocks of the same type, not from ") +
-                    dtype_name(source.dtype));
+  if (source.dtype != DType::kIQ4_NL || !has_kernels(view.dtype, view.layout) || view.layout == Layout::kBlocks ||
+      view.cols % kBlockCols != 0)
+    throw Error(ErrorCode::kInternal, std::string("pack_weight: IQ4_NL is packed in panels or neurons, from whole "
+                                                  "blocks of the same type, not from ") +
+                                          dtype_name(source.dtype));
   source.dtype = view.dtype = DType::kQ4_0;
   pack_quantized(pool, source, view, out);
 }
@@ -131,7 +132,7 @@ bool write_value(DType dtype, float value, std::byte* out) {
 void pack_weight(ThreadPool& pool, const PackSource& source, const WeightView& view, std::byte* out) {
   if (is_quantized(view.dtype)) return pack_quantized(pool, source, view, out);
   if (view.dtype == DType::kIQ4_NL) return pack_iq4_nl(pool, source, view, out);
-  if (has_only_panels(view.dtype)) return pack_super_blocks(pool, source, view, out);
+  if (is_file_type(view.dtype)) return pack_super_blocks(pool, source, view, out);
   const bool known_source = source.dtype == DType::kF32 || source.dtype == DType::kBF16 || source.dtype == DType::kF16;
   if (!known_source || (view.dtype != DType::kF32 && view.dtype != DType::kBF16))
     throw Error(ErrorCode::kInternal,
@@ -189,8 +190,15 @@ void expect_finite_scales(ThreadPool& pool, const PackSource& source, int64_t ro
 }
 
 float weight_value(const WeightView& view, int64_t row, int64_t col) {
+  if (view.layout == Layout::kBlocks) {
+    const DTypeFacts facts = dtype_facts(view.dtype);
+    float values[256];
+    quant::decode_row(view.dtype, view.data + row * view.step_bytes + col / facts.block_values * facts.block_bytes,
+                      facts.block_values, values);
+    return values[col % facts.block_values];
+  }
   if (is_quantized(view.dtype) || view.dtype == DType::kIQ4_NL) return quantized_value(view, row, col);
-  if (has_only_panels(view.dtype)) return super_block_value(view, row, col);
+  if (is_file_type(view.dtype)) return super_block_value(view, row, col);
   const std::byte* at = view.data + packed_offset(view, row, col);
   return source_value({view.dtype, at}, 0);
 }

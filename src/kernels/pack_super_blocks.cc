@@ -7,68 +7,18 @@
 
 #include "g3n/error.h"
 #include "kernels/iq4_values.h"
+#include "kernels/quant/super_blocks.h"
 
 namespace g3n {
 namespace {
 
+using quant::SuperBlock;
+
 // Bytes of scales before the codes of a super-block.
 int64_t head_bytes(DType dtype) { return (dtype == DType::kIQ4_XS ? 3 : 5) * 64; }
 
-// One super-block of one output, in the order of its inputs.
-struct SuperBlock {
-  uint16_t d = 0, dmin = 0;
-  uint8_t scales[16] = {};  // q4k, q5k: 8; iq4xs: 8, signed; q6k: 16, signed
-  uint8_t minima[8] = {};   // q4k, q5k
-  uint8_t codes[256] = {};
-};
-
 // High bits of a code beyond its nibble.
 int high_bits(DType dtype) { return dtype == DType::kQ6_K ? 2 : dtype == DType::kQ5_K ? 1 : 0; }
-
-// Six bits each: s[0..3] hold scales 0-3, s[4..7] minima 0-3, s[8..11] the low nibbles of 4-7, whose upper bits lie on
-// top of the others.
-void read_scales(const uint8_t* s, SuperBlock& out) {
-  for (int j = 0; j < 4; ++j) {
-    out.scales[j] = s[j] & 63;
-    out.minima[j] = s[j + 4] & 63;
-    out.scales[j + 4] = static_cast<uint8_t>((s[j + 8] & 15) | s[j] >> 6 << 4);
-    out.minima[j + 4] = static_cast<uint8_t>(s[j + 8] >> 4 | s[j + 4] >> 6 << 4);
-  }
-}
-
-void read_super_block(DType dtype, const std::byte* block, SuperBlock& out) {
-  uint8_t b[210];
-  std::memcpy(b, block, static_cast<size_t>(dtype_bytes(dtype)));
-  if (dtype == DType::kQ6_K) {
-    std::memcpy(&out.d, b + 208, 2);
-    std::memcpy(out.scales, b + 192, 16);
-    for (int n = 0; n < 2; ++n)
-      for (int k = 0; k < 4; ++k)
-        for (int l = 0; l < 32; ++l)
-          out.codes[128 * n + 32 * k + l] = static_cast<uint8_t>((b[64 * n + 32 * (k % 2) + l] >> (k / 2 * 4) & 15) |
-                                                                 (b[128 + 32 * n + l] >> (2 * k) & 3) << 4);
-    return;
-  }
-  std::memcpy(&out.d, b, 2);
-  if (dtype == DType::kIQ4_XS) {
-    const int high = b[2] | b[3] << 8;
-    for (int j = 0; j < 8; ++j) {
-      out.scales[j] = static_cast<uint8_t>(((b[4 + j / 2] >> (j % 2 * 4) & 15) | (high >> (2 * j) & 3) << 4) - 32);
-      for (int l = 0; l < 32; ++l)
-        out.codes[32 * j + l] = static_cast<uint8_t>(b[8 + 16 * j + l % 16] >> (l / 16 * 4) & 15);
-    }
-    return;
-  }
-  std::memcpy(&out.dmin, b + 2, 2);
-  read_scales(b + 4, out);
-  const bool fifth = dtype == DType::kQ5_K;
-  const uint8_t* nibbles = b + (fifth ? 48 : 16);
-  for (int j = 0; j < 8; ++j)
-    for (int l = 0; l < 32; ++l) {
-      const int low = nibbles[j / 2 * 32 + l] >> (j % 2 * 4) & 15, high = fifth ? b[16 + l] >> j & 1 : 0;
-      out.codes[32 * j + l] = static_cast<uint8_t>(low | high << 4);
-    }
-}
 
 // The lines of scales of 16 outputs.
 void put_scales(DType dtype, const SuperBlock (&rows)[16], std::byte* out) {
@@ -115,15 +65,8 @@ void put_codes(DType dtype, const SuperBlock (&rows)[16], int64_t block, std::by
   }
 }
 
-}  // namespace
-
-void pack_super_blocks(ThreadPool& pool, const PackSource& source, const WeightView& view, std::byte* out) {
+void pack_panels(ThreadPool& pool, const PackSource& source, const WeightView& view, std::byte* out) {
   const PanelGroup group = panel_group(view.dtype);
-  if (source.dtype != view.dtype || view.layout != Layout::kPanels || view.cols % group.cols != 0)
-    throw Error(ErrorCode::kInternal, std::string("pack_weight: ") + dtype_name(view.dtype) +
-                                          " is packed in panels, from whole super-blocks of the same type, not from " +
-                                          dtype_name(source.dtype));
-  expect_finite_scales(pool, source, view.rows, view.cols);
   const int64_t row_bytes = dtype_bytes(view.dtype, view.cols), block_bytes = (4 + high_bits(view.dtype)) * 64;
   pool.parallel_for((view.rows + kPanelRows - 1) / kPanelRows, 1, [&](int64_t begin, int64_t end) {
     SuperBlock rows[kPanelRows];
@@ -133,7 +76,8 @@ void pack_super_blocks(ThreadPool& pool, const PackSource& source, const WeightV
         for (int64_t lane = 0; lane < kPanelRows; ++lane) {
           const int64_t row = panel * kPanelRows + lane;
           if (row < view.rows)
-            read_super_block(view.dtype, source.data + row * row_bytes + g * dtype_bytes(view.dtype), rows[lane]);
+            quant::read_super_block(view.dtype, source.data + row * row_bytes + g * dtype_bytes(view.dtype),
+                                    rows[lane]);
           else
             rows[lane] = {};
         }
@@ -144,7 +88,115 @@ void pack_super_blocks(ThreadPool& pool, const PackSource& source, const WeightV
   });
 }
 
+// ---- neurons
+
+// Where the parts of one super-block of neurons lie, in bytes from its begin (core/weight.h).
+struct NeuronPlaces {
+  int64_t outputs, high;  // padded; high bits of a code
+  int64_t planes;         // of scales in a group of 32 neurons, a byte for each output
+  int64_t group, group_step, codes, high_bits;
+  explicit NeuronPlaces(const WeightView& view)
+      : outputs(round_up(view.rows, kNeuronOutputs)),
+        high(::g3n::high_bits(view.dtype)),
+        planes(view.dtype == DType::kIQ4_XS ? 1 : 2),
+        group(outputs * neuron_group(view.dtype).head_bytes),
+        group_step(outputs * neuron_group(view.dtype).group_bytes),
+        codes(outputs * planes),
+        high_bits(codes + 32 * (outputs / 2)) {}
+  int64_t group_at(int64_t g) const { return group + g * group_step; }
+  // From a group on: the byte with the nibble of a neuron's code for an output, and with its high bits, which begin at
+  // bit `shift`.
+  int64_t nibble(int64_t neuron, int64_t output) const {
+    return codes + neuron * (outputs / 2) + output / 64 * 32 + output % 32;
+  }
+  struct Bits {
+    int64_t byte, shift;
+  };
+  Bits bits(int64_t neuron, int64_t output) const {
+    const int64_t per_chunk = 128 / high;  // outputs whose bits 16 bytes hold
+    return {high_bits + neuron * (outputs * high / 8) + output / per_chunk * 16 + output % 16,
+            output % per_chunk / 16 * high};
+  }
+};
+
+// One super-block of 256 neurons: 64 outputs are read, then turned round.
+void pack_neuron_group(const PackSource& source, const WeightView& view, int64_t g, std::byte* to) {
+  const NeuronPlaces places(view);
+  const int64_t row_bytes = dtype_bytes(view.dtype, view.cols), block_bytes = dtype_bytes(view.dtype);
+  std::memset(to, 0, static_cast<size_t>(view.step_bytes));
+  SuperBlock rows[64];
+  for (int64_t first = 0; first < view.rows; first += 64) {
+    const int64_t count = std::min<int64_t>(64, view.rows - first);
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t row = first + i;
+      SuperBlock& r = rows[i];
+      quant::read_super_block(view.dtype, source.data + row * row_bytes + g * block_bytes, r);
+      std::memcpy(to + row * 2, &r.d, 2);
+      const bool minima = neuron_group(view.dtype).head_bytes == 4;
+      if (minima) std::memcpy(to + (places.outputs + row) * 2, &r.dmin, 2);
+      for (int64_t j = 0; j < 8; ++j) {
+        std::byte* planes = to + places.group_at(j) + row;
+        planes[0] = std::byte{r.scales[view.dtype == DType::kQ6_K ? 2 * j : j]};
+        if (places.planes == 2) planes[places.outputs] = std::byte{minima ? r.minima[j] : r.scales[2 * j + 1]};
+      }
+    }
+    for (int64_t n = 0; n < 256; ++n) {
+      std::byte* group = to + places.group_at(n / 32);
+      for (int64_t i = 0; i < count; ++i) {
+        const int code = rows[i].codes[n];
+        group[places.nibble(n % 32, first + i)] |= static_cast<std::byte>((code & 15) << (i < 32 ? 0 : 4));
+        if (places.high == 0) continue;
+        const auto [byte, shift] = places.bits(n % 32, first + i);
+        group[byte] |= static_cast<std::byte>(code >> 4 << shift);
+      }
+    }
+  }
+}
+
+float neuron_value(const WeightView& view, int64_t row, int64_t col) {
+  const NeuronPlaces places(view);
+  const std::byte* head = view.data + col / 256 * view.step_bytes;
+  const std::byte* group = head + places.group_at(col % 256 / 32);
+  int code = static_cast<int>(group[places.nibble(col % 32, row)]) >> (row % 64 < 32 ? 0 : 4) & 15;
+  if (places.high > 0) {
+    const auto [byte, shift] = places.bits(col % 32, row);
+    code |= (static_cast<int>(group[byte]) >> shift & ((1 << places.high) - 1)) << 4;
+  }
+  uint16_t d, dmin;
+  std::memcpy(&d, head + row * 2, 2);
+  std::memcpy(&dmin, head + (places.outputs + row) * 2, 2);
+  const std::byte *first = group + row, *second = first + places.outputs;
+  switch (view.dtype) {
+    case DType::kQ6_K:
+      return f16_to_f32(d) * static_cast<float>(static_cast<int8_t>(*(col % 32 < 16 ? first : second))) *
+             static_cast<float>(code - 32);
+    case DType::kIQ4_XS:
+      return f16_to_f32(d) * static_cast<float>(static_cast<int8_t>(*first)) * static_cast<float>(kIq4Values[code]);
+    default:
+      return f16_to_f32(d) * static_cast<float>(*first) * static_cast<float>(code) -
+             f16_to_f32(dmin) * static_cast<float>(*second);
+  }
+}
+
+}  // namespace
+
+void pack_super_blocks(ThreadPool& pool, const PackSource& source, const WeightView& view, std::byte* out) {
+  const bool neurons = view.layout == Layout::kNeurons;
+  if (source.dtype != view.dtype || (view.layout != Layout::kPanels && !neurons) ||
+      view.cols % dtype_facts(view.dtype).block_values != 0)
+    throw Error(ErrorCode::kInternal, std::string("pack_weight: ") + dtype_name(view.dtype) +
+                                          " is packed in panels or neurons, from whole super-blocks of the same "
+                                          "type, not from " +
+                                          dtype_name(source.dtype));
+  expect_finite_scales(pool, source, view.rows, view.cols);
+  if (!neurons) return pack_panels(pool, source, view, out);
+  pool.parallel_for(view.cols / neuron_group(view.dtype).neurons, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t g = begin; g < end; ++g) pack_neuron_group(source, view, g, out + g * view.step_bytes);
+  });
+}
+
 float super_block_value(const WeightView& view, int64_t row, int64_t col) {
+  if (view.layout == Layout::kNeurons) return neuron_value(view, row, col);
   const PanelGroup group = panel_group(view.dtype);
   const int64_t lane = row % kPanelRows, high = high_bits(view.dtype), block = col % group.cols / 32,
                 line = col % 32 / 4, byte = lane * 4 + col % 4;

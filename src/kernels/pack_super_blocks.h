@@ -1,4 +1,4 @@
-// Packing of GGUF's super-blocks to q4k, q5k, q6k and iq4xs panels (core/weight.h); behind pack.h.
+// Packing of GGUF's super-blocks to q4k, q5k, q6k and iq4xs panels and neurons (core/weight.h); behind pack.h.
 #pragma once
 #include "kernels/pack.h"
 

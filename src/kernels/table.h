@@ -36,8 +36,9 @@ struct QuantizedRows {
   const float* scales;  // [rows, code_step / 32]; NaN for a block with a value that is not finite
   const int32_t*
       starts;  // [rows, code_step / 32]: -8 * sum of a block's codes: where the integer sums of unsigned q4 codes start
-  const int32_t* half_starts = nullptr;  // for q6k: [rows, code_step / 16]: -32 * sum of the codes of half a block
-  const float* minima = nullptr;         // for q4k and q5k: [rows, code_step / 32]: -(scale * sum of a block's codes)
+  const int32_t* half_starts =
+      nullptr;                    // for panels of q6k: [rows, code_step / 16]: -32 * sum of the codes of half a block
+  const float* minima = nullptr;  // for q4k and q5k: [rows, code_step / 32]: -(scale * sum of a block's codes)
 };
 // Rows of x against consecutive panels of one weight in codes. Block by block (q6k: half by half), w = scale of w, of
 // super-blocks the product of its two: total = fma(scale of x * w, float(sum of code products), total); with a minimum
@@ -75,11 +76,13 @@ struct NeuronSum {  // out += sum over live neurons, ascending, in groups of 32 
   float* out;            // [width], column `first` at out[0]
 };
 
-// The same with q8 and q4 weights (layouts kRows and kNeurons of weight.h): integers are exact within a block of 32.
-struct QuantNeuronDot {  // lane (block % 2) * 8 + input % 32 / 4: lane = fma(scale of x * scale of w, float(sum of its
-                         // four code products), lane), then the tree
+// The same with weights in codes: q8 and q4 rows of kRows, of other types blocks as the file has them (kBlocks);
+// kNeurons. Integers are exact within a block of 32; w: scale of w, of super-blocks the product of its two.
+struct QuantNeuronDot {  // lane (block % 2) * 8 + input % 32 / 4: lane = fma(scale of x * w, float(sum of its four code
+                         // products), lane), then the tree; with a minimum of w, lanes block % 16 of a second vector:
+                         // lane = fma(minimum of x, minimum of w, lane), its tree added to the other
   QuantizedRows x;
-  int64_t cols;  // inputs, rounded up to 64
+  int64_t cols;  // inputs; of kRows rounded up to 64
   const void* weight;
   int64_t step;
   const int32_t *neurons, *rows;
@@ -93,17 +96,20 @@ struct NeuronPair {  // two live neurons of a group (0..31) and the codes of the
 };
 struct LiveRow {  // a row with live neurons in a group: its values in int8 as a block of QuantizedRows
   int32_t row;
-  int32_t pairs;  // at least 1, at most 16
+  int32_t pairs;  // at least 1, at most 16; ascending, and in q6k none of neurons on both sides of 16
   float scale;
   int32_t start;
 };
 struct QuantNeuronSum {  // one group of 32 neurons; rows in any order, fastest by number of pairs. out = fma(scale of
-                         // the values * scale of w, float(sum of code products over the live neurons), out)
+                         // the values * w, float(sum of code products over the live neurons), out); q6k: each half of
+                         // the group with live neurons in turn; with a minimum of w then out = fma(scale of the values
+                         // * float(-sum of their codes), minimum of w, out)
   const LiveRow* live;
   int64_t count;
   const NeuronPair* pairs;  // of all these rows, one after the other
   uint32_t neurons;         // bit by bit, those that occur in pairs
   const void* group;
+  const void* head;      // planes of scales of this and its neighbouring groups (core/weight.h); types without: unused
   int64_t outputs;       // of the weight, rounded up to 128
   int64_t first, width;  // columns; first is a multiple of 64
   float* out;            // [rows, out_step], column `first` of row 0 at out[0]
@@ -142,6 +148,13 @@ struct DepthwiseConv {  // one output row of a channels-last map; taps outside t
   float* out;  // [out_width, channels]
 };
 
+// Products with weights in codes of one type.
+struct CodeKernels {
+  void (*matmul)(const QuantMatmul&);
+  void (*neuron_dot)(const QuantNeuronDot&);
+  void (*neuron_sum)(const QuantNeuronSum&);
+};
+
 struct KernelTable {
   const char* name;    // "reference", "avx2", "avx512", "avx512_vnni", "avx512_bf16", "neon"
   bool (*runnable)();  // does this CPU have the instructions
@@ -157,13 +170,6 @@ struct KernelTable {
   void (*from_bf16)(const bf16_t* x, float scale, float* out, int64_t n);  // out = f32(x) * scale
   // One row of `cols` values: codes [round_up(cols, 64)], scales and starts to match.
   void (*quantize_row)(const float* x, int64_t cols, int8_t* codes, float* scales, int32_t* starts);
-  void (*matmul_q8)(const QuantMatmul&);
-  void (*matmul_q4)(const QuantMatmul&);
-  void (*matmul_q4k)(const QuantMatmul&);
-  void (*matmul_q5k)(const QuantMatmul&);
-  void (*matmul_q6k)(const QuantMatmul&);
-  void (*matmul_iq4nl)(const QuantMatmul&);
-  void (*matmul_iq4xs)(const QuantMatmul&);
 
   // Sparse products.
   int64_t (*live_masks)(
@@ -173,10 +179,9 @@ struct KernelTable {
   void (*neuron_dot_bf16)(const NeuronDot&);
   void (*neuron_sum_f32)(const NeuronSum&);
   void (*neuron_sum_bf16)(const NeuronSum&);
-  void (*neuron_dot_q8)(const QuantNeuronDot&);
-  void (*neuron_dot_q4)(const QuantNeuronDot&);
-  void (*neuron_sum_q8)(const QuantNeuronSum&);
-  void (*neuron_sum_q4)(const QuantNeuronSum&);
+
+  // Dense and sparse products with weights in codes, by their type.
+  CodeKernels q8, q4, q4k, q5k, q6k, iq4nl, iq4xs;
 
   // Attention.
   void (*attention_f32)(const AttentionSegment&);        // K and V in f32

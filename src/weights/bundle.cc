@@ -36,7 +36,7 @@ bool can_be_read(const PackedTensor& t) {
   switch (t.kind) {
     case PackedKind::kMatrix:
       if (t.layout == Layout::kBlocks) return whole_blocks;
-      return has_kernels(t.dtype, t.layout) && (whole_blocks || !has_only_panels(t.dtype));
+      return has_kernels(t.dtype, t.layout) && (whole_blocks || !is_file_type(t.dtype));
     case PackedKind::kTable:
       return t.layout == Layout::kRows &&
              (whole_blocks || t.dtype == DType::kF32 || t.dtype == DType::kBF16 || t.dtype == DType::kF16);

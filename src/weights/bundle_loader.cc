@@ -38,7 +38,9 @@ void BundleLoader::on_matrix(const std::string& name, WeightView& member, const 
   member.cols = element_count(shape, 1);
   const Bundle::Entry* entry = take(name, PackedKind::kMatrix, shape, false);
   if (!entry) return;
-  const bool blocks = entry->what.layout == Layout::kBlocks && layout == Layout::kPanels;
+  const bool blocks =
+      entry->what.layout == Layout::kBlocks &&
+      (layout == Layout::kPanels || (layout == Layout::kRows && has_kernels(entry->what.dtype, Layout::kBlocks)));
   if (entry->what.layout != layout && !blocks) {
     problems_.push_back(bundle_->path() + ": " + name + ": expected another layout, found '" + describe(entry->what) +
                         "'");

@@ -32,6 +32,7 @@ Packing PackingPlan::matrix(const std::string& name, const TensorInfo& tensor, L
   if (is_block_type(stored)) {
     if (is_exact(name) || is_convolution(tensor.shape)) return {DType::kF32, layout};
     if (has_kernels(stored, layout)) return {stored, layout};
+    if (layout == Layout::kRows && has_kernels(stored, Layout::kBlocks)) return {stored, Layout::kBlocks};
     if (layout != Layout::kPanels || is_head(name)) return {DType::kF32, layout};
     return {stored, Layout::kBlocks};
   }

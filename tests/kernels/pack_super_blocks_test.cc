@@ -43,6 +43,39 @@ Unpacked unpack(const WeightView& w, const std::byte* data, int64_t row, int64_t
   return u;
 }
 
+// The same from neurons.
+Unpacked unpack_neurons(const WeightView& w, const std::byte* data, int64_t row, int64_t super_block) {
+  const bool nl = w.dtype == DType::kIQ4_NL, xs = w.dtype == DType::kIQ4_XS, q6k = w.dtype == DType::kQ6_K;
+  const int high = w.dtype == DType::kQ5_K ? 1 : q6k ? 2 : 0;
+  const int64_t outputs = round_up(w.rows, 128),
+                head = outputs * (nl          ? 0
+                                  : q6k || xs ? 2
+                                              : 4),
+                planes = outputs * (xs ? 1 : 2), group_bytes = planes + 32 * (outputs / 2 + outputs * high / 8);
+  const std::byte* at = data + super_block * w.step_bytes;
+  EXPECT_EQ(w.step_bytes, head + (nl ? 1 : 8) * group_bytes);
+  const auto byte = [&](int64_t i) { return static_cast<int>(at[i]); };
+  Unpacked u{};
+  std::memcpy(&u.d, at + 2 * row, 2);
+  if (!nl && !q6k && !xs) std::memcpy(&u.dmin, at + 2 * outputs + 2 * row, 2);
+  u.d32 = f16_to_f32(u.d);
+  for (int g = 0; g < (nl ? 1 : 8); ++g) {
+    const int64_t group = head + g * group_bytes, codes = group + planes, more = codes + 16 * outputs;
+    if (q6k)
+      for (int half = 0; half < 2; ++half) u.scales[2 * g + half] = byte(group + half * outputs + row);
+    else if (!nl)
+      u.scales[g] = byte(group + row);
+    if (!nl && !q6k && !xs) u.minima[g] = byte(group + outputs + row);
+    for (int64_t n = 0; n < 32; ++n) {
+      int code = byte(codes + n * outputs / 2 + row / 64 * 32 + row % 32) >> (row % 64 / 32 * 4) & 15;
+      if (high == 1) code |= (byte(more + n * outputs / 8 + row / 128 * 16 + row % 16) >> (row % 128 / 16) & 1) << 4;
+      if (high == 2) code |= (byte(more + n * outputs / 4 + row / 64 * 16 + row % 16) >> (row % 64 / 16 * 2) & 3) << 4;
+      u.codes[32 * g + n] = code;
+    }
+  }
+  return u;
+}
+
 // The bytes of a file for it.
 std::vector<std::byte> to_file(DType dtype, const Unpacked& u) {
   std::vector<uint8_t> b(static_cast<size_t>(dtype_bytes(dtype)), 0);
@@ -106,28 +139,48 @@ TEST(PackSuperBlocks, PanelsTurnBackIntoTheFile) {
       }
 }
 
+TEST(PackSuperBlocks, NeuronsTurnBackIntoTheFile) {
+  for (const DType dtype : kFileTypes)
+    for (const int64_t rows : {1, 31, 64, 100, 128, 200, 300})
+      for (const int64_t cols : {96, 256, 768}) {
+        if (cols % dtype_facts(dtype).block_values != 0) continue;
+        const FileWeight w(dtype, rows, cols, 5, Layout::kNeurons);
+        std::vector<std::byte> file;
+        for (int64_t r = 0; r < rows; ++r)
+          for (int64_t g = 0; g < cols / dtype_facts(dtype).block_values; ++g) {
+            const std::vector<std::byte> block = to_file(dtype, unpack_neurons(w.view, w.memory.data(), r, g));
+            file.insert(file.end(), block.begin(), block.end());
+          }
+        EXPECT_EQ(file, w.blocks) << dtype_name(dtype) << ", " << rows << " x " << cols;
+        for (int64_t r = rows; r < round_up(rows, 128); ++r)
+          for (int64_t c = 0; c < cols; ++c) ASSERT_EQ(weight_value(w.view, r, c), 0.0f) << "padding";
+      }
+}
+
 TEST(PackSuperBlocks, ValuesAreThoseOfTheFileBitForBit) {
   const int64_t rows = 20, cols = 768;
-  for (const DType dtype : kFileTypes) {
-    const FileWeight w(dtype, rows, cols, 6);
-    std::vector<float> want(static_cast<size_t>(rows * cols)), got;
-    quant::decode_row(dtype, w.blocks.data(), rows * cols, want.data());
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t c = 0; c < cols; ++c) got.push_back(weight_value(w.view, r, c));
-    EXPECT_THAT(got, SameBits(want)) << dtype_name(dtype);
-  }
+  for (const DType dtype : kFileTypes)
+    for (const Layout layout : {Layout::kPanels, Layout::kNeurons, Layout::kBlocks}) {
+      const FileWeight w(dtype, rows, cols, 6, layout);
+      std::vector<float> want(static_cast<size_t>(rows * cols)), got;
+      quant::decode_row(dtype, w.blocks.data(), rows * cols, want.data());
+      for (int64_t r = 0; r < rows; ++r)
+        for (int64_t c = 0; c < cols; ++c) got.push_back(weight_value(w.view, r, c));
+      EXPECT_THAT(got, SameBits(want)) << dtype_name(dtype);
+    }
 }
 
 TEST(PackSuperBlocks, ThreadsGiveTheSameBytes) {
-  for (const DType dtype : kFileTypes) {
-    const FileWeight w(dtype, 70, 512, 7);
-    for (const int threads : {2, 3}) {
-      std::vector<std::byte> out(w.memory.size(), std::byte{1});
-      ThreadPool pool(threads);
-      pack_weight(pool, {dtype, w.blocks.data()}, w.view, out.data());
-      EXPECT_EQ(out, w.memory.values());
+  for (const DType dtype : kFileTypes)
+    for (const Layout layout : {Layout::kPanels, Layout::kNeurons}) {
+      const FileWeight w(dtype, 70, 512, 7, layout);
+      for (const int threads : {2, 3}) {
+        std::vector<std::byte> out(w.memory.size(), std::byte{1});
+        ThreadPool pool(threads);
+        pack_weight(pool, {dtype, w.blocks.data()}, w.view, out.data());
+        EXPECT_EQ(out, w.memory.values());
+      }
     }
-  }
 }
 
 TEST(PackSuperBlocks, WhatCannotBePackedIsNamed) {

@@ -38,14 +38,7 @@ struct CodedInput {
 struct Quantized : TableTest {
   static std::vector<float> run(const KernelTable& table, const CodedInput& x, const WeightView& w) {
     Guarded<float> out(std::vector<float>(static_cast<size_t>(x.rows * w.rows), NAN));
-    const auto kernel = w.dtype == DType::kQ8_0     ? table.matmul_q8
-                        : w.dtype == DType::kQ4_0   ? table.matmul_q4
-                        : w.dtype == DType::kQ4_K   ? table.matmul_q4k
-                        : w.dtype == DType::kQ5_K   ? table.matmul_q5k
-                        : w.dtype == DType::kQ6_K   ? table.matmul_q6k
-                        : w.dtype == DType::kIQ4_NL ? table.matmul_iq4nl
-                                                    : table.matmul_iq4xs;
-    kernel({x.view(), x.rows, w.data, w.step_bytes, x.step, out.data(), w.rows, w.rows});
+    code_kernels(table, w.dtype).matmul({x.view(), x.rows, w.data, w.step_bytes, x.step, out.data(), w.rows, w.rows});
     return out.values();
   }
 };

@@ -10,7 +10,7 @@ namespace {
 
 struct Sparse {
   int64_t rows, hidden, ffn;
-  PackedWeight up, down;
+  SparseWeight up, down;
   std::vector<float> x, gate;
   Sparse(DType up_type, DType down_type, int64_t r, int64_t h, int64_t f, float density)
       : rows(r),
@@ -59,7 +59,16 @@ TEST(SparseFeedForward, IsTheFormulaOnAnyNumberOfThreads) {
         }
 }
 
-constexpr DType kTypes[] = {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_0};
+// [rows, cols] of a weight.
+std::vector<double> values_of(const WeightView& w) {
+  std::vector<double> values;
+  for (int64_t r = 0; r < w.rows; ++r)
+    for (int64_t c = 0; c < w.cols; ++c) values.push_back(weight_value(w, r, c));
+  return values;
+}
+
+constexpr DType kTypes[] = {DType::kF32,  DType::kBF16, DType::kQ8_0,   DType::kQ4_0,  DType::kQ4_K,
+                            DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS};
 
 // Each type of `up` with each of `down`. What values lose in int8 is half a code of 127 per input, so a hundredth of
 // the terms' sizes is plenty.
@@ -68,24 +77,27 @@ TEST(SparseFeedForward, QuantizedIsTheFormulaOnAnyNumberOfThreads) {
     for (DType down : kTypes)
       for (float density : {0.0f, 0.05f, 1.0f})
         for (int64_t rows : {1, 3, 40}) {
-          if (!is_quantized(up) && !is_quantized(down)) continue;
-          const Sparse s(up, down, rows, 200, 300, density);
+          if (!has_codes(up) && !has_codes(down)) continue;
+          if ((is_file_type(up) || is_file_type(down)) && up != down && (up != DType::kQ8_0 && down != DType::kQ8_0))
+            continue;
+          const Sparse s(up, down, rows, is_file_type(up) ? 256 : 200, is_file_type(down) ? 512 : 300, density);
           const std::vector<float> out =
               same_on_all_threads(static_cast<size_t>(rows * s.hidden),
                                   [&](Context& ctx, std::vector<float>& o) { s.run(ctx, 0, rows, o); });
-          for (int64_t r = 0; r < rows; r += 3) {
+          const std::vector<double> up_values = values_of(s.up.view), down_values = values_of(s.down.view);
+          for (int64_t r = 0; r < rows; r += 9) {
             std::vector<double> want(static_cast<size_t>(s.hidden)), size = want;
             for (int64_t n = 0; n < s.ffn; ++n) {
               const double g = s.gate[r * s.ffn + n];
               if (g == 0) continue;
               double dot = 0, dot_size = 0;
               for (int64_t k = 0; k < s.hidden; ++k) {
-                const double term = double{s.x[r * s.hidden + k]} * weight_value(s.up.view, n, k);
+                const double term = double{s.x[r * s.hidden + k]} * up_values[static_cast<size_t>(n * s.hidden + k)];
                 dot += term, dot_size += std::fabs(term);
               }
               const double gelu = g / (1 + std::exp(-1.5957691216057308 * (g + 0.044715 * g * g * g)));
               for (int64_t c = 0; c < s.hidden; ++c) {
-                const double w = weight_value(s.down.view, c, n);
+                const double w = down_values[static_cast<size_t>(c * s.ffn + n)];
                 want[c] += gelu * dot * w, size[c] += gelu * dot_size * std::fabs(w);
               }
             }
@@ -101,9 +113,10 @@ TEST(SparseFeedForward, QuantizedIsTheFormulaOnAnyNumberOfThreads) {
 TEST(SparseFeedForward, IsTheReference) {
   for (DType dtype : kTypes)
     for (float density : {0.05f, 1.0f}) {
-      const Sparse s(dtype, 5, 300, 200, density);
+      const int64_t hidden = is_file_type(dtype) ? 512 : 300;
+      const Sparse s(dtype, 5, hidden, is_file_type(dtype) ? 768 : 200, density);
       TestContext best(2), reference(2, kReferenceKernels);
-      std::vector<float> got(5 * 300), want = got;
+      std::vector<float> got(static_cast<size_t>(5 * hidden)), want = got;
       s.run(best, 0, 5, got), s.run(reference, 0, 5, want);
       EXPECT_THAT(got, SameBits(want)) << dtype_name(dtype);
     }
@@ -111,16 +124,18 @@ TEST(SparseFeedForward, IsTheReference) {
 
 // Few rows take several groups at once, many one; rows beyond 2^22 / ffn go in blocks: the same bits.
 TEST(SparseFeedForward, ARowIsTheSameAloneAndAmongOthers) {
-  for (DType dtype : {DType::kBF16, DType::kQ8_0, DType::kQ4_0}) {
-    const Sparse s(dtype, 512, 96, 500, 0.1f);
+  for (DType dtype : kTypes) {
+    if (dtype == DType::kF32) continue;
+    const int64_t hidden = is_file_type(dtype) ? 256 : 96;
+    const Sparse s(dtype, 512, hidden, is_file_type(dtype) ? 512 : 500, 0.1f);
     TestContext context(2);
-    std::vector<float> all(512 * 96);
+    std::vector<float> all(static_cast<size_t>(512 * hidden));
     s.run(context, 0, 512, all);
     for (int64_t count : {1, 7, 16, 31, 32, 33})
       for (int64_t r = 0; r + count <= 512; r += 67) {
-        std::vector<float> some(static_cast<size_t>(count * 96));
+        std::vector<float> some(static_cast<size_t>(count * hidden));
         s.run(context, r, count, some);
-        EXPECT_THAT(some, SameBits(std::vector<float>(all.begin() + r * 96, all.begin() + (r + count) * 96)))
+        EXPECT_THAT(some, SameBits(std::vector<float>(all.begin() + r * hidden, all.begin() + (r + count) * hidden)))
             << dtype_name(dtype) << ", " << count << " rows from " << r;
       }
   }
@@ -136,17 +151,22 @@ TEST(SparseFeedForward, ManyRowsGoInBlocks) {
 
 // A value that is not finite makes its own row NaN and no other.
 TEST(SparseFeedForward, NaNStaysInItsRow) {
-  for (DType dtype : {DType::kQ8_0, DType::kQ4_0}) {
-    Sparse s(dtype, 3, 96, 200, 0.1f);
+  for (DType dtype : kTypes) {
+    if (!has_codes(dtype)) continue;
+    const int64_t hidden = is_file_type(dtype) ? 256 : 96, ffn = 256;
+    Sparse s(dtype, 3, hidden, ffn, 0.1f);
     TestContext context(2);
-    std::vector<float> clean(3 * 96), out(3 * 96);
+    std::vector<float> clean(static_cast<size_t>(3 * hidden)), out = clean;
     s.run(context, 0, 3, clean);
-    s.gate[200 + 17] = NAN;
-    s.run(context, 0, 3, out);
-    for (int64_t i = 0; i < 96; ++i) {
-      EXPECT_EQ(out[i], clean[i]);
-      EXPECT_TRUE(std::isnan(out[96 + i]));
-      EXPECT_EQ(out[192 + i], clean[192 + i]);
+    for (const bool in_gate : {true, false}) {
+      Sparse broken(dtype, 3, hidden, ffn, 0.1f);
+      (in_gate ? broken.gate[static_cast<size_t>(ffn + 17)] : broken.x[static_cast<size_t>(hidden + 17)]) = NAN;
+      broken.run(context, 0, 3, out);
+      for (int64_t i = 0; i < hidden; ++i) {
+        EXPECT_EQ(out[i], clean[i]);
+        EXPECT_TRUE(std::isnan(out[hidden + i])) << dtype_name(dtype);
+        EXPECT_EQ(out[2 * hidden + i], clean[2 * hidden + i]);
+      }
     }
   }
 }

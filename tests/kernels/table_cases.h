@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,7 +36,7 @@ struct PackedWeight {
   }
 };
 
-// Types that have panels only.
+// Types that come from files only: panels, neurons, and rows as blocks.
 constexpr DType kFileTypes[] = {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS};
 
 // Blocks as a file has them: codes and sub-scales any bits; scales ordinary, denormal or zero, of either sign.
@@ -58,21 +59,42 @@ inline std::vector<std::byte> random_blocks(DType dtype, int64_t blocks, uint64_
   return bytes;
 }
 
-// Such a weight in panels, touching a guard page, and the blocks it was made from.
+// Such a weight in panels, neurons or blocks, touching a guard page, and the blocks it was made from.
 struct FileWeight {
   std::vector<std::byte> blocks;
   Guarded<std::byte> memory;
   WeightView view;
-  FileWeight(DType dtype, std::vector<std::byte> from, int64_t rows, int64_t cols)
+  FileWeight(DType dtype, std::vector<std::byte> from, int64_t rows, int64_t cols, Layout layout = Layout::kPanels)
       : blocks(std::move(from)),
-        memory(static_cast<size_t>(packed_bytes(dtype, Layout::kPanels, rows, cols))),
-        view{dtype, Layout::kPanels, rows, cols, packed_step_bytes(dtype, Layout::kPanels, rows, cols), memory.data()} {
+        memory(static_cast<size_t>(packed_bytes(dtype, layout, rows, cols))),
+        view{dtype, layout, rows, cols, packed_step_bytes(dtype, layout, rows, cols), memory.data()} {
+    if (layout == Layout::kBlocks) {
+      std::memcpy(memory.data(), blocks.data(), memory.size());
+      return;
+    }
     std::memset(memory.data(), 0xff, memory.size());
     ThreadPool pool(1);
     pack_weight(pool, {dtype, blocks.data()}, view, memory.data());
   }
-  FileWeight(DType dtype, int64_t rows, int64_t cols, uint64_t seed)
-      : FileWeight(dtype, random_blocks(dtype, rows * cols / dtype_facts(dtype).block_values, seed), rows, cols) {}
+  FileWeight(DType dtype, int64_t rows, int64_t cols, uint64_t seed, Layout layout = Layout::kPanels)
+      : FileWeight(dtype, random_blocks(dtype, rows * cols / dtype_facts(dtype).block_values, seed), rows, cols,
+                   layout) {}
+};
+
+// `up` or `down` of a sparse feed-forward in a layout that the type has.
+struct SparseWeight {
+  std::unique_ptr<PackedWeight> packed;
+  std::unique_ptr<FileWeight> file;
+  WeightView view;
+  SparseWeight(DType dtype, Layout layout, int64_t rows, int64_t cols, uint32_t seed) {
+    if (is_file_type(dtype)) {
+      file = std::make_unique<FileWeight>(dtype, rows, cols, seed, layout == Layout::kRows ? Layout::kBlocks : layout);
+      view = file->view;
+    } else {
+      packed = std::make_unique<PackedWeight>(dtype, layout, rows, cols, seed);
+      view = packed->view;
+    }
+  }
 };
 
 struct TableTest : testing::TestWithParam<const KernelTable*> {

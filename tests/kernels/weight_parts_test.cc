@@ -117,6 +117,24 @@ TEST(WeightParts, OfRowsAndNeurons) {
     }
 }
 
+TEST(WeightParts, OfBlocksAndNeuronsOfFiles) {
+  constexpr int64_t kHidden = 256, kFfn = 768;
+  for (const DType dtype : kFileTypes) {
+    const SparseWeight up(dtype, Layout::kRows, kFfn, kHidden, 1), down(dtype, Layout::kNeurons, kHidden, kFfn, 2);
+    EXPECT_EQ(row_cut(up.view), 1);
+    EXPECT_EQ(row_cut(down.view), 0);
+    EXPECT_EQ(input_cut(down.view), dtype == DType::kIQ4_NL ? 32 : 256);
+    const std::vector<float> x = normal(kRows * kHidden, 3);
+    std::vector<float> gate = normal(kRows * kFfn, 4);
+    for (size_t i = 0; i < gate.size(); i += 3) gate[i] = 0;
+    for (const Range& r : {Range{0, kFfn}, {0, 256}, {256, 512}, {512, 256}})
+      EXPECT_THAT(feed_forward({rows_of(up.view, r.first, r.count), inputs_of(down.view, r.first, r.count)}, x,
+                               columns_of(gate, kFfn, r)),
+                  SameBits(feed_forward({up.view, down.view}, x, zero_outside(gate, kFfn, r))))
+          << dtype_name(dtype) << ", neurons from " << r.first;
+  }
+}
+
 // The other way round: inputs of rows, outputs of neurons.
 TEST(WeightParts, OfRowsAndNeuronsAcross) {
   constexpr int64_t kHidden = 100, kFfn = 64;

@@ -154,8 +154,8 @@ std::string super_block_config(const TemporaryFolder& folder) {
   return path;
 }
 
-// llama.cpp's mixes, every matrix in super-blocks: the head and all but sparse up and down are packed as they are, and
-// the logits are near those of the values, the same bits whatever the threads and chunks.
+// llama.cpp's mixes, every matrix in super-blocks: all are packed as they are, rows of sparse layers stay in the file,
+// and the logits are near those of the values, the same bits whatever the threads and chunks.
 TEST(GgufModel, SuperBlocksInPanels) {
   ThreadPool pool(2);
   const std::vector<int32_t> ids = {2, 105, 300, 7, 440, 106, 12};
@@ -168,13 +168,19 @@ TEST(GgufModel, SuperBlocksInPanels) {
     EXPECT_GT(count[type], 50) << dtype_name(type);
     EXPECT_GT(count[DType::kQ6_K], 10);
     Loader loader(checkpoint.source, {.pool = pool});
-    WeightView head, gate;
+    WeightView head, gate, up, down;
     loader.matrix(kText + "embed_tokens.weight", head, checkpoint.source->find(kText + "embed_tokens.weight")->shape);
     loader.matrix(kText + "layers.0.mlp.gate_proj.weight", gate, {256, 256});
     EXPECT_EQ(head.dtype, DType::kQ6_K);
     EXPECT_EQ(head.layout, Layout::kPanels);
     EXPECT_EQ(gate.dtype, type);
     EXPECT_EQ(gate.layout, Layout::kPanels);
+    loader.matrix(kText + "layers.0.mlp.up_proj.weight", up, {256, 256}, Layout::kRows);
+    loader.matrix(kText + "layers.0.mlp.down_proj.weight", down, {256, 256}, Layout::kNeurons);
+    EXPECT_EQ(up.dtype, type);
+    EXPECT_EQ(up.layout, Layout::kBlocks);
+    EXPECT_EQ(down.dtype, checkpoint.source->find(kText + "layers.0.mlp.down_proj.weight")->dtype);
+    EXPECT_EQ(down.layout, Layout::kNeurons);
     const std::vector<float> got = logits_of(checkpoint.source, checkpoint.config, ids);
     const double distance =
         relative_rms(got, logits_of(std::make_shared<DecodedTensors>(*checkpoint.source), checkpoint.config, ids));

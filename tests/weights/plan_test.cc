@@ -25,6 +25,15 @@ TEST(PackingPlan, BlocksWithKernelsKeepTheirTypeInEveryLayout) {
                        layout);
 }
 
+TEST(PackingPlan, BlocksOfFileTypesArePanelsNeuronsOrStay) {
+  const PackingPlan plan(Recipe::named("q4"), kBig);
+  for (const DType type : {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS}) {
+    expect_packing(plan.matrix(kLayer + "m", tensor(type), Layout::kPanels), type, Layout::kPanels);
+    expect_packing(plan.matrix(kLayer + "m", tensor(type), Layout::kRows), type, Layout::kBlocks);
+    expect_packing(plan.matrix(kLayer + "m", tensor(type), Layout::kNeurons), type, Layout::kNeurons);
+  }
+}
+
 TEST(PackingPlan, OtherBlocksStayWhereTheyLieOrAreDecoded) {
   const PackingPlan plan(Recipe::named("q4"), kBig);
   for (const DType type : {DType::kQ5_1, DType::kIQ2_XS, DType::kMXFP4}) {

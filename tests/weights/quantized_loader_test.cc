@@ -101,8 +101,8 @@ TEST(QuantizedLoader, OtherBlocksStayInTheFile) {
   EXPECT_EQ(store.allocated_bytes(), 0);
 }
 
-// Types that have panels only: as they are where panels are wanted, the head too, else decoded.
-TEST(QuantizedLoader, BlocksWithPanelsOfTheirOwnArePacked) {
+// Types that come from files only: as they are, the head too; rows stay in the file.
+TEST(QuantizedLoader, BlocksOfFileTypesKeepTheirValuesInEveryLayout) {
   ThreadPool pool(2);
   for (const DType dtype : {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS}) {
     auto source = std::make_shared<Source>();
@@ -115,18 +115,18 @@ TEST(QuantizedLoader, BlocksWithPanelsOfTheirOwnArePacked) {
     loader.matrix(kScope + "rows", rows, {37, 512}, Layout::kRows);
     loader.matrix(kScope + "neurons", neurons, {37, 512}, Layout::kNeurons);
     const WeightStore store = loader.finish();
-    EXPECT_EQ(rows.dtype, DType::kF32);
-    EXPECT_EQ(neurons.dtype, DType::kF32);
+    EXPECT_EQ(rows.layout, Layout::kBlocks);
+    EXPECT_EQ(rows.data, source->find(kScope + "rows")->data);
+    EXPECT_EQ(neurons.layout, Layout::kNeurons);
+    EXPECT_EQ(head.layout, Layout::kPanels);
+    EXPECT_EQ(panels.layout, Layout::kPanels);
     for (const auto& [name, view] : {std::pair<const char*, WeightView>{"embed_tokens.weight", head},
                                      {"panels", panels},
                                      {"rows", rows},
                                      {"neurons", neurons}}) {
       std::vector<float> want(37 * 512);
       decode_values(dtype, source->find(kScope + name)->data, 37 * 512, want.data());
-      if (view.dtype != DType::kF32) {
-        EXPECT_EQ(view.dtype, dtype);
-        EXPECT_EQ(view.layout, Layout::kPanels);
-      }
+      EXPECT_EQ(view.dtype, dtype);
       for (int64_t i = 0; i < 37 * 512; ++i)
         ASSERT_EQ(weight_value(view, i / 512, i % 512), want[static_cast<size_t>(i)])
             << dtype_name(dtype) << " " << name << " " << i;

@@ -1,8 +1,10 @@
-// Products of the reference table with single q8 and q4 neurons.
+// Products of the reference table with single neurons in codes.
 #include <algorithm>
 #include <cmath>
 
 #include "core/weight.h"
+#include "kernels/iq4_values.h"
+#include "kernels/quant/super_blocks.h"
 #include "kernels/reference/reference.h"
 
 namespace g3n::reference {
@@ -19,6 +21,11 @@ struct Q4Codes {
     const int both = static_cast<int>(codes[i / 64 * 32 + i % 32]);
     return (i % 64 < 32 ? both & 15 : both >> 4) - 8;
   }
+};
+
+struct Iq4NlCodes {
+  static constexpr DType kType = DType::kQ4_0;  // arranged as that
+  static int code(const std::byte* codes, int64_t i) { return kIq4Values[Q4Codes::code(codes, i) + 8]; }
 };
 
 template <typename Codes>
@@ -57,6 +64,112 @@ void neuron_sum(const QuantNeuronSum& s) {
     }
 }
 
+// One block of 32 inputs of a row of blocks as a file has them. Two scales: of its halves.
+struct RowBlock {
+  float scale[2], minimum;
+  int codes[32];
+};
+// Super-blocks by the eighth; IQ4_NL.
+class BlockRow {
+ public:
+  BlockRow(DType dtype, const void* row) : dtype_(dtype), row_(static_cast<const std::byte*>(row)) {}
+  RowBlock at(int64_t b) {
+    RowBlock out{};
+    if (dtype_ == DType::kIQ4_NL) {
+      const auto* block = reinterpret_cast<const uint8_t*>(row_) + b * 18;
+      out.scale[0] = out.scale[1] = f16_to_f32(static_cast<uint16_t>(block[0] | block[1] << 8));
+      for (int i = 0; i < 32; ++i) out.codes[i] = kIq4Values[block[2 + i % 16] >> i / 16 * 4 & 15];
+      return out;
+    }
+    if (b / 8 != loaded_) quant::read_super_block(dtype_, row_ + b / 8 * dtype_bytes(dtype_), block_), loaded_ = b / 8;
+    const float d = f16_to_f32(block_.d);
+    const int64_t j = b % 8;
+    for (int half = 0; half < 2; ++half) {
+      const uint8_t scale = block_.scales[dtype_ == DType::kQ6_K ? 2 * j + half : j];
+      out.scale[half] = d * static_cast<float>(has_minima(dtype_) ? scale : static_cast<int8_t>(scale));
+    }
+    if (has_minima(dtype_)) out.minimum = f16_to_f32(block_.dmin) * static_cast<float>(block_.minima[j]);
+    for (int64_t i = 0; i < 32; ++i) {
+      const int code = block_.codes[32 * j + i];
+      out.codes[i] = dtype_ == DType::kQ6_K ? code - 32 : dtype_ == DType::kIQ4_XS ? kIq4Values[code] : code;
+    }
+    return out;
+  }
+  static bool has_minima(DType dtype) { return dtype == DType::kQ4_K || dtype == DType::kQ5_K; }
+
+ private:
+  DType dtype_;
+  const std::byte* row_;
+  quant::SuperBlock block_;
+  int64_t loaded_ = -1;
+};
+
+template <DType dtype>
+void block_neuron_dot(const QuantNeuronDot& d) {
+  for (int64_t i = 0; i < d.count; ++i) {
+    BlockRow row(dtype, static_cast<const std::byte*>(d.weight) + d.neurons[i] * d.step);
+    const int8_t* x = d.x.codes + d.rows[i] * d.x.code_step;
+    const int64_t first = d.rows[i] * (d.x.code_step / 32);
+    Lanes sum, minima;
+    for (int64_t b = 0; b < d.cols / 32; ++b) {
+      const RowBlock block = row.at(b);
+      for (int64_t four = 0; four < 8; ++four) {
+        int products = 0;
+        for (int64_t k = four * 4; k < four * 4 + 4; ++k) products += block.codes[k] * x[b * 32 + k];
+        float& lane = sum.lane[b % 2 * 8 + four];
+        lane = std::fma(d.x.scales[first + b] * block.scale[four / 4], static_cast<float>(products), lane);
+      }
+      if (BlockRow::has_minima(dtype))
+        minima.lane[b % 16] = std::fma(d.x.minima[first + b], block.minimum, minima.lane[b % 16]);
+    }
+    d.out[i] = BlockRow::has_minima(dtype) ? sum.sum() + minima.sum() : sum.sum();
+  }
+}
+
+// Unsigned code of a neuron of a group for an output, from its nibble and `high` bits beyond (core/weight.h). codes: of
+// the group's first neuron.
+int neuron_code(const std::byte* codes, int64_t outputs, int high, int64_t neuron, int64_t c) {
+  const int both = static_cast<int>(codes[neuron * (outputs / 2) + c / 64 * 32 + c % 32]);
+  const int low = c % 64 < 32 ? both & 15 : both >> 4;
+  if (high == 0) return low;
+  const int64_t chunk = 128 / high, shift = c % chunk / 16 * high;
+  const std::byte* bits = codes + 32 * (outputs / 2) + neuron * (outputs * high / 8) + c / chunk * 16 + c % 16;
+  return low | (static_cast<int>(*bits) >> shift & ((1 << high) - 1)) << 4;
+}
+
+// Groups of super-blocks. kParts: of 32 neurons, with a scale each.
+template <DType dtype, int kHigh, int kParts>
+void block_neuron_sum(const QuantNeuronSum& s) {
+  constexpr bool kMinima = dtype == DType::kQ4_K || dtype == DType::kQ5_K;
+  const auto* d = static_cast<const uint16_t*>(s.head);
+  const auto* scales = static_cast<const int8_t*>(s.group);
+  const std::byte* codes = static_cast<const std::byte*>(s.group) + s.outputs * (dtype == DType::kIQ4_XS ? 1 : 2);
+  const auto code = [&](int64_t neuron, int64_t c) {
+    const int u = neuron_code(codes, s.outputs, kHigh, neuron, c);
+    return dtype == DType::kQ6_K ? u - 32 : dtype == DType::kIQ4_XS ? kIq4Values[u] : u;
+  };
+  const NeuronPair* pair = s.pairs;
+  for (int64_t i = 0; i < s.count; pair += s.live[i++].pairs)
+    for (int64_t c = s.first; c < s.first + s.width; ++c) {
+      const LiveRow& live = s.live[i];
+      float& out = s.out[live.row * s.out_step + c - s.first];
+      for (int part = 0; part < kParts; ++part) {
+        int sum = 0, codes_sum = 0, pairs = 0;
+        for (int32_t p = 0; p < live.pairs; ++p) {
+          if (pair[p].a * kParts / 32 != part) continue;
+          sum += pair[p].a_code * code(pair[p].a, c) + pair[p].b_code * code(pair[p].b, c);
+          codes_sum += pair[p].a_code + pair[p].b_code, ++pairs;
+        }
+        if (pairs == 0) continue;
+        const float scale = f16_to_f32(d[c]) * static_cast<float>(scales[part * s.outputs + c]);
+        out = std::fma(live.scale * scale, static_cast<float>(sum), out);
+        if (!kMinima) continue;
+        const float minimum = f16_to_f32(d[s.outputs + c]) * static_cast<float>(scales[s.outputs + c]);
+        out = std::fma(live.scale * static_cast<float>(-codes_sum), minimum, out);
+      }
+    }
+}
+
 }  // namespace
 
 int64_t live_masks(const float* x, int64_t n, uint32_t* masks, int64_t step) {
@@ -70,5 +183,15 @@ void neuron_dot_q8(const QuantNeuronDot& d) { neuron_dot<Q8Codes>(d); }
 void neuron_dot_q4(const QuantNeuronDot& d) { neuron_dot<Q4Codes>(d); }
 void neuron_sum_q8(const QuantNeuronSum& s) { neuron_sum<Q8Codes>(s); }
 void neuron_sum_q4(const QuantNeuronSum& s) { neuron_sum<Q4Codes>(s); }
+void neuron_dot_q4k(const QuantNeuronDot& d) { block_neuron_dot<DType::kQ4_K>(d); }
+void neuron_dot_q5k(const QuantNeuronDot& d) { block_neuron_dot<DType::kQ5_K>(d); }
+void neuron_dot_q6k(const QuantNeuronDot& d) { block_neuron_dot<DType::kQ6_K>(d); }
+void neuron_dot_iq4nl(const QuantNeuronDot& d) { block_neuron_dot<DType::kIQ4_NL>(d); }
+void neuron_dot_iq4xs(const QuantNeuronDot& d) { block_neuron_dot<DType::kIQ4_XS>(d); }
+void neuron_sum_q4k(const QuantNeuronSum& s) { block_neuron_sum<DType::kQ4_K, 0, 1>(s); }
+void neuron_sum_q5k(const QuantNeuronSum& s) { block_neuron_sum<DType::kQ5_K, 1, 1>(s); }
+void neuron_sum_q6k(const QuantNeuronSum& s) { block_neuron_sum<DType::kQ6_K, 2, 2>(s); }
+void neuron_sum_iq4nl(const QuantNeuronSum& s) { neuron_sum<Iq4NlCodes>(s); }
+void neuron_sum_iq4xs(const QuantNeuronSum& s) { block_neuron_sum<DType::kIQ4_XS, 0, 1>(s); }
 
 }  // namespace g3n::reference

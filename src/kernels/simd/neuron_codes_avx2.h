@@ -1,6 +1,6 @@
-// Codes of single q8 and q4 neurons on AVX2. The same interface as neuron_codes_avx512.h and neuron_codes_neon.h:
-// Pair: the signed codes of two blocks of a row of `up`; Sums: of 32 outputs of `down` over live neurons, two at a
-// time. C-only (design.md 3.12).
+// Codes of single neurons on AVX2. The same interface as neuron_codes_avx512.h and neuron_codes_neon.h:
+// Pair: the codes of two blocks of a row of `up`; Sums: of 32 outputs of `down` over live neurons, two at a time; those
+// of Q4Neurons are of 16 bits and take any codes that are not negative. C-only (design.md 3.12).
 #pragma once
 #include "kernels/simd/codes_avx2_common.h"
 #include "kernels/table.h"
@@ -18,6 +18,13 @@ inline uint32_t nonzero_lanes(Vec v) {
 // p[0] in the lanes of an even block, p[1] in those of the odd one.
 inline Vec pair_factors(const float* p) { return {_mm256_broadcast_ss(p), _mm256_broadcast_ss(p + 1)}; }
 
+// p[0] in the first four lanes, p[1] in the next, and so on.
+inline Vec quad_factors(const float* p) {
+  const __m256 four = _mm256_broadcast_ps(reinterpret_cast<const __m128*>(p));
+  return {_mm256_permutevar_ps(four, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1)),
+          _mm256_permutevar_ps(four, _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3))};
+}
+
 inline __m256i load_ymm(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
 
 // |w| times x with the sign of w; never the other way round, w may be -128.
@@ -30,6 +37,12 @@ inline __m256i block_sums(__m256i w, const int8_t* x) {
 }
 inline Vec dot_pair(NeuronPairCodes w, const int8_t* x) {
   return {_mm256_cvtepi32_ps(block_sums(w.even, x)), _mm256_cvtepi32_ps(block_sums(w.odd, x + 32))};
+}
+// Of codes that are not negative.
+inline Vec dot_pair_unsigned(NeuronPairCodes w, const int8_t* x) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  return {_mm256_cvtepi32_ps(_mm256_madd_epi16(_mm256_maddubs_epi16(w.even, load_ymm(x)), ones)),
+          _mm256_cvtepi32_ps(_mm256_madd_epi16(_mm256_maddubs_epi16(w.odd, load_ymm(x + 32)), ones))};
 }
 
 // Sixteen-bit sums of a whole group fit (32 x 8 x 127), and what wraps on the way comes back: unsigned codes, from

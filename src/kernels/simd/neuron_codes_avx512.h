@@ -1,4 +1,4 @@
-// Codes of single q8 and q4 neurons on AVX-512: the interface of neuron_codes_avx2.h. C-only (design.md 3.12).
+// Codes of single neurons on AVX-512: the interface of neuron_codes_avx2.h. C-only (design.md 3.12).
 #pragma once
 #include "kernels/simd/codes_avx512_common.h"
 #include "kernels/table.h"
@@ -12,6 +12,11 @@ inline Vec pair_factors(const float* p) {
   return {_mm512_mask_blend_ps(0xff00, _mm512_set1_ps(p[0]), _mm512_set1_ps(p[1]))};
 }
 
+inline Vec quad_factors(const float* p) {
+  const __m512i lanes = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+  return {_mm512_permutexvar_ps(lanes, _mm512_castps128_ps512(_mm_loadu_ps(p)))};
+}
+
 inline __m256i load_ymm(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
 
 struct NeuronPairCodes {
@@ -22,6 +27,10 @@ inline Vec dot_pair(NeuronPairCodes w, const int8_t* x) {
                 signed_x = _mm512_mask_sub_epi8(from, _mm512_movepi8_mask(w.w), _mm512_setzero_si512(), from);
   return {_mm512_cvtepi32_ps(
       _mm512_madd_epi16(_mm512_maddubs_epi16(_mm512_abs_epi8(w.w), signed_x), _mm512_set1_epi16(1)))};
+}
+inline Vec dot_pair_unsigned(NeuronPairCodes w, const int8_t* x) {
+  return {
+      _mm512_cvtepi32_ps(_mm512_madd_epi16(_mm512_maddubs_epi16(w.w, _mm512_loadu_si512(x)), _mm512_set1_epi16(1)))};
 }
 inline __m512i spread_nibbles(const char* p) {
   const __m256i both = load_ymm(p);

@@ -1,4 +1,4 @@
-// Codes of single q8 and q4 neurons on NEON, signed: the interface of neuron_codes_avx2.h. C-only (design.md 3.12).
+// Codes of single neurons on NEON, signed: the interface of neuron_codes_avx2.h. C-only (design.md 3.12).
 #pragma once
 #include "kernels/simd/codes_neon.h"
 #include "kernels/table.h"
@@ -18,6 +18,10 @@ inline Vec pair_factors(const float* p) {
   return {{even, even, odd, odd}};
 }
 
+inline Vec quad_factors(const float* p) {
+  return {{vdupq_n_f32(p[0]), vdupq_n_f32(p[1]), vdupq_n_f32(p[2]), vdupq_n_f32(p[3])}};
+}
+
 struct NeuronPairCodes {
   int8x16_t v[4];
 };
@@ -28,6 +32,7 @@ inline Vec dot_pair(NeuronPairCodes w, const int8_t* x) {
   return {
       {dot_quarter(w.v[0], x), dot_quarter(w.v[1], x + 16), dot_quarter(w.v[2], x + 32), dot_quarter(w.v[3], x + 48)}};
 }
+inline Vec dot_pair_unsigned(NeuronPairCodes w, const int8_t* x) { return dot_pair(w, x); }
 inline void put_pair(char* out, NeuronPairCodes w) {
   for (int i = 0; i < 4; ++i) vst1q_s8(reinterpret_cast<int8_t*>(out) + 16 * i, w.v[i]);
 }
