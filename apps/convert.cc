@@ -17,7 +17,9 @@ int convert(const Options& options) {
     throw Error(ErrorCode::kInvalidArgument, out + ": already there: --force replaces it");
   const std::int64_t bytes =
       convert_model({.model = options.engine.model,
+                     .mmproj = options.engine.mmproj,
                      .hub_caches = hub_cache_folders(),
+                     .ollama_folders = ollama_folders(),
                      .out = out,
                      .recipe = options.recipe,
                      .replaces = options.force,

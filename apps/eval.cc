@@ -8,6 +8,7 @@
 #include "files.h"
 #include "g3n/diagnostics.h"
 #include "g3n/error.h"
+#include "g3n/inspect.h"
 #include "json_text.h"
 #include "load_engine.h"
 
@@ -23,10 +24,15 @@ std::string reference_name(const Options& options) {
   return options.eval.reference.empty() ? "as it is" : options.eval.reference;
 }
 
-// A side is a model of its own, or a recipe for the model of -m; empty: that model as it is.
+// A file of towers alone.
+bool is_mmproj(const std::string& side) { return side.ends_with(".gguf") && !inspect_model({.model = side}).has_text; }
+
+// A side is a model of its own, other towers (mmproj) or a recipe for the model of -m; empty: that model as it is.
 std::shared_ptr<Engine> open_side(Options options, const std::string& side) {
-  if (names_a_model(side))
-    options.engine.model = side;
+  if (names_a_model(side) && !options.engine.model.empty() && options.eval.what == "media" && is_mmproj(side))
+    options.engine.mmproj = side;
+  else if (names_a_model(side))
+    options.engine.model = side, options.engine.mmproj.clear();
   else if (!options.engine.model.empty())
     options.engine.quantize = side;
   else

@@ -66,13 +66,15 @@ std::string row(const ModelComponent& c) {
 std::string config_text(const ModelContents& c) {
   const ModelContents::Text& t = c.text;
   const auto n = [](std::int64_t value) { return std::to_string(value); };
-  std::string out = "text      " + n(t.layers) + " layers (" + n(t.full_layers) + " full, the others a window of " +
-                    n(t.sliding_window) + "; " + n(t.kv_layers) + " own K and V; " + n(t.sparse_layers) +
-                    " with sparsity), hidden " + n(t.hidden_size) + ", " + n(t.heads) + " heads over " + n(t.kv_heads) +
-                    " KV heads of " + n(t.head_dim) + ", ffn " + distinct(t.intermediate_size) + "\n" + "          " +
-                    n(t.altup_inputs) + " AltUp streams, LAuReL rank " + n(t.laurel_rank) + ", per-layer inputs of " +
-                    n(t.per_layer_inputs) + ", " + n(t.vocab_size) + " ids, " + n(t.max_position_embeddings) +
-                    " positions\n";
+  std::string out = !c.has_text ? "text      not in this file: the towers of another model's text (mmproj)\n"
+                                : "text      " + n(t.layers) + " layers (" + n(t.full_layers) +
+                                      " full, the others a window of " + n(t.sliding_window) + "; " + n(t.kv_layers) +
+                                      " own K and V; " + n(t.sparse_layers) + " with sparsity), hidden " +
+                                      n(t.hidden_size) + ", " + n(t.heads) + " heads over " + n(t.kv_heads) +
+                                      " KV heads of " + n(t.head_dim) + ", ffn " + distinct(t.intermediate_size) +
+                                      "\n" + "          " + n(t.altup_inputs) + " AltUp streams, LAuReL rank " +
+                                      n(t.laurel_rank) + ", per-layer inputs of " + n(t.per_layer_inputs) + ", " +
+                                      n(t.vocab_size) + " ids, " + n(t.max_position_embeddings) + " positions\n";
   out += "vision    " +
          (c.has_vision ? "MobileNetV5, pictures of " + n(c.vision.width) + " x " + n(c.vision.height) + " to " +
                              n(c.vision.soft_tokens) + " soft tokens"
@@ -83,6 +85,8 @@ std::string config_text(const ModelContents& c) {
                             n(c.audio.soft_tokens) + " soft tokens a clip"
                       : std::string("not in this checkpoint")) +
          "\n";
+  if (!c.mmproj.empty()) out += "towers    of " + c.mmproj + "\n";
+  if (!c.has_text) return out;
   out += "sampling  temperature " + format_number(c.sampling.temperature, 2) + ", top-k " + n(c.sampling.top_k) +
          ", top-p " + format_number(c.sampling.top_p, 2) + ", stop ids";
   for (const std::int32_t id : c.stop_ids) (out += ' ') += n(id);
@@ -101,9 +105,10 @@ std::string text_of(const ModelContents& c) {
     if (extra.tensors > 0)
       out += row(extra.name, std::to_string(extra.tensors), grouped(extra.parameters), format_bytes(extra.file_bytes),
                  "", "");
-  out += "\nKV cache: " + format_bytes(c.kv_cache.bytes) + " for " + std::to_string(c.kv_cache.positions) +
-         " positions in " + c.kv_cache.dtype +
-         ". Encoders are loaded when the first picture or sound comes; mapped tables stay on disk.\n";
+  if (c.has_text)
+    out += "\nKV cache: " + format_bytes(c.kv_cache.bytes) + " for " + std::to_string(c.kv_cache.positions) +
+           " positions in " + c.kv_cache.dtype +
+           ". Encoders are loaded when the first picture or sound comes; mapped tables stay on disk.\n";
   if (!c.missing.empty())
     out += std::to_string(c.missing.size()) + " tensors are missing, the first is " + c.missing.front() + "\n";
   return out;
@@ -141,6 +146,8 @@ std::string json_of(const ModelContents& c, bool with_tensors) {
   JsonObject object = {{"path", {c.path}},
                        {"format", {std::string(model_kind_name(c.kind))}},
                        {"recipe", {c.recipe}},
+                       {"mmproj", {c.mmproj}},
+                       {"has_text", {c.has_text}},
                        {"text",
                         {JsonObject{{"layers", {t.layers}},
                                     {"kv_layers", {t.kv_layers}},
@@ -184,7 +191,9 @@ std::string json_of(const ModelContents& c, bool with_tensors) {
 
 int inspect(const Options& options) {
   const ModelContents contents = inspect_model({.model = options.engine.model,
+                                                .mmproj = options.engine.mmproj,
                                                 .hub_caches = hub_cache_folders(),
+                                                .ollama_folders = ollama_folders(),
                                                 .context = options.engine.context,
                                                 .compute = options.engine.compute,
                                                 .kv_cache = options.engine.kv_cache,

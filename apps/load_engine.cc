@@ -13,20 +13,34 @@
 
 namespace g3n::cli {
 
+namespace {
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+}  // namespace
+
 std::vector<std::string> hub_cache_folders() {
-  const auto variable = [](const char* name) {
-    const char* value = std::getenv(name);
-    return std::string(value ? value : "");
-  };
   if (const std::string cache = variable("HF_HUB_CACHE"); !cache.empty()) return {cache};
   if (const std::string home = variable("HF_HOME"); !home.empty()) return {home + "/hub"};
   if (const std::string home = variable("HOME"); !home.empty()) return {home + "/.cache/huggingface/hub"};
   return {};
 }
 
+std::vector<std::string> ollama_folders() {
+  if (const std::string folder = variable("OLLAMA_MODELS"); !folder.empty()) return {folder};
+  std::vector<std::string> folders;
+  if (const std::string home = variable("HOME"); !home.empty()) folders.push_back(home + "/.ollama/models");
+  folders.emplace_back("/usr/share/ollama/.ollama/models");
+  return folders;
+}
+
 EngineOptions with_callbacks(EngineOptions options) {
   constexpr std::int64_t kWorthMentioning = 1'000'000'000;  // a small model is there before the line is read
   options.hub_caches = hub_cache_folders();
+  options.ollama_folders = ollama_folders();
   options.on_warning = [](const std::string& message) { warn(message); };
   options.on_memory = [](std::int64_t needed, std::int64_t free) {
     if (needed >= kWorthMentioning || stderr_is_terminal())
@@ -51,7 +65,8 @@ std::string quoted(const std::string& text) {
 std::string packing_hint(const EngineOptions& options, double seconds) {
   const std::string recipe = options.quantize.empty() ? "keep" : options.quantize;
   return "packed in " + std::to_string(std::lround(seconds)) + " s, which a bundle saves each time: g3n convert " +
-         quoted(options.model) + " model.g3n --recipe " + quoted(recipe) + "\n";
+         quoted(options.model) + " model.g3n --recipe " + quoted(recipe) +
+         (options.mmproj.empty() ? "" : " --mmproj " + quoted(options.mmproj)) + "\n";
 }
 
 }  // namespace

@@ -12,6 +12,9 @@ namespace g3n::cli {
 // Where "org/name" is looked up: HF_HUB_CACHE, else HF_HOME/hub, else ~/.cache/huggingface/hub.
 std::vector<std::string> hub_cache_folders();
 
+// Where "name:tag" is looked up: OLLAMA_MODELS, else ~/.ollama/models and where ollama's service keeps them.
+std::vector<std::string> ollama_folders();
+
 // The flags' options with hub caches, warnings, the memory line and progress.
 EngineOptions with_callbacks(EngineOptions options);
 std::shared_ptr<Engine> open_engine(const Options& options);

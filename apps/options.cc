@@ -21,8 +21,8 @@ constexpr const char* kExamples =
     "  git diff | g3n run -m DIR \"Write a commit message\"               put a pipe behind the prompt\n"
     "  g3n DIR                                                          chat\n"
     "\n"
-    "DIR is a Gemma 3n: a Hugging Face folder, a .g3n or GGUF file, or a name in the local hub cache "
-    "(google/gemma-3n-E2B-it).\n"
+    "DIR is a Gemma 3n: a Hugging Face folder, a .g3n or GGUF file, a name in the local hub cache "
+    "(google/gemma-3n-E2B-it),\nor a model of ollama (gemma3n:e4b).\n"
     "Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted. More: g3n COMMAND --help, docs/cli.md";
 
 struct CommandName {
@@ -155,7 +155,14 @@ class FlagSet {
 
 void add_model_flag(FlagSet& flags, Options& o) {
   flags.text("-m,--model", "DIR", o.engine.model,
-             "Hugging Face folder, .g3n or GGUF file, or org/name in the local hub cache (also the first argument)");
+             "Hugging Face folder, .g3n or GGUF file, org/name in the local hub cache, or name:tag of ollama (also the "
+             "first argument)");
+}
+
+void add_mmproj_flag(FlagSet& flags, Options& o) {
+  flags.text("--mmproj", "FILE|auto", o.engine.mmproj,
+             "where vision and audio are, for a GGUF file: its mmproj file, a folder or a bundle; auto: the one mmproj "
+             "file beside it");
 }
 
 void add_precision_flags(FlagSet& flags, Options& o) {
@@ -212,6 +219,7 @@ void add_image_size_flag(FlagSet& flags, Options& o) {
 
 // run and chat.
 void add_engine_flags(FlagSet& flags, Options& o) {
+  add_mmproj_flag(flags, o);
   add_run_flags(flags, o);
   add_context_flag(flags, o);
   add_quantize_flag(flags, o);
@@ -341,6 +349,7 @@ void add_command_flags(FlagSet& flags, Options& o, Command command) {
       flags.flag("--json", o.json, "{\"ids\": [...], \"pieces\": [...]}");
       return;
     case Command::kTrace:
+      add_mmproj_flag(flags, o);
       add_run_flags(flags, o);
       add_context_flag(flags, o);
       add_quantize_flag(flags, o);
@@ -356,6 +365,7 @@ void add_command_flags(FlagSet& flags, Options& o, Command command) {
       flags.text("--out", "FILE", o.out, "the .safetensors file to write");
       return;
     case Command::kBench:
+      add_mmproj_flag(flags, o);
       add_run_flags(flags, o);
       add_quantize_flag(flags, o);
       flags.numbers<std::int64_t>("--prefill", "N,N,...", o.bench.prefill, 1, kMost<std::int32_t>,
@@ -375,12 +385,14 @@ void add_command_flags(FlagSet& flags, Options& o, Command command) {
     case Command::kConvert:
       flags.text("-m,--model", "IN", o.engine.model,
                  "what is packed: a Hugging Face folder or GGUF file (also the first argument)");
+      add_mmproj_flag(flags, o);
       add_threads_flag(flags, o);
       flags.text("--recipe", "q4|q8|keep|FILE", o.recipe,
                  "formats of the weights (default " + Options{}.recipe + "; docs/quantization.md)");
       flags.flag("--force", o.force, "replace OUT");
       return;
     case Command::kEval:
+      add_mmproj_flag(flags, o);
       add_run_flags(flags, o);
       add_image_size_flag(flags, o);
       flags.text("--reference", "SIDE", o.eval.reference,
@@ -395,6 +407,7 @@ void add_command_flags(FlagSet& flags, Options& o, Command command) {
       flags.flag("--json", o.json, "one JSON object");
       return;
     case Command::kInspect:
+      add_mmproj_flag(flags, o);
       add_precision_flags(flags, o);
       add_context_flag(flags, o);
       flags.flag("--tensors", o.tensors, "list every tensor: type, shape, bytes, file");
@@ -433,7 +446,9 @@ void place_positionals(Options& o, std::vector<std::string> given) {
   if (o.engine.model.empty()) {
     if (given.empty() || given.front().empty())
       throw UsageError(
-          command + " needs a model: -m, a Hugging Face folder, .g3n or GGUF file, or org/name in the local hub cache");
+          command +
+          " needs a model: -m, a Hugging Face folder, .g3n or GGUF file, org/name in the local hub cache, or name:tag "
+          "of ollama");
     o.engine.model = given.front();
     given.erase(given.begin());
   }
@@ -483,6 +498,9 @@ void check_eval(const Options& o) {
   if (o.eval.what == "kld" && !o.file) throw UsageError("eval kld needs a text: -f FILE");
   if (o.eval.what == "kld" && has_media)
     throw UsageError("eval kld compares next tokens of a text: no --image, --audio or --image-size");
+  if (o.eval.what == "kld" && !o.engine.mmproj.empty())
+    throw UsageError("eval kld compares next tokens of a text: no --mmproj");
+  if (!o.engine.mmproj.empty() && o.engine.model.empty()) throw UsageError("--mmproj goes with the model of -m");
   if (o.eval.what == "media" && o.media.empty()) throw UsageError("eval media needs --image or --audio");
   if (o.eval.what == "media" && has_text)
     throw UsageError("eval media compares soft tokens: no -f, --tokens or --window");
@@ -518,7 +536,7 @@ std::vector<std::string> with_command(int argc, const char* const* argv) {
   bool is_command = false;
   for (const CommandName& entry : kCommands) is_command |= first == entry.name;
   const bool is_word = !is_command && !first.empty() && first.front() != '-';
-  if (is_word && first.find('/') == std::string::npos && !std::filesystem::exists(first))
+  if (is_word && first.find_first_of("/:") == std::string::npos && !std::filesystem::exists(first))
     throw UsageError("there is no command and no folder '" + first + "': g3n --help shows the commands");
   if (names_model || is_word) arguments.insert(arguments.begin(), "chat");
   return arguments;

@@ -11,8 +11,10 @@ namespace g3n {
 
 struct InspectOptions {
   std::string model;                    // as EngineOptions::model
+  std::string mmproj;                   // as EngineOptions::mmproj
   std::vector<std::string> hub_caches;  // as EngineOptions::hub_caches
-  std::int64_t context = 0;             // positions of the KV cache that is asked about; 0: the model's
+  std::vector<std::string> ollama_folders;
+  std::int64_t context = 0;  // positions of the KV cache that is asked about; 0: the model's
   Compute compute = Compute::kF32;
   CacheType kv_cache = CacheType::kAuto;
   bool verify = false;  // read a bundle as a whole and compare it with its checksum
@@ -43,7 +45,9 @@ struct ModelContents {
   enum class Kind { kFolder, kBundle, kGguf } kind = Kind::kFolder;
   std::string recipe, checksum;  // of a bundle
   bool is_verified = false;
+  bool has_text = true;  // false: a file of towers alone (mmproj)
   bool has_tokenizer = false, has_vision = false, has_audio = false;
+  std::string mmproj;  // the file of the towers, if it is another one
 
   struct Text {
     std::int64_t layers = 0, full_layers = 0, kv_layers = 0, sparse_layers = 0;

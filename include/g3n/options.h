@@ -26,9 +26,13 @@ enum class CacheType {
 
 struct EngineOptions {
   // ---- what ----
-  std::string model;                    // a Hugging Face folder, or "org/name" found in one of hub_caches
-  std::vector<std::string> hub_caches;  // folders searched for "org/name", in order; nothing is ever downloaded
-  std::int64_t context = 0;             // positions per conversation; 0: the checkpoint's max_position_embeddings
+  std::string model;   // a Hugging Face folder, a GGUF file or a bundle, "org/name" of hub_caches, or "name:tag" of
+                       // ollama_folders
+  std::string mmproj;  // where vision and audio are: a GGUF file (mmproj), a folder or a bundle; "auto": the one mmproj
+                       // file beside the model; empty: in the model
+  std::vector<std::string> hub_caches;      // folders searched for "org/name", in order; nothing is ever downloaded
+  std::vector<std::string> ollama_folders;  // ollama's: with manifests and blobs
+  std::int64_t context = 0;                 // positions per conversation; 0: the checkpoint's max_position_embeddings
   std::string quantize;      // weights packed while loading: "q4", "q8", "keep" (as in the file) or a recipe file
                              // (docs/quantization.md); empty: as in the file, and all that bundles take
   int image_size = 0;        // pixels a side of images for the encoder; 0: the checkpoint's own

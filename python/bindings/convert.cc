@@ -168,6 +168,10 @@ EngineOptions to_engine_options(const nb::dict& options) {
       out.model = string();
     else if (text == "hub_caches")
       out.hub_caches = to<std::vector<std::string>>(value, name, "a list of str");
+    else if (text == "ollama_folders")
+      out.ollama_folders = to<std::vector<std::string>>(value, name, "a list of str");
+    else if (text == "mmproj")
+      out.mmproj = string();
     else if (text == "quantize")
       out.quantize = string();
     else if (text == "compute")

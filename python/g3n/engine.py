@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, overload
 from . import _g3n
 from .answers import Hook, Piece, Reply, Stream, iterate_async, to_reply, wait, wait_async
 from .errors import InvalidArgument, Unsupported
-from .hub import cache_folders
+from .hub import cache_folders, ollama_folders
 from .options import AnswerOptions, check_options, with_options, with_seed
 from .progress import Bar, Progress
 from .media import Audio, Image, to_part
@@ -134,7 +134,8 @@ class Tokenizer:
 
 
 class Engine:
-    """A loaded model: a Hugging Face folder, a .g3n bundle, a .gguf file, or "org/name" found in the hub's cache.
+    """A loaded model: a Hugging Face folder, a .g3n bundle, a .gguf file, "org/name" found in the hub's cache, or
+    "name:tag" of ollama.
 
     Any number of threads may use one engine at once; answers are those of one after the other.
     """
@@ -143,6 +144,7 @@ class Engine:
         self,
         path: str | os.PathLike[str],
         *,
+        mmproj: str | os.PathLike[str] | None = None,
         dtype: Any = None,
         quantize: str | None = None,
         kv_cache: str | None = None,
@@ -159,6 +161,8 @@ class Engine:
     ) -> None:
         """Loads the model. What is not given is the engine's default.
 
+        mmproj: where vision and audio are, for a GGUF file: its mmproj file, a folder or a bundle; "auto": the one
+            mmproj file beside it
         dtype: how activations are computed, "f32" (the default) or "bf16", also as a dtype of numpy or torch
         quantize: weights packed while loading: "q4", "q8" or a recipe file
         kv_cache: "auto", "f32", "bf16" or "q8"
@@ -177,7 +181,9 @@ class Engine:
             raise Unsupported("revision: this version takes the cached main revision: give the snapshot's folder as the path")
         given: dict[str, Any] = {
             "model": os.fspath(path),
+            "mmproj": None if mmproj is None else os.fspath(mmproj),
             "hub_caches": cache_folders(cache_dir),
+            "ollama_folders": ollama_folders(),
             "compute": _dtype_name(dtype),
             "quantize": quantize,
             "kv_cache": _one_of("kv_cache", kv_cache, ("auto", "f32", "bf16", "q8")),

@@ -16,3 +16,10 @@ def cache_folders(cache_dir: str | os.PathLike[str] | None = None) -> list[str]:
         return [os.path.join(os.path.expanduser(home), "hub")]
     caches = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return [os.path.join(caches, "huggingface", "hub")]
+
+
+def ollama_folders() -> list[str]:
+    """The folders in which ollama keeps its models."""
+    if folder := os.environ.get("OLLAMA_MODELS"):
+        return [os.path.expanduser(folder)]
+    return [str(Path.home() / ".ollama" / "models"), "/usr/share/ollama/.ollama/models"]

@@ -6,6 +6,7 @@
 #include "core/file_kind.h"
 #include "checkpoint/gguf_checkpoint.h"
 #include "checkpoint/safetensors_folder.h"
+#include "checkpoint/towers.h"
 #include "tokenizer/chat_template.h"
 
 namespace g3n {
@@ -29,6 +30,11 @@ Checkpoint read_files(const std::string& path, FileSet files) {
           .files = std::move(files)};
 }
 
+bool is_gguf_file(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::is_regular_file(path, ignored) && file_kind_of(path) == FileKind::kGguf;
+}
+
 }  // namespace
 
 Checkpoint open_checkpoint(const std::string& path) {
@@ -38,11 +44,19 @@ Checkpoint open_checkpoint(const std::string& path) {
     checkpoint.bundle = bundle;
     return checkpoint;
   }
-  if (std::filesystem::is_regular_file(path) && file_kind_of(path) == FileKind::kGguf)
-    return open_gguf_checkpoint(path);
+  if (is_gguf_file(path)) return open_gguf_checkpoint(path);
   check_model_folder(path);
   Checkpoint checkpoint = read_files(path, FileSet::folder(path));
   checkpoint.source = open_safetensors_folder(path);
+  return checkpoint;
+}
+
+Checkpoint open_checkpoint(const ModelPaths& paths) {
+  if (paths.mmproj.empty()) return open_checkpoint(paths.model);
+  const bool is_swapped = is_mmproj_file(paths.model) && !is_mmproj_file(paths.mmproj);
+  Checkpoint checkpoint = open_checkpoint(is_swapped ? paths.mmproj : paths.model);
+  const std::string& towers = is_swapped ? paths.model : paths.mmproj;
+  attach_towers(is_gguf_file(towers) ? open_gguf_towers(towers) : open_checkpoint(towers), checkpoint);
   return checkpoint;
 }
 

@@ -23,10 +23,20 @@ std::vector<std::string> component_prefixes(Component component) {
   return {};
 }
 
+WeightFiles files_of(const Checkpoint& checkpoint, Component component) {
+  if (component == Component::kVision && checkpoint.vision) return *checkpoint.vision;
+  if (component == Component::kAudio && checkpoint.audio) return *checkpoint.audio;
+  return {checkpoint.path, checkpoint.source, checkpoint.bundle};
+}
+
 bool has_component(const Checkpoint& checkpoint, Component component) {
+  return has_component(files_of(checkpoint, component), component);
+}
+
+bool has_component(const WeightFiles& files, Component component) {
   const std::string prefix = component_prefixes(component).front();
-  return checkpoint.bundle ? has_prefix(checkpoint.bundle->entries(), prefix)
-                           : has_prefix(canonical_tensors(*checkpoint.source), prefix);
+  return files.bundle ? has_prefix(files.bundle->entries(), prefix)
+                      : has_prefix(canonical_tensors(*files.source), prefix);
 }
 
 }  // namespace g3n

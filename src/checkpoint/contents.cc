@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <list>
 #include <map>
 #include <set>
 
 #include "audio/audio_tower.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/components.h"
+#include "checkpoint/gguf_checkpoint.h"
 #include "g3n/error.h"
 #include "text/kv_pages.h"
 #include "text/text_model.h"
@@ -61,6 +63,13 @@ std::string component_of(const std::string& name) {
   return kOther;
 }
 
+Component part_of(const std::string& name) {
+  for (const Component part : {Component::kVision, Component::kAudio})
+    for (const std::string& prefix : component_prefixes(part))
+      if (name.starts_with(prefix)) return part;
+  return Component::kText;
+}
+
 // Tensors of a bundle as the checkpoint had them: names, shapes and packed bytes. A table beside a matrix of its name
 // (embed_tokens) keeps its ending.
 std::map<std::string, TensorInfo> tensors_of(const Bundle& bundle) {
@@ -77,11 +86,42 @@ std::map<std::string, TensorInfo> tensors_of(const Bundle& bundle) {
   }
   return out;
 }
-TensorMap pointers(const std::map<std::string, TensorInfo>& tensors) {
-  TensorMap out;
-  for (const auto& [name, tensor] : tensors) out[name] = &tensor;
-  return out;
-}
+
+// All tensors of the files by canonical name, each from the file that its part is taken from. Names of no known part
+// are those of the model's file, and of a file of towers alone.
+class AllTensors {
+ public:
+  explicit AllTensors(const Checkpoint& checkpoint) {
+    add({checkpoint.path, checkpoint.source, checkpoint.bundle}, [&](const std::string& name) {
+      const Component part = part_of(name);
+      return part == Component::kText || !(part == Component::kVision ? checkpoint.vision : checkpoint.audio);
+    });
+    const std::optional<WeightFiles>& other = checkpoint.vision ? checkpoint.vision : checkpoint.audio;
+    if (!other) return;
+    const bool is_mmproj = !has_component(*other, Component::kText);
+    add(*other, [&](const std::string& name) {
+      const Component part = part_of(name);
+      if (part == Component::kText) return is_mmproj;
+      return (part == Component::kVision ? checkpoint.vision : checkpoint.audio).has_value();
+    });
+  }
+  const TensorMap& map() const { return tensors_; }
+
+ private:
+  template <typename Predicate>
+  void add(const WeightFiles& files, Predicate is_taken) {
+    if (files.bundle) {
+      for (auto& [name, tensor] : bundled_.emplace_back(tensors_of(*files.bundle)))
+        if (is_taken(name)) tensors_.emplace(name, &tensor);
+      return;
+    }
+    for (const auto& [name, tensor] : canonical_tensors(*files.source))
+      if (is_taken(name)) tensors_.emplace(name, tensor);
+  }
+
+  std::list<std::map<std::string, TensorInfo>> bundled_;
+  TensorMap tensors_;
+};
 
 // The most bytes first.
 std::vector<std::string> format_names(const std::map<DType, int64_t>& bytes_of) {
@@ -96,13 +136,14 @@ std::vector<std::string> format_names(const std::map<DType, int64_t>& bytes_of) 
 // What the model binds and what the files have, laid side by side.
 class Contents {
  public:
-  explicit Contents(const Checkpoint& checkpoint)
+  Contents(const Checkpoint& checkpoint, bool has_text)
       : checkpoint_(checkpoint),
+        has_text_(has_text),
         text_(TextConfig::from(checkpoint.config)),
-        bundled_(checkpoint.bundle ? tensors_of(*checkpoint.bundle) : std::map<std::string, TensorInfo>{}),
-        tensors_(checkpoint.bundle ? pointers(bundled_) : canonical_tensors(*checkpoint.source)),
+        all_(checkpoint),
+        tensors_(all_.map()),
         lister_(tensors_) {
-    TextModel(text_).bind(lister_);
+    if (has_text) TextModel(text_).bind(lister_);
     has_vision_ = has_component(checkpoint, Component::kVision);
     has_audio_ = has_component(checkpoint, Component::kAudio);
     if (has_vision_) VisionTower(VisionConfig::from(checkpoint.config)).bind(lister_);
@@ -139,6 +180,7 @@ class Contents {
                              .bytes = info->bytes,
                              .file = info->file,
                              .use = use_of(name)});
+    if (!has_text_) return out;
     const int64_t most = text_.max_position_embeddings;
     out.kv_cache.positions = std::min(options.context ? options.context : most, most);
     out.kv_cache.bytes = kv_bytes(text_, options.kv, out.kv_cache.positions);
@@ -149,25 +191,29 @@ class Contents {
  private:
   void describe_configs(ModelContents& out) const {
     const TextConfig& t = text_;
+    out.has_text = has_text_;
     out.has_tokenizer = checkpoint_.tokenizer != nullptr;
     out.has_vision = has_vision_;
     out.has_audio = has_audio_;
-    out.text = {.layers = t.num_hidden_layers,
-                .full_layers = std::count(t.layer_types.begin(), t.layer_types.end(), LayerType::kFull),
-                .kv_layers = t.first_shared_layer(),
-                .sparse_layers = std::count_if(t.activation_sparsity_pattern.begin(),
-                                               t.activation_sparsity_pattern.end(), [](double s) { return s > 0; }),
-                .hidden_size = t.hidden_size,
-                .heads = t.num_attention_heads,
-                .kv_heads = t.num_key_value_heads,
-                .head_dim = t.head_dim,
-                .intermediate_size = t.intermediate_size,
-                .sliding_window = t.sliding_window,
-                .altup_inputs = t.altup_num_inputs,
-                .laurel_rank = t.laurel_rank,
-                .per_layer_inputs = t.hidden_size_per_layer_input,
-                .vocab_size = t.vocab_size,
-                .max_position_embeddings = t.max_position_embeddings};
+    if (checkpoint_.vision || checkpoint_.audio)
+      out.mmproj = (checkpoint_.vision ? checkpoint_.vision : checkpoint_.audio)->path;
+    if (has_text_)
+      out.text = {.layers = t.num_hidden_layers,
+                  .full_layers = std::count(t.layer_types.begin(), t.layer_types.end(), LayerType::kFull),
+                  .kv_layers = t.first_shared_layer(),
+                  .sparse_layers = std::count_if(t.activation_sparsity_pattern.begin(),
+                                                 t.activation_sparsity_pattern.end(), [](double s) { return s > 0; }),
+                  .hidden_size = t.hidden_size,
+                  .heads = t.num_attention_heads,
+                  .kv_heads = t.num_key_value_heads,
+                  .head_dim = t.head_dim,
+                  .intermediate_size = t.intermediate_size,
+                  .sliding_window = t.sliding_window,
+                  .altup_inputs = t.altup_num_inputs,
+                  .laurel_rank = t.laurel_rank,
+                  .per_layer_inputs = t.hidden_size_per_layer_input,
+                  .vocab_size = t.vocab_size,
+                  .max_position_embeddings = t.max_position_embeddings};
     if (has_vision_)
       out.vision = {checkpoint_.processor.image_width, checkpoint_.processor.image_height,
                     VisionConfig::from(checkpoint_.config).soft_tokens_per_image};
@@ -175,6 +221,7 @@ class Contents {
       const AudioConfig audio = AudioConfig::from(checkpoint_.config);
       out.audio = {audio.layers, audio.hidden, audio.soft_tokens};
     }
+    if (!has_text_) return;
     out.sampling = checkpoint_.generation.sampling;
     out.stop_ids = checkpoint_.generation.stop_ids;
   }
@@ -217,7 +264,7 @@ class Contents {
 
   // What loading takes. Nothing of a bundle is copied.
   BytesNeeded bytes_needed(const std::vector<ListedTensor>& members, const std::map<DType, int64_t>& formats) const {
-    if (!checkpoint_.bundle) return total_bytes_needed(members, tensors_);
+    if (!files_of(checkpoint_, part_of(members.front().name)).bundle) return total_bytes_needed(members, tensors_);
     BytesNeeded bytes;
     for (const auto& [dtype, taken] : formats) bytes.file += taken;
     bytes.mapped = bytes.file;
@@ -243,9 +290,10 @@ class Contents {
   }
 
   const Checkpoint& checkpoint_;
+  const bool has_text_;
   const TextConfig text_;
-  const std::map<std::string, TensorInfo> bundled_;
-  const TensorMap tensors_;  // by canonical name
+  const AllTensors all_;
+  const TensorMap& tensors_;  // by canonical name
   ShapeLister lister_;
   bool has_vision_ = false, has_audio_ = false;
   std::set<std::string> dead_, missing_, bound_;
@@ -262,9 +310,10 @@ const char* model_kind_name(ModelContents::Kind kind) {
   return "?";
 }
 
-ModelContents read_contents(const std::string& path, const ContentsOptions& options) {
-  const Checkpoint checkpoint = open_checkpoint(path);
-  ModelContents contents = Contents(checkpoint).describe(options);
+ModelContents read_contents(const ModelPaths& paths, const ContentsOptions& options) {
+  const bool has_text = !paths.mmproj.empty() || !is_mmproj_file(paths.model);
+  const Checkpoint checkpoint = has_text ? open_checkpoint(paths) : open_gguf_towers(paths.model);
+  ModelContents contents = Contents(checkpoint, has_text).describe(options);
   if (!options.verify) return contents;
   if (!checkpoint.bundle)
     throw Error(ErrorCode::kInvalidArgument,

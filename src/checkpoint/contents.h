@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "checkpoint/find_model.h"
 #include "core/dtype.h"
 #include "g3n/inspect.h"
 
@@ -16,7 +17,7 @@ struct ContentsOptions {
   std::function<void(int64_t, int64_t)> on_progress;  // of verify
 };
 
-// path: as open_checkpoint. Errors as inspect_model.
-ModelContents read_contents(const std::string& path, const ContentsOptions& options);
+// paths: as open_checkpoint; a file of towers alone is taken, too. Errors as inspect_model.
+ModelContents read_contents(const ModelPaths& paths, const ContentsOptions& options);
 
 }  // namespace g3n

@@ -17,6 +17,7 @@
 #include "vision/vision_tower.h"
 #include "weights/bundle_checksum.h"
 #include "weights/loader.h"
+#include "weights/tensor_names.h"
 
 namespace g3n {
 namespace {
@@ -43,22 +44,46 @@ struct PackedPart {
 // Binds text and, where they are there, the towers to a streaming loader each.
 std::vector<PackedPart> plan_components(const Checkpoint& c, const ConvertOptions& options) {
   std::vector<PackedPart> parts;
-  const auto add = [&](std::vector<std::string> components) -> Loader& {
-    parts.push_back({std::make_unique<Loader>(c.source, LoaderOptions{.pool = options.pool,
-                                                                      .log = options.log,
-                                                                      .components = std::move(components),
-                                                                      .recipe = options.recipe,
-                                                                      .mode = LoadMode::kStream}),
+  const auto add = [&](Component component) -> Loader& {
+    parts.push_back({std::make_unique<Loader>(files_of(c, component).source,
+                                              LoaderOptions{.pool = options.pool,
+                                                            .log = options.log,
+                                                            .components = component_prefixes(component),
+                                                            .recipe = options.recipe,
+                                                            .mode = LoadMode::kStream}),
                      0});
     return *parts.back().loader;
   };
-  TextModel(TextConfig::from(c.config)).bind(add(component_prefixes(Component::kText)));
-  if (has_component(c, Component::kVision))
-    VisionTower(VisionConfig::from(c.config)).bind(add(component_prefixes(Component::kVision)));
-  if (has_component(c, Component::kAudio))
-    AudioTower(AudioConfig::from(c.config)).bind(add(component_prefixes(Component::kAudio)));
+  TextModel(TextConfig::from(c.config)).bind(add(Component::kText));
+  if (has_component(c, Component::kVision)) VisionTower(VisionConfig::from(c.config)).bind(add(Component::kVision));
+  if (has_component(c, Component::kAudio)) AudioTower(AudioConfig::from(c.config)).bind(add(Component::kAudio));
   for (const PackedPart& part : parts) part.loader->check();
   return parts;
+}
+
+// Weights of a bundle are packed already.
+void refuse_bundles(const Checkpoint& c) {
+  for (const Component component : {Component::kText, Component::kVision, Component::kAudio})
+    if (const WeightFiles files = files_of(c, component); !files.source)
+      throw Error(
+          ErrorCode::kUnsupported,
+          files.path + ": expected a checkpoint folder or a GGUF file, found a bundle: its weights are packed already");
+}
+
+ModelPaths paths_of(const Checkpoint& c) { return {c.path, c.vision ? c.vision->path : c.audio ? c.audio->path : ""}; }
+
+// Bytes that are read: all of the model's file, and the towers of another one.
+int64_t source_bytes_of(const Checkpoint& c) {
+  int64_t sum = 0;
+  for (const auto& [name, tensor] : c.source->tensors()) sum += tensor.bytes;
+  for (const Component component : {Component::kVision, Component::kAudio}) {
+    const auto& files = component == Component::kVision ? c.vision : c.audio;
+    if (!files) continue;
+    for (const auto& [name, tensor] : canonical_tensors(*files->source))
+      for (const std::string& prefix : component_prefixes(component))
+        if (name.starts_with(prefix)) sum += tensor->bytes;
+  }
+  return sum;
 }
 
 void check_room(const std::string& out, int64_t bytes) {
@@ -72,16 +97,13 @@ void check_room(const std::string& out, int64_t bytes) {
 
 }  // namespace
 
-void check_bundle_target(const std::string& out, const std::string& checkpoint_path, bool replace) {
-  check_target(out, {.replace = replace, .sources = model_files(checkpoint_path)});
+void check_bundle_target(const std::string& out, const ModelPaths& checkpoint, bool replace) {
+  check_target(out, {.replace = replace, .sources = model_files(checkpoint)});
 }
 
 void convert_to_bundle(const Checkpoint& c, const std::string& out, const ConvertOptions& options) {
-  if (!c.source)
-    throw Error(
-        ErrorCode::kUnsupported,
-        c.path + ": expected a checkpoint folder or a GGUF file, found a bundle: its weights are packed already");
-  const WriteRules rules{.replace = options.replace, .sources = model_files(c.path)};
+  refuse_bundles(c);
+  const WriteRules rules{.replace = options.replace, .sources = model_files(paths_of(c))};
   check_target(out, rules);
   std::vector<PackedPart> parts = plan_components(c, options);
   Metadata metadata = {{"bundle.checksum", BundleChecksum::nothing()},
@@ -89,7 +111,8 @@ void convert_to_bundle(const Checkpoint& c, const std::string& out, const Conver
                        {"bundle.version", std::to_string(kBundleVersion)}};
   std::vector<TensorDeclaration> declared;
   std::vector<std::string_view> files;
-  int64_t total = 0, source_bytes = 0;
+  const int64_t source_bytes = source_bytes_of(c);
+  int64_t total = 0;
   const auto declare = [&](const std::string& name, int64_t bytes) {
     declared.push_back({name, DType::kU8, {round_up(bytes, kAlign)}});
     total += declared.back().shape[0];
@@ -108,7 +131,6 @@ void convert_to_bundle(const Checkpoint& c, const std::string& out, const Conver
       declare(tensor.name, tensor.bytes);
     }
   }
-  for (const auto& [name, tensor] : c.source->tensors()) source_bytes += tensor.bytes;
   check_room(out, total);
 
   BundleChecksum checksum;

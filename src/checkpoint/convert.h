@@ -25,6 +25,6 @@ struct ConvertOptions {
 void convert_to_bundle(const Checkpoint& checkpoint, const std::string& out, const ConvertOptions& options);
 
 // The last of these, asked before a checkpoint is opened.
-void check_bundle_target(const std::string& out, const std::string& checkpoint_path, bool replace);
+void check_bundle_target(const std::string& out, const ModelPaths& checkpoint, bool replace);
 
 }  // namespace g3n

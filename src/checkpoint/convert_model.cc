@@ -8,10 +8,14 @@
 namespace g3n {
 std::int64_t convert_model(const Conversion& conversion) {
   const Log log(conversion.on_warning);
-  const std::string path = find_model(conversion.model, conversion.hub_caches, log);
-  check_bundle_target(conversion.out, path, conversion.replaces);
+  const ModelPaths paths = find_model({.model = conversion.model,
+                                       .mmproj = conversion.mmproj,
+                                       .hub_caches = conversion.hub_caches,
+                                       .ollama_folders = conversion.ollama_folders},
+                                      log);
+  check_bundle_target(conversion.out, paths, conversion.replaces);
   const Recipe recipe = Recipe::named(conversion.recipe);
-  const Checkpoint checkpoint = open_checkpoint(path);
+  const Checkpoint checkpoint = open_checkpoint(paths);
   ThreadPool pool(conversion.threads);
   warn_of_missing_threads(pool, log);
   convert_to_bundle(

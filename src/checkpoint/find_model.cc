@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <optional>
 
 #include "checkpoint/hub_cache.h"
 #include "checkpoint/model_candidates.h"
+#include "checkpoint/ollama.h"
 #include "g3n/error.h"
 
 namespace g3n {
@@ -49,32 +51,111 @@ std::string choose_in_folder(const std::string& folder, const std::string& name,
                                         (all.empty() ? "none at all" : list_candidates(all)));
 }
 
-}  // namespace
+// What `name` is, split at the ":PICK" behind it.
+struct Picked {
+  std::string base, pick;
+};
+Picked split_pick(const std::string& name) {
+  const size_t colon = name.rfind(':');
+  if (is_there(name) || colon == std::string::npos || name.find('/', colon) != std::string::npos) return {name, ""};
+  return {name.substr(0, colon), name.substr(colon + 1)};
+}
 
-std::string find_model(const std::string& name, const std::vector<std::string>& hub_caches, const Log& log) {
-  std::string base = name, pick;
-  if (const size_t colon = name.rfind(':');
-      !is_there(name) && colon != std::string::npos && name.find('/', colon) == std::string::npos)
-    base = name.substr(0, colon), pick = name.substr(colon + 1);
+// Neither file nor folder nor in the hub cache; ollama has it, or nobody.
+OllamaModel find_in_ollama(const std::string& name, const std::vector<std::string>& folders, const Log& log) {
+  if (std::optional<OllamaModel> found = find_ollama_model(name, folders, log)) return *std::move(found);
+  if (name.find(':') == std::string::npos || !looks_like_ollama_name(name)) return {name, ""};  // who opens it says so
+  throw Error(ErrorCode::kNotFound, name + ": no such file or folder, and no model of " +
+                                        describe_ollama_folders(folders) + "; fetch it with: ollama pull " + name);
+}
+
+OllamaModel find_text_model(const ModelQuery& query, const Log& log) {
+  const std::string& name = query.model;
+  const auto [base, pick] = split_pick(name);
   std::error_code ignored;
-  if (fs::is_directory(base, ignored)) return choose_in_folder(base, base, pick);
+  if (fs::is_directory(base, ignored)) return {choose_in_folder(base, base, pick), ""};
   if (is_there(base)) {
-    if (base == name) return name;
+    if (base == name) return {name, ""};
     throw Error(ErrorCode::kInvalidArgument,
                 name + ": expected a folder or an id before ':" + pick + "', found the file " + base);
   }
   if (is_file_name(base)) throw Error(ErrorCode::kNotFound, base + ": no such file");
-  if (!looks_like_hub_id(base)) return name;  // who opens it says that nothing is there
-  return choose_in_folder(resolve_hub_model(base, hub_caches, log, pick), base, pick);
+  if (!looks_like_hub_id(base)) return find_in_ollama(name, query.ollama_folders, log);
+  try {
+    return {choose_in_folder(resolve_hub_model(base, query.hub_caches, log, pick), base, pick), ""};
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNotFound) throw;
+    if (std::optional<OllamaModel> found = find_ollama_model(name, query.ollama_folders, log)) return *std::move(found);
+    throw;
+  }
 }
 
-std::vector<std::string> model_files(const std::string& path) {
+std::string folder_around(const std::string& model_path) {
+  std::error_code ignored;
+  const fs::path path(model_path);
+  if (fs::is_directory(path, ignored)) return model_path;
+  return path.parent_path().empty() ? "." : path.parent_path().string();
+}
+
+// The only mmproj file of a folder; with `pick`, the only one that fits. Empty: there is none.
+std::string only_mmproj(const std::string& folder, const std::string& pick, const std::string& asked) {
+  std::vector<ModelCandidate> all = mmproj_candidates(folder);
+  if (!pick.empty()) all = candidates_of(all, pick);
+  if (all.size() > 1)
+    throw Error(ErrorCode::kInvalidArgument, asked + ": expected one mmproj file in " + folder + ", found " +
+                                                 list_candidates(all) + ": name one of them");
+  return all.empty() ? "" : (fs::path(folder) / all[0].name).string();
+}
+
+std::string find_mmproj(const ModelQuery& query, const OllamaModel& model, const Log& log) {
+  const std::string& name = query.mmproj;
+  if (name.empty() || (name == "auto" && !model.projector.empty())) return model.projector;
+  if (name == "auto") {
+    const std::string folder = folder_around(model.model), found = only_mmproj(folder, "", "mmproj auto");
+    if (found.empty())
+      throw Error(ErrorCode::kNotFound, "mmproj auto: expected an mmproj file (*mmproj*.gguf) in " + folder +
+                                            ", the folder of the model, found none");
+    return found;
+  }
+  const auto [base, pick] = split_pick(name);
+  std::string folder = base;
+  std::error_code ignored;
+  if (!fs::exists(base, ignored) && looks_like_hub_id(base))
+    folder = resolve_hub_model(base, query.hub_caches, log, pick);
+  if (fs::is_directory(folder, ignored)) {
+    if (pick.empty() && is_checkpoint_folder(folder)) return folder;
+    if (const std::string found = only_mmproj(folder, pick, name); !found.empty()) return found;
+    return choose_in_folder(folder, base, pick);  // a bundle, or a model with towers of its own
+  }
+  if (is_there(name)) return name;
+  if (const std::optional<OllamaModel> found = find_ollama_model(name, query.ollama_folders, log))
+    return found->projector.empty() ? found->model : found->projector;
+  throw Error(ErrorCode::kNotFound,
+              "mmproj: " + name + ": no such file or folder: expected an mmproj GGUF file, a folder or a bundle");
+}
+
+}  // namespace
+
+ModelPaths find_model(const ModelQuery& query, const Log& log) {
+  const OllamaModel model = find_text_model(query, log);
+  return {model.model, find_mmproj(query, model, log)};
+}
+
+std::vector<std::string> mmproj_beside(const std::string& model_path) {
+  std::vector<std::string> paths;
+  const std::string folder = folder_around(model_path);
+  for (const ModelCandidate& candidate : mmproj_candidates(folder))
+    paths.push_back((fs::path(folder) / candidate.name).string());
+  return paths;
+}
+
+std::vector<std::string> model_files(const ModelPaths& paths) {
+  const std::string& path = paths.model;
   std::vector<std::string> files = {path};
+  if (!paths.mmproj.empty()) files.push_back(paths.mmproj);
   std::error_code reason;
   if (lower_ending(path) != ".gguf" || fs::is_directory(path, reason)) return files;
-  const fs::path parent = fs::path(path).parent_path();
-  for (fs::directory_iterator it(parent.empty() ? "." : parent, reason), end; !reason && it != end;
-       it.increment(reason))
+  for (fs::directory_iterator it(folder_around(path), reason), end; !reason && it != end; it.increment(reason))
     if (lower_ending(it->path().string()) == ".gguf") files.push_back(it->path().string());  // shards, towers
   return files;
 }

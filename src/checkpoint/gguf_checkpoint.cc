@@ -1,44 +1,49 @@
 #include "checkpoint/gguf_checkpoint.h"
 
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <span>
 #include <utility>
 
+#include "core/file_kind.h"
 #include "core/printable.h"
 #include "formats/gguf.h"
 #include "g3n/error.h"
+#include "json/writer.h"
 #include "checkpoint/gguf_config.h"
 #include "checkpoint/gguf_source.h"
+#include "checkpoint/gguf_towers.h"
 #include "checkpoint/gguf_vocabulary.h"
+#include "checkpoint/model_candidates.h"
 
 namespace g3n {
 namespace {
 
 constexpr const char* kTokens = "tokenizer.ggml.tokens";
 
-// The small files that a folder of this model would have; the keys of the GGUF file stand for the tokenizer's.
-FileSet small_files(const GgufMetadata& keys, const GgufConfigs& configs,
-                    const std::optional<std::string>& chat_template) {
-  auto texts = std::make_shared<std::map<std::string, std::string>>();
-  (*texts)["config.json"] = configs.config_json;
-  (*texts)["generation_config.json"] = configs.generation_json;
-  if (keys.has(kTokens)) (*texts)[kGgufKeysFile] = keys.as_file();
-  if (chat_template) (*texts)["chat_template.jinja"] = *chat_template;
-  std::map<std::string, std::span<const std::byte>> files;
-  for (const auto& [name, text] : *texts) files[name] = std::as_bytes(std::span(text));
-  return FileSet(keys.where(), std::move(files), texts);
+// The small files that a folder of this model would have.
+FileSet small_files(const std::string& where, std::map<std::string, std::string> files) {
+  const auto texts = std::make_shared<std::map<std::string, std::string>>(std::move(files));
+  std::map<std::string, std::span<const std::byte>> views;
+  for (const auto& [name, text] : *texts) views[name] = std::as_bytes(std::span(text));
+  return FileSet(where, std::move(views), texts);
 }
 
-// "gemma3n", or "clip": a file of the vision and audio towers.
-std::string architecture(const GgufFile& file) {
-  const std::string key = "general.architecture";
-  const std::string name = file.metadata().text(key);
-  if (name != "gemma3n" && name != "clip")
-    throw Error(ErrorCode::kUnsupported, file.path() + ": " + key + ": a model of architecture \"" +
-                                             printable_start(name, 60) +
-                                             "\", expected \"gemma3n\" (or \"clip\": its towers)");
-  return name;
+const std::string kArchitecture = "general.architecture";
+
+[[noreturn]] void refuse_architecture(const GgufFile& file, const std::string& found, const std::string& wanted) {
+  throw Error(ErrorCode::kUnsupported, file.path() + ": " + kArchitecture + ": a model of architecture \"" +
+                                           printable_start(found, 60) + "\", expected " + wanted);
+}
+
+// The text models that lie beside a file of towers, for a message.
+std::string text_models_beside(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  std::string names;
+  for (const ModelCandidate& candidate : model_candidates(folder.empty() ? "." : folder.string()))
+    names += (names.empty() ? "" : ", ") + (folder / candidate.name).string();
+  return names.empty() ? "" : "; beside it: " + names;
 }
 
 }  // namespace
@@ -52,16 +57,59 @@ std::unique_ptr<Tokenizer> load_gguf_tokenizer(const FileSet& files) {
 Checkpoint open_gguf_checkpoint(const std::string& path) {
   auto file = std::make_shared<const GgufFile>(path);
   const GgufMetadata& keys = file->metadata();
-  if (architecture(*file) == "clip")
-    throw Error(ErrorCode::kUnsupported,
-                path + ": a GGUF file of the vision and audio towers alone (mmproj), expected that of the text model");
+  const std::string architecture = keys.text(kArchitecture);
+  if (architecture == kTowerArchitecture)
+    throw Error(
+        ErrorCode::kUnsupported,
+        path +
+            ": a GGUF file of the vision and audio towers alone (mmproj), expected that of the text model: give "
+            "that as the model and this file as its mmproj" +
+            text_models_beside(path));
+  if (architecture != "gemma3n") refuse_architecture(*file, architecture, "\"gemma3n\" (or \"clip\": its towers)");
   GgufConfigs configs = read_gguf_configs(*file);
   Checkpoint checkpoint{.path = path, .config = configs.config, .generation = configs.generation};
   if (keys.has(kTokens)) checkpoint.tokenizer = std::make_unique<Tokenizer>(read_gguf_vocabulary(keys));
   const std::string chat_template = "tokenizer.chat_template";
   if (keys.is_text(chat_template)) checkpoint.chat_template = keys.text(chat_template);
-  checkpoint.files = small_files(keys, configs, checkpoint.chat_template);
   checkpoint.source = gguf_tensor_source(file, configs.text_vocab);
+  std::map<std::string, std::string> files = {{"config.json", configs.config_json},
+                                              {"generation_config.json", configs.generation_json}};
+  if (keys.has(kTokens)) files[kGgufKeysFile] = keys.as_file();  // stands for the tokenizer's
+  if (checkpoint.chat_template) files["chat_template.jinja"] = *checkpoint.chat_template;
+  if (configs.has_towers) {
+    checkpoint.processor = configs.processor;
+    files["processor_config.json"] = configs.processor.as_file();
+  }
+  checkpoint.files = small_files(keys.where(), std::move(files));
+  return checkpoint;
+}
+
+bool is_mmproj_file(const std::string& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored) || file_kind_of(path) != FileKind::kGguf) return false;
+  const GgufFile file(path);
+  return file.metadata().is_text(kArchitecture) && file.metadata().text(kArchitecture) == kTowerArchitecture;
+}
+
+Checkpoint open_gguf_towers(const std::string& path) {
+  auto file = std::make_shared<const GgufFile>(path);
+  const std::string architecture = file->metadata().text(kArchitecture);
+  if (architecture != kTowerArchitecture && architecture != "gemma3n")
+    refuse_architecture(*file, architecture, "\"clip\" (the towers of Gemma 3n)");
+  GgufTowers towers = read_gguf_towers(*file);
+  if (!towers.has_vision() && !towers.has_audio())
+    throw Error(ErrorCode::kUnsupported,
+                path + ": expected the vision or audio tower of Gemma 3n (tensors v.* or a.*), found " +
+                    (architecture == "gemma3n" ? "a text model" : "neither"));
+  JsonObject top;
+  if (towers.hidden_size > 0) top.push_back({"text_config", {JsonObject{{"hidden_size", {towers.hidden_size}}}}});
+  if (towers.has_vision()) top.push_back({"vision_config", {std::move(towers.vision)}});
+  if (towers.has_audio()) top.push_back({"audio_config", {std::move(towers.audio)}});
+  const std::string config = to_json({std::move(top)});
+  Checkpoint checkpoint{.path = path, .config = Config::parse(config, path)};
+  checkpoint.processor = towers.processor;
+  checkpoint.source = gguf_tensor_source(file, 0);
+  checkpoint.files = small_files(path, {{"config.json", config}});
   return checkpoint;
 }
 

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "checkpoint/gguf_towers.h"
 #include "g3n/error.h"
 #include "json/writer.h"
 
@@ -30,6 +31,8 @@ const std::string kTokens = "tokenizer.ggml.tokens";
 // A config file's object, key by key.
 class ConfigObject {
  public:
+  ConfigObject() = default;
+  explicit ConfigObject(JsonObject members) : members_(std::move(members)) {}
   template <typename T>
   void set(const char* key, T value) {
     members_.push_back({key, JsonNode{std::move(value)}});
@@ -39,6 +42,10 @@ class ConfigObject {
     JsonList list;
     for (const T& value : values) list.push_back({value});
     members_.push_back({key, JsonNode{std::move(list)}});
+  }
+  // Unless the key is there.
+  void set_default(const char* key, int64_t value) {
+    if (!node().find(key)) set(key, value);
   }
   JsonNode node() const { return {members_}; }
   std::string text() const { return to_json(node(), {.indent = 2, .non_finite = JsonNonFinite::kPython}); }
@@ -269,16 +276,18 @@ GgufConfigs read_gguf_configs(const GgufFile& file) {
   const int64_t audio_offset = token_id(tokens, "<end_of_audio>").value_or(text_vocab + kSideVocab);
   const std::vector<int64_t> stops = stop_ids(keys, tokens);
 
-  ConfigObject top, vision, audio;
+  GgufTowers towers = read_gguf_towers(file);
+  const bool has_towers = towers.has_vision() || towers.has_audio();
+  ConfigObject top, vision(std::move(towers.vision)), audio(std::move(towers.audio));
   top.set("model_type", "gemma3n");
   top.set("eos_token_id", stops);
   top.set("tie_word_embeddings", file.find("output.weight") == nullptr);
   top.set("image_token_id", token_id(tokens, "<image_soft_token>").value_or(text_vocab + 1));
   top.set("audio_token_id", token_id(tokens, "<audio_soft_token>").value_or(audio_offset + 1));
   vision.set("vocab_offset", text_vocab);
-  vision.set("vocab_size", kSideVocab);
+  vision.set_default("vocab_size", kSideVocab);
   audio.set("vocab_offset", audio_offset);
-  audio.set("vocab_size", kSideVocab);
+  audio.set_default("vocab_size", kSideVocab);
   top.set("text_config", text_config(text, keys, vocab, text_vocab));
   top.set("vision_config", vision.node());
   top.set("audio_config", audio.node());
@@ -289,7 +298,13 @@ GgufConfigs read_gguf_configs(const GgufFile& file) {
   sampling.set("top_p", generation.sampling.top_p);
   sampling.set("min_p", generation.sampling.min_p);
   sampling.set("eos_token_id", stops);
-  return {Config::parse(top.text(), file.path()), top.text(), std::move(generation), sampling.text(), text_vocab};
+  return {Config::parse(top.text(), file.path()),
+          top.text(),
+          std::move(generation),
+          sampling.text(),
+          text_vocab,
+          has_towers,
+          std::move(towers.processor)};
 }
 
 }  // namespace g3n

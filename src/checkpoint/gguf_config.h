@@ -7,6 +7,7 @@
 #include "formats/gguf.h"
 #include "json/config.h"
 #include "checkpoint/generation_config.h"
+#include "checkpoint/processor_config.h"
 
 namespace g3n {
 
@@ -16,6 +17,8 @@ struct GgufConfigs {
   GenerationConfig generation;
   std::string generation_json;  // as generation_config.json
   int64_t text_vocab = 0;       // ids below are text; rows of the per-layer table behind it mean nothing
+  bool has_towers = false;      // besides the text model
+  ProcessorConfig processor;    // of those
 };
 
 // Throws kBadFile for keys that contradict each other or the tensors, kUnsupported for a model that Gemma 3n's code

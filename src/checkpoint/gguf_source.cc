@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "checkpoint/gguf_towers.h"
 #include "core/printable.h"
 #include "g3n/error.h"
 
@@ -94,7 +95,14 @@ class GgufTensors : public TensorSource {
   }
 
   void add(const GgufTensor& tensor) {
-    const TensorInfo info = info_of(tensor);
+    TensorInfo info = info_of(tensor);
+    if (const std::string tower = tower_tensor_name(tensor.name); !tower.empty()) {
+      tensor.dtype_or_fail();
+      // ollama drops the axis of length 1 of the light convolution.
+      if (tower.ends_with("depthwise_conv1d.weight") && info.shape.size() == 2)
+        info.shape.insert(info.shape.begin() + 1, 1);
+      return insert(tower, std::move(info));
+    }
     if (!is_known(tensor.name)) return insert(tensor.name, info);
     tensor.dtype_or_fail();
     if (const std::string_view stack = look_up(kStacks, tensor.name); !stack.empty())

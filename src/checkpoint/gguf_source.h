@@ -1,5 +1,5 @@
-// The tensors of a GGUF text file under their Hugging Face names (spec: gguf.md 5): shapes outermost axis first, stacks
-// and joined projections cut into their matrices. Bytes stay in the mapped file.
+// The tensors of a GGUF file under their Hugging Face names (spec: gguf.md 5 and 6): shapes outermost axis first,
+// stacks and joined projections cut into their matrices. Bytes stay in the mapped file.
 #pragma once
 #include <memory>
 

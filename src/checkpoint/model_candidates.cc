@@ -91,6 +91,19 @@ std::vector<ModelCandidate> model_candidates(const std::string& folder) {
   return all;
 }
 
+std::vector<ModelCandidate> mmproj_candidates(const std::string& folder) {
+  std::vector<ModelCandidate> all;
+  std::error_code reason, ignored;
+  for (fs::directory_iterator it(folder, reason), end; !reason && it != end; it.increment(reason)) {
+    const std::string name = it->path().filename().string(), lowered = lower(name);
+    if (lowered.ends_with(".gguf") && lowered.find("mmproj") != std::string::npos && !name.starts_with(".") &&
+        fs::is_regular_file(it->path(), ignored))
+      all.push_back({name, static_cast<int64_t>(fs::file_size(it->path(), ignored)), 0});
+  }
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  return all;
+}
+
 std::vector<ModelCandidate> candidates_of(const std::vector<ModelCandidate>& all, const std::string& pick) {
   std::vector<ModelCandidate> fitting;
   for (const ModelCandidate& candidate : all)

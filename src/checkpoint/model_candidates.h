@@ -16,6 +16,9 @@ struct ModelCandidate {
 // Of the folder and of its folders (one level), by name. Links to what is not there are left out.
 std::vector<ModelCandidate> model_candidates(const std::string& folder);
 
+// The GGUF files of towers (mmproj) in the folder itself, by their names.
+std::vector<ModelCandidate> mmproj_candidates(const std::string& folder);
+
 // Those whose name is `pick` or holds it as a word: "q4_k_m" fits "x-Q4_K_M.gguf", "Q4_K" does not.
 std::vector<ModelCandidate> candidates_of(const std::vector<ModelCandidate>& all, const std::string& pick);
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "g3n/error.h"
+#include "json/writer.h"
 
 namespace g3n {
 namespace {
@@ -86,6 +87,36 @@ ProcessorConfig ProcessorConfig::load(const FileSet& files) {
     if (c.has("feature_extractor")) read_audio(c.object("feature_extractor"), out.mel);
   }
   return out;
+}
+
+namespace {
+
+JsonNode list_of(const std::vector<float>& values) {
+  JsonList list;
+  for (const float value : values) list.push_back({static_cast<double>(value)});
+  return {std::move(list)};
+}
+
+}  // namespace
+
+std::string ProcessorConfig::as_file() const {
+  const auto n = [](int value) { return JsonNode{static_cast<int64_t>(value)}; };
+  const JsonObject image = {{"size", {JsonObject{{"height", n(image_height)}, {"width", n(image_width)}}}},
+                            {"rescale_factor", {static_cast<double>(rescale_factor)}}};
+  JsonObject sound = {{"sampling_rate", n(mel.sampling_rate)},
+                      {"feature_size", n(mel.feature_size)},
+                      {"frame_length", n(mel.frame_length)},
+                      {"hop_length", n(mel.hop_length)},
+                      {"fft_length", n(mel.fft_length)},
+                      {"min_frequency", {mel.min_frequency}},
+                      {"max_frequency", {mel.max_frequency}},
+                      {"preemphasis", {mel.preemphasis}},
+                      {"preemphasis_htk_flavor", {mel.preemphasis_htk_flavor}},
+                      {"mel_floor", {mel.mel_floor}},
+                      {"input_scale_factor", {mel.input_scale_factor}}};
+  if (!mel.per_bin_mean.empty()) sound.push_back({"per_bin_mean", list_of(mel.per_bin_mean)});
+  if (!mel.per_bin_stddev.empty()) sound.push_back({"per_bin_stddev", list_of(mel.per_bin_stddev)});
+  return to_json({JsonObject{{"image_processor", {image}}, {"feature_extractor", {std::move(sound)}}}}, {.indent = 2});
 }
 
 }  // namespace g3n

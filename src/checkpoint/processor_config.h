@@ -21,6 +21,8 @@ struct ProcessorConfig {
   // be prepared with, kUnsupported for settings that change pixels in a way that no Gemma 3n checkpoint asks for
   // (do_normalize, another filter).
   static ProcessorConfig load(const FileSet& files);
+  // As a processor_config.json that gives these values back.
+  std::string as_file() const;
 };
 
 }  // namespace g3n

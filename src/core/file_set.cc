@@ -28,7 +28,21 @@ FileSet::FileSet(std::string where, std::map<std::string, std::span<const std::b
                  std::shared_ptr<const void> owner)
     : where_(std::move(where)), files_(std::move(files)), owner_(std::move(owner)) {}
 
+FileSet FileSet::with(std::map<std::string, std::optional<std::string>> files) const {
+  FileSet set = *this;
+  if (replaced_) files.insert(replaced_->begin(), replaced_->end());
+  set.replaced_ = std::make_shared<const std::map<std::string, std::optional<std::string>>>(std::move(files));
+  return set;
+}
+
+const std::optional<std::string>* FileSet::replaced(const std::string& name) const {
+  if (!replaced_) return nullptr;
+  const auto found = replaced_->find(name);
+  return found == replaced_->end() ? nullptr : &found->second;
+}
+
 bool FileSet::has(const std::string& name) const {
+  if (const auto* other = replaced(name)) return other->has_value();
   if (!is_folder_) return files_.contains(name);
   std::error_code ignored;
   return std::filesystem::is_regular_file(path(name), ignored);
@@ -37,6 +51,10 @@ bool FileSet::has(const std::string& name) const {
 std::string FileSet::path(const std::string& name) const { return where_ + (is_folder_ ? "/" : ": ") + name; }
 
 std::string_view FileSet::text(const std::string& name) const {
+  if (const auto* other = replaced(name)) {
+    if (!*other) throw Error(ErrorCode::kNotFound, path(name) + ": no such file");
+    return **other;
+  }
   if (!is_folder_) {
     const auto found = files_.find(name);
     if (found == files_.end()) throw Error(ErrorCode::kNotFound, path(name) + ": no such file");

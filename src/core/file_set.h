@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,6 +22,9 @@ class FileSet {
   FileSet(std::string where, std::map<std::string, std::span<const std::byte>> files,
           std::shared_ptr<const void> owner);
 
+  // The same set with these files in the place of its own, or without its own (none).
+  FileSet with(std::map<std::string, std::optional<std::string>> files) const;
+
   const std::string& where() const { return where_; }  // the folder or the file around
   bool has(const std::string& name) const;
   // For messages: "DIR/config.json", "model.g3n: config.json".
@@ -30,11 +34,15 @@ class FileSet {
   std::string_view text(const std::string& name) const;
 
  private:
+  // What stands in a file's place: null: the file itself; none in it: no file.
+  const std::optional<std::string>* replaced(const std::string& name) const;
+
   std::string where_;
   bool is_folder_ = false;
   std::map<std::string, std::span<const std::byte>> files_;
   std::shared_ptr<const void> owner_;
   std::shared_ptr<std::map<std::string, MappedFile>> mapped_;
+  std::shared_ptr<const std::map<std::string, std::optional<std::string>>> replaced_;  // null: none
 };
 
 }  // namespace g3n

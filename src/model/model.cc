@@ -15,9 +15,9 @@ namespace {
 Component component_of(MediaKind kind) { return kind == MediaKind::kImage ? Component::kVision : Component::kAudio; }
 
 // A bundle's weights are where they are; others are packed by the options.
-std::unique_ptr<WeightReader> reader(const Checkpoint& checkpoint, LoaderOptions options) {
-  if (checkpoint.bundle) return std::make_unique<BundleLoader>(checkpoint.bundle);
-  return std::make_unique<Loader>(checkpoint.source, std::move(options));
+std::unique_ptr<WeightReader> reader(const WeightFiles& files, LoaderOptions options) {
+  if (files.bundle) return std::make_unique<BundleLoader>(files.bundle);
+  return std::make_unique<Loader>(files.source, std::move(options));
 }
 
 // The front end makes what the tower takes.
@@ -36,8 +36,9 @@ Gemma3n::Gemma3n(Checkpoint checkpoint)
       kinds_(MediaKinds::from(checkpoint_.config)),
       text_(TextConfig::from(checkpoint_.config)) {}
 
-std::unique_ptr<Gemma3n> Gemma3n::open(const std::string& path, const ModelLoadOptions& options) {
-  std::unique_ptr<Gemma3n> model(new Gemma3n(open_checkpoint(path)));
+std::unique_ptr<Gemma3n> Gemma3n::open(const ModelPaths& paths, const ModelLoadOptions& options) {
+  std::unique_ptr<Gemma3n> model(new Gemma3n(open_checkpoint(paths)));
+  const std::string& path = model->path();
   model->log_ = options.log;
   model->recipe_ = options.recipe;
   model->encoder_threads_ = options.encoder_threads;
@@ -57,19 +58,41 @@ std::unique_ptr<Gemma3n> Gemma3n::open(const std::string& path, const ModelLoadO
 void Gemma3n::check_tensors() {
   for (const MediaKind kind : {MediaKind::kImage, MediaKind::kAudio})
     kinds_.of(kind).has_encoder = has_component(checkpoint_, component_of(kind));
+  const bool has_vision = kinds_.of(MediaKind::kImage).has_encoder,
+             has_audio = kinds_.of(MediaKind::kAudio).has_encoder;
+  const bool other_vision = checkpoint_.vision.has_value(), other_audio = checkpoint_.audio.has_value();
+  check_tensors_of(files_of(checkpoint_, Component::kText), true, has_vision && !other_vision,
+                   has_audio && !other_audio);
+  if (other_vision || other_audio)
+    check_tensors_of(other_vision ? *checkpoint_.vision : *checkpoint_.audio, false, other_vision, other_audio);
+}
+
+// Of one file: the parts that are taken from it. Tensors that nobody takes are told, but for those of whole parts that
+// another file stands for.
+void Gemma3n::check_tensors_of(const WeightFiles& files, bool has_text, bool has_vision, bool has_audio) {
+  std::vector<std::string> components;
+  const auto answer_for = [&](bool is_taken, Component component) {
+    if (!is_taken) return;
+    for (const std::string& prefix : component_prefixes(component)) components.push_back(prefix);
+  };
+  answer_for(has_text, Component::kText);
+  answer_for(has_vision || !checkpoint_.vision, Component::kVision);
+  answer_for(has_audio || !checkpoint_.audio, Component::kAudio);
+  if (!has_component(files, Component::kText)) components.clear();  // an mmproj file: all of it
   ThreadPool nobody(1);
-  const std::unique_ptr<WeightReader> all =
-      reader(checkpoint_, {.pool = nobody, .log = log_, .recipe = recipe_, .mode = LoadMode::kCheck});
-  TextModel(text_.config()).bind(*all);
-  if (kinds_.of(MediaKind::kImage).has_encoder) {
+  const std::unique_ptr<WeightReader> all = reader(
+      files,
+      {.pool = nobody, .log = log_, .components = std::move(components), .recipe = recipe_, .mode = LoadMode::kCheck});
+  if (has_text) TextModel(text_.config()).bind(*all);
+  if (has_vision) {
     VisionTower tower(VisionConfig::from(config()));
     tower.bind(*all);
     if (tower.stem_bias_missing())
-      log_.warn(path() +
+      log_.warn(files.path +
                 ": the vision tower has no conv_stem.conv.bias: this looks like the first upload of Gemma 3n, whose "
                 "vision weights are defective");
   }
-  if (kinds_.of(MediaKind::kAudio).has_encoder) {
+  if (has_audio) {
     const AudioConfig audio = AudioConfig::from(config());
     check_front_end(checkpoint_, audio);
     AudioTower(audio).bind(*all);
@@ -78,10 +101,11 @@ void Gemma3n::check_tensors() {
 }
 
 void Gemma3n::load_weights(ThreadPool& pool, const LoadProgress& progress) {
-  const std::unique_ptr<WeightReader> weights = reader(checkpoint_, {.pool = pool,
-                                                                     .progress = progress.on_progress,
-                                                                     .components = component_prefixes(Component::kText),
-                                                                     .recipe = recipe_});
+  const std::unique_ptr<WeightReader> weights =
+      reader(files_of(checkpoint_, Component::kText), {.pool = pool,
+                                                       .progress = progress.on_progress,
+                                                       .components = component_prefixes(Component::kText),
+                                                       .recipe = recipe_});
   text_.bind(*weights);
   if (progress.on_memory && weights->bytes().packed > 0) progress.on_memory(weights->bytes().packed, free_memory());
   text_store_ = weights->finish();
@@ -102,9 +126,20 @@ const Tokenizer& Gemma3n::tokenizer() const {
 
 void Gemma3n::expect_encoder(MediaKind kind) const {
   if (kinds_.of(kind).has_encoder) return;
-  throw Error(ErrorCode::kUnsupported,
-              path() + (kind == MediaKind::kImage ? ": this checkpoint has no vision tower: images cannot be read"
-                                                  : ": this checkpoint has no audio tower: sounds cannot be heard"));
+  std::string message =
+      path() + (kind == MediaKind::kImage ? ": this checkpoint has no vision tower: images cannot be read"
+                                          : ": this checkpoint has no audio tower: sounds cannot be heard");
+  if (checkpoint_.vision || checkpoint_.audio) {
+    message += ", and neither has " + (checkpoint_.vision ? checkpoint_.vision : checkpoint_.audio)->path;
+  } else if (const std::vector<std::string> files = mmproj_beside(path()); files.size() == 1) {
+    message += "; " + files[0] + " beside it may have it: --mmproj auto (EngineOptions::mmproj) uses it";
+  } else if (!files.empty()) {
+    message += "; beside it " + files[0] + " and " + std::to_string(files.size() - 1) +
+               " more may have it: --mmproj FILE (EngineOptions::mmproj) uses one";
+  } else if (!checkpoint_.bundle) {
+    message += "; --mmproj FILE (EngineOptions::mmproj) takes it from an mmproj file or a folder of the whole model";
+  }
+  throw Error(ErrorCode::kUnsupported, message);
 }
 
 MediaInput Gemma3n::read(const MediaPart& part, int image_size, const KnownMedia& known) const {
@@ -122,10 +157,11 @@ std::shared_ptr<const Tower> Gemma3n::loaded(MediaKind kind, Slot<Tower>& slot) 
   expect_encoder(kind);
   const std::lock_guard lock(slot.mutex);
   if (!slot.loaded) {
-    ThreadPool pool(checkpoint_.bundle ? 1 : encoder_threads_);
+    const WeightFiles files = files_of(checkpoint_, component_of(kind));
+    ThreadPool pool(files.bundle ? 1 : encoder_threads_);
     auto fresh = std::make_shared<typename Slot<Tower>::Loaded>(Tower(TowerConfig::from(config())), WeightStore());
     const std::unique_ptr<WeightReader> weights =
-        reader(checkpoint_, {.pool = pool, .components = component_prefixes(component_of(kind)), .recipe = recipe_});
+        reader(files, {.pool = pool, .components = component_prefixes(component_of(kind)), .recipe = recipe_});
     fresh->tower.bind(*weights);
     fresh->store = weights->finish();
     throw_if_damaged();
@@ -158,14 +194,16 @@ void Gemma3n::release_encoders() const {
   };
   release(vision_);
   release(audio_);
-  if (!checkpoint_.bundle) return;
-  // Pages of the mapped file; whoever still runs an encoder reads them again.
-  for (const MediaKind kind : {MediaKind::kImage, MediaKind::kAudio})
+  // Pages of a mapped bundle; whoever still runs an encoder reads them again.
+  for (const MediaKind kind : {MediaKind::kImage, MediaKind::kAudio}) {
+    const std::shared_ptr<const Bundle> bundle = files_of(checkpoint_, component_of(kind)).bundle;
+    if (!bundle) continue;
     for (const std::string& prefix : component_prefixes(component_of(kind))) {
-      const auto& entries = checkpoint_.bundle->entries();
+      const auto& entries = bundle->entries();
       for (auto at = entries.lower_bound(prefix); at != entries.end() && at->first.starts_with(prefix); ++at)
-        checkpoint_.bundle->source()->drop(*at->second.bytes);
+        bundle->source()->drop(*at->second.bytes);
     }
+  }
 }
 
 }  // namespace g3n

@@ -37,9 +37,10 @@ struct LoadProgress {
 
 class Gemma3n {
  public:
-  // path: a Hugging Face folder, a .g3n bundle or a GGUF file. Reads configs and tokenizer and no weights. Every
-  // missing, surplus or misshapen tensor of all parts is reported now. Throws kNotFound, kBadFile, kUnsupported.
-  static std::unique_ptr<Gemma3n> open(const std::string& path, const ModelLoadOptions& options);
+  // paths: of a Hugging Face folder, a .g3n bundle or a GGUF file, and of its towers. Reads configs and tokenizer and
+  // no weights. Every missing, surplus or misshapen tensor of all parts is reported now. Throws kNotFound, kBadFile,
+  // kUnsupported.
+  static std::unique_ptr<Gemma3n> open(const ModelPaths& paths, const ModelLoadOptions& options);
   // Packs (a bundle: maps) the text model. Once, before anything is computed. Throws kBadFile, kOutOfMemory.
   void load_weights(ThreadPool& pool, const LoadProgress& progress = {});
   bool has_weights() const { return has_weights_; }
@@ -85,6 +86,7 @@ class Gemma3n {
 
   explicit Gemma3n(Checkpoint checkpoint);
   void check_tensors();
+  void check_tensors_of(const WeightFiles& files, bool has_text, bool has_vision, bool has_audio);
   template <typename Tower, typename TowerConfig>
   std::shared_ptr<const Tower> loaded(MediaKind kind, Slot<Tower>& slot) const;
   void expect_encoder(MediaKind kind) const;

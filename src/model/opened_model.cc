@@ -7,9 +7,9 @@
 
 namespace g3n {
 
-OpenedModel::OpenedModel(const std::string& path, const EngineOptions& options) {
+OpenedModel::OpenedModel(const ModelPaths& paths, const EngineOptions& options) {
   model_ = Gemma3n::open(
-      path,
+      paths,
       {.recipe = Recipe::named(options.quantize), .encoder_threads = options.threads, .log = Log(options.on_warning)});
   const TextConfig& config = model_->text().config();
   numbers_ = {.max_positions = config.max_position_embeddings,

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/find_model.h"
 #include "checkpoint/generation_config.h"
 #include "core/dtype.h"
 #include "core/log.h"
@@ -39,10 +40,10 @@ const char* kernel_table_name();  // that this machine's CPU (or G3N_ISA) asks f
 
 class OpenedModel {
  public:
-  // path: a Hugging Face folder, a .g3n bundle or a GGUF file. Reads configs and tokenizer and no weights; every
-  // missing, surplus or misshapen tensor is reported now. quantize: a recipe's name or file; empty: as in the file.
-  // Throws kNotFound, kBadFile, kUnsupported, kInvalidArgument.
-  OpenedModel(const std::string& path, const EngineOptions& options);
+  // paths: of a Hugging Face folder, a .g3n bundle or a GGUF file, and of its towers. Reads configs and tokenizer and
+  // no weights; every missing, surplus or misshapen tensor is reported now. quantize: a recipe's name or file; empty:
+  // as in the file. Throws kNotFound, kBadFile, kUnsupported, kInvalidArgument.
+  OpenedModel(const ModelPaths& paths, const EngineOptions& options);
   ~OpenedModel();
 
   // Packs or maps the weights of the text model. Once. Throws kBadFile, kOutOfMemory.

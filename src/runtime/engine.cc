@@ -54,7 +54,13 @@ void check_options(const EngineOptions& o) {
 
 void Engine::Impl::open(const EngineOptions& options) {
   const Log log(options.on_warning);
-  checkpoint = std::make_unique<OpenedModel>(find_model(options.model, options.hub_caches, log), options);
+  const ModelPaths paths = find_model({.model = options.model,
+                                       .mmproj = options.mmproj,
+                                       .hub_caches = options.hub_caches,
+                                       .ollama_folders = options.ollama_folders},
+                                      log);
+  checkpoint = std::make_unique<OpenedModel>(paths, options);
+  info.files = model_files(paths);
   const int64_t most = checkpoint->numbers().max_positions;
   if (options.context > most)
     throw Error(ErrorCode::kInvalidArgument, "context: expected at most " + std::to_string(most) +
@@ -73,7 +79,6 @@ void Engine::Impl::start(const EngineOptions& options, bool has_encoders) {
       },
       media_cache ? KnownMedia([this](const ContentHash& content) { return media_cache->find(content); }) : nullptr);
   info.path = checkpoint->path();
-  info.files = model_files(info.path);
   info.has_tokenizer = checkpoint->has_tokenizer();
   info.has_vision = checkpoint->kinds().of(MediaKind::kImage).has_encoder;
   info.has_audio = checkpoint->kinds().of(MediaKind::kAudio).has_encoder;

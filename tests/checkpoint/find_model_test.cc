@@ -12,7 +12,7 @@ using ::testing::Not;
 using ::testing::UnorderedElementsAre;
 
 std::string find(const std::string& name, const std::vector<std::string>& caches = {}) {
-  return find_model(name, caches, Log());
+  return find_model({.model = name, .hub_caches = caches}, Log()).model;
 }
 
 void write_checkpoint(const TemporaryFolder& folder, const std::string& name) {
@@ -122,11 +122,11 @@ TEST_F(CachedGguf, TheAdviceOfAFolderOpenedAsACheckpoint) {
 
 TEST(ModelFiles, WhatMayNotBeOverwritten) {
   const TemporaryFolder folder;
-  EXPECT_THAT(model_files(folder.path()), UnorderedElementsAre(folder.path()));
+  EXPECT_THAT(model_files({folder.path()}), UnorderedElementsAre(folder.path()));
   const std::string a = folder.write("a-00001-of-00002.gguf", ""), b = folder.write("a-00002-of-00002.gguf", "");
   folder.write("c.g3n", "");
-  EXPECT_THAT(model_files(a), UnorderedElementsAre(a, a, b));
-  EXPECT_THAT(model_files(folder / "c.g3n"), UnorderedElementsAre(folder / "c.g3n"));
+  EXPECT_THAT(model_files({a}), UnorderedElementsAre(a, a, b));
+  EXPECT_THAT(model_files({folder / "c.g3n"}), UnorderedElementsAre(folder / "c.g3n"));
 }
 
 }  // namespace

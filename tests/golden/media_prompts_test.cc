@@ -9,7 +9,9 @@
 #include "support/golden.h"
 #include "support/inputs.h"
 #include "support/source_path.h"
+#include "support/errors.h"
 #include "tools/checkpoint_writer.h"
+#include "tools/mmproj_maker.h"
 
 namespace g3n::testing {
 namespace {
@@ -28,10 +30,11 @@ std::string tiny_folder() {
 
 // The prompt through the engine's own scheduler, every row wanted, in steps of `chunk` rows; taps under the golden's
 // names: image.I. when there are several.
-void expect_case(const GoldenCase& golden, const std::string& folder, const IdsPrompt& prompt, int image_size,
+void expect_case(const GoldenCase& golden, const ModelPaths& paths, const IdsPrompt& prompt, int image_size,
                  int64_t chunk, const GoldenOptions& options) {
   EngineOptions engine_options;
-  engine_options.model = folder;
+  engine_options.model = paths.model;
+  engine_options.mmproj = paths.mmproj;
   engine_options.threads = 2;
   engine_options.image_size = image_size;
   engine_options.chunk = chunk;
@@ -53,13 +56,23 @@ Pixels picture_of(const GoldenImage& image) {
   return {static_cast<int>(image.size), static_cast<int>(image.size), golden_image(image.size, image.seed)};
 }
 
-void expect_tiny(const std::string& name, int image_size, int64_t chunk = 4096, const GoldenOptions& options = {}) {
+void expect_tiny(const std::string& name, int image_size, int64_t chunk = 4096, const GoldenOptions& options = {},
+                 const ModelPaths& paths = {tiny_folder()}) {
   const GoldenCase golden = GoldenCase::load(GoldenCase::tiny_manifest(), name);
   IdsPrompt prompt{{golden.ids().begin(), golden.ids().end()}, {}};
   for (const GoldenImage& image : golden.images()) prompt.media.emplace_back(ImagePart{picture_of(image)});
   for (const GoldenClip& clip : golden.clips())
     prompt.media.emplace_back(AudioPart{Samples{golden_samples(clip.samples, static_cast<uint32_t>(clip.seed))}});
-  expect_case(golden, tiny_folder(), prompt, image_size, chunk, options);
+  expect_case(golden, paths, prompt, image_size, chunk, options);
+}
+
+// Text out of one GGUF file and towers out of another: the goldens of the folder.
+TEST(TinyMedia, AudioAndImageFromGgufFiles) {
+  const TemporaryFolder folder;
+  ThreadPool pool(2);
+  const std::string mmproj = folder / "mmproj.gguf";
+  write_mmproj(pool, open_checkpoint(tiny_folder()), mmproj, {.type = DType::kF16, .dialect = MmprojDialect::kOllama});
+  expect_tiny("mixed", 256, 4096, {}, {source_path("tests/golden/data/gguf/text-bf16.gguf"), mmproj});
 }
 
 TEST(TinyMedia, TwoImages) { expect_tiny("two_images", 256); }
@@ -82,7 +95,7 @@ void expect_demo(const std::string& name, int64_t chunk, const GoldenOptions& op
       if (const auto* image = std::get_if<ImagePart>(&part)) prompt.media.emplace_back(*image);
       if (const auto* audio = std::get_if<AudioPart>(&part)) prompt.media.emplace_back(*audio);
     }
-  expect_case(golden, demo_folder(), prompt, 256, chunk, options);
+  expect_case(golden, {demo_folder()}, prompt, 256, chunk, options);
 }
 
 class DemoTaps : public ::testing::TestWithParam<std::string> {};

@@ -7,75 +7,14 @@
 #include "checkpoint/components.h"
 #include "checkpoint/convert.h"
 #include "support/errors.h"
-#include "model/cpu_model.h"
+#include "model/tiny_model.h"
 #include "support/golden.h"
-#include "support/inputs.h"
-#include "support/source_path.h"
-#include "tools/checkpoint_writer.h"
 #include "tools/gguf_maker.h"
 
 namespace g3n::testing {
 namespace {
 
 using ::testing::HasSubstr;
-
-const std::string kTinyConfig = source_path("tests/golden/data/tiny/config.json");
-constexpr int kImageSize = 64;
-
-// The tiny checkpoint as a folder of its own, to be changed.
-struct TinyFolder {
-  TemporaryFolder parent;
-  std::string path = parent / "model";
-  TinyFolder() {
-    ThreadPool pool(2);
-    write_random_checkpoint(pool, kTinyConfig, path, {});
-  }
-  void write(const std::string& name, const std::string& text) const { parent.write("model/" + name, text); }
-};
-
-const std::string& tiny_path() {
-  static const TinyFolder folder;
-  return folder.path;
-}
-
-std::unique_ptr<Gemma3n> open_tiny(const std::string& path = tiny_path()) {
-  return Gemma3n::open(path, {.encoder_threads = 2});
-}
-
-// A loaded model on two threads.
-struct Loaded {
-  std::shared_ptr<const Gemma3n> model;
-  std::unique_ptr<CpuModel> cpu;
-  explicit Loaded(const std::string& path = tiny_path()) {
-    std::shared_ptr<Gemma3n> fresh = open_tiny(path);
-    model = fresh;
-    cpu = std::make_unique<CpuModel>(model, CpuOptions{.threads = 2});
-    fresh->load_weights(cpu->pool());
-  }
-
-  std::vector<float> encode(const MediaInput& input, const StepOptions& options = {}) {
-    const int64_t rows = model->kinds().of(input.kind).soft_tokens, hidden = cpu->hidden_size();
-    std::vector<float> out(static_cast<size_t>(rows * hidden));
-    cpu->encode(input.view(), {out.data(), {rows, hidden}}, options);
-    return out;
-  }
-  // Logits behind the ids.
-  std::vector<float> forward(const std::vector<int32_t>& ids) {
-    const std::unique_ptr<SequenceCache> cache = cpu->make_cache(64);
-    SequenceCache* const caches[] = {cache.get()};
-    std::vector<Row> rows;
-    for (size_t i = 0; i < ids.size(); ++i)
-      rows.push_back({.position = static_cast<int32_t>(i), .id = ids[i], .wants_logits = i + 1 == ids.size()});
-    std::vector<float> logits(static_cast<size_t>(cpu->vocab_size()));
-    cpu->forward({rows, caches, {}}, {logits.data(), {1, cpu->vocab_size()}}, {});
-    return logits;
-  }
-};
-
-MediaInput picture(const Gemma3n& model) {
-  return model.read(ImagePart{Pixels{50, 40, golden_picture(50, 40, 7)}}, kImageSize);
-}
-MediaInput clip(const Gemma3n& model) { return model.read(AudioPart{Samples{golden_samples(16000, 3)}}, 0); }
 
 const std::vector<int32_t> kIds = {2, 105, 300, 7, 440, 106, 12};
 
@@ -117,7 +56,7 @@ TEST(Gemma3n, WarningsOfTheGenerationConfigAreTold) {
   folder.write("generation_config.json", R"({"do_sample": false, "top_p": 0.0})");
   std::vector<std::string> warnings;
   const auto model =
-      Gemma3n::open(folder.path, {.log = Log([&](const std::string& text) { warnings.push_back(text); })});
+      Gemma3n::open({folder.path}, {.log = Log([&](const std::string& text) { warnings.push_back(text); })});
   EXPECT_EQ(model->generation().sampling.temperature, 0);
   EXPECT_THAT(warnings, ::testing::Contains(HasSubstr("top_p")));
 }
@@ -125,14 +64,14 @@ TEST(Gemma3n, WarningsOfTheGenerationConfigAreTold) {
 TEST(Gemma3n, AFrontEndThatMakesOtherFramesIsRefused) {
   const TinyFolder folder;
   folder.write("preprocessor_config.json", R"({"feature_size": 64})");
-  EXPECT_ERROR(ErrorCode::kBadFile, open_tiny(folder.path), "input_feat_size: expected 64", "found 128");
+  EXPECT_ERROR(ErrorCode::kBadFile, open_tiny({folder.path}), "input_feat_size: expected 64", "found 128");
 }
 
 TEST(Gemma3n, AFileOfTextAloneHasNoEncoders) {
   const TemporaryFolder folder;
   ThreadPool pool(2);
   write_random_gguf(pool, kTinyConfig, folder / "text.gguf", DType::kBF16);
-  const std::unique_ptr<Gemma3n> model = open_tiny(folder / "text.gguf");
+  const std::unique_ptr<Gemma3n> model = open_tiny({folder / "text.gguf"});
   for (const MediaKindFacts& kind : model->kinds().all()) EXPECT_FALSE(kind.has_encoder);
   EXPECT_ERROR(ErrorCode::kUnsupported, model->load_encoder(MediaKind::kImage), "text.gguf", "no vision tower");
   EXPECT_ERROR(ErrorCode::kUnsupported, model->audio(), "text.gguf", "no audio tower");
@@ -230,7 +169,7 @@ TEST(Encoders, OfABundleGiveTheBitsOfTheFolder) {
   const TemporaryFolder folder;
   ThreadPool pool(2);
   convert_to_bundle(open_checkpoint(tiny_path()), folder / "tiny.g3n", {.pool = pool});
-  Loaded from_folder, from_bundle(folder / "tiny.g3n");
+  Loaded from_folder, from_bundle({folder / "tiny.g3n"});
   for (int i = 0; i < 2; ++i) {
     EXPECT_EQ(from_bundle.encode(picture(*from_bundle.model)), from_folder.encode(picture(*from_folder.model)));
     EXPECT_EQ(from_bundle.encode(clip(*from_bundle.model)), from_folder.encode(clip(*from_folder.model)));
@@ -335,7 +274,7 @@ TEST(CpuModel, IdsBetweenSideVocabulariesAreRefused) {
   ASSERT_NE(config.find(offset), std::string::npos);
   config.replace(config.find(offset), offset.size(), "\"vocab_offset\": 650");
   folder.write("config.json", config);
-  Loaded one(folder.path);
+  Loaded one({folder.path});
   std::vector<float> out(96);
   EXPECT_ERROR(ErrorCode::kInvalidArgument, one.cpu->embed_side_id(645, as_view(out.data(), 96)), "id 645");
 }

@@ -7,7 +7,11 @@
 namespace g3n {
 
 ModelContents inspect_model(const InspectOptions& options) {
-  return read_contents(find_model(options.model, options.hub_caches, Log(options.on_warning)),
+  return read_contents(find_model({.model = options.model,
+                                   .mmproj = options.mmproj,
+                                   .hub_caches = options.hub_caches,
+                                   .ollama_folders = options.ollama_folders},
+                                  Log(options.on_warning)),
                        {.context = options.context,
                         .kv = cache_dtype(options.kv_cache, options.compute),
                         .verify = options.verify,
