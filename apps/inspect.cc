@@ -50,17 +50,17 @@ const char* note_of(const ModelTensor& tensor) {
 // ---- text -----------------------------------------------------------------------------------------------------------
 
 std::string row(const std::string& name, const std::string& tensors, const std::string& parameters,
-                const std::string& file, const std::string& memory, const std::string& mapped,
+                const std::string& file, const std::string& memory, const std::string& mapped, const std::string& token,
                 const std::string& formats = "") {
   return padded(name, 24) + padded(tensors, -8) + padded(parameters, -16) + padded(file, -12) + padded(memory, -12) +
-         padded(mapped, -12) + (formats.empty() ? "" : "  " + formats) + "\n";
+         padded(mapped, -12) + padded(token, -12) + (formats.empty() ? "" : "  " + formats) + "\n";
 }
 std::string bytes_or_dash(std::int64_t bytes) { return bytes == 0 ? "-" : format_bytes(bytes); }
 std::string row(const ModelComponent& c) {
   std::string formats;
   for (const std::string& name : c.formats) formats += (formats.empty() ? "" : ", ") + name;
   return row(c.name, std::to_string(c.tensors), grouped(c.parameters), format_bytes(c.file_bytes),
-             bytes_or_dash(c.memory_bytes), bytes_or_dash(c.mapped_bytes), formats);
+             bytes_or_dash(c.memory_bytes), bytes_or_dash(c.mapped_bytes), bytes_or_dash(c.token_bytes), formats);
 }
 
 std::string config_text(const ModelContents& c) {
@@ -98,17 +98,21 @@ std::string config_text(const ModelContents& c) {
 
 std::string text_of(const ModelContents& c) {
   std::string out = c.path + "\n" + config_text(c) + "\n" +
-                    row("component", "tensors", "parameters", "in files", "in memory", "mapped", "formats");
+                    row("component", "tensors", "parameters", "in files", "in memory", "mapped", "a token", "formats");
   for (const ModelComponent& component : c.components) out += row(component);
   out += row(c.total);
   for (const ModelComponent& extra : {c.dead, c.unknown})
     if (extra.tensors > 0)
       out += row(extra.name, std::to_string(extra.tensors), grouped(extra.parameters), format_bytes(extra.file_bytes),
-                 "", "");
+                 "", "", "");
   if (c.has_text)
     out += "\nKV cache: " + format_bytes(c.kv_cache.bytes) + " for " + std::to_string(c.kv_cache.positions) +
            " positions in " + c.kv_cache.dtype +
            ". Encoders are loaded when the first picture or sound comes; mapped tables stay on disk.\n";
+  for (const SlowWeights& slow : c.slow)
+    out += "slow: " + slow.component + ", " + std::to_string(slow.tensors) +
+           (slow.tensors == 1 ? " tensor in " : " tensors in ") + slow.format + " (" + format_bytes(slow.memory_bytes) +
+           ", " + format_bytes(slow.token_bytes) + " a token): " + slow.why + "\n";
   if (!c.missing.empty())
     out += std::to_string(c.missing.size()) + " tensors are missing, the first is " + c.missing.front() + "\n";
   return out;
@@ -138,6 +142,7 @@ JsonObject component_json(const ModelComponent& c) {
           {"file_bytes", {c.file_bytes}},
           {"memory_bytes", {c.memory_bytes}},
           {"mapped_bytes", {c.mapped_bytes}},
+          {"token_bytes", {c.token_bytes}},
           {"formats", list_of(c.formats)}};
 }
 
@@ -169,6 +174,15 @@ std::string json_of(const ModelContents& c, bool with_tensors) {
   object.push_back({"dead", {component_json(c.dead)}});
   object.push_back({"not_used", {component_json(c.unknown)}});
   object.push_back({"missing", list_of(c.missing)});
+  JsonList slow;
+  for (const SlowWeights& weights : c.slow)
+    slow.push_back({JsonObject{{"component", {weights.component}},
+                               {"format", {weights.format}},
+                               {"tensors", {weights.tensors}},
+                               {"memory_bytes", {weights.memory_bytes}},
+                               {"token_bytes", {weights.token_bytes}},
+                               {"why", {weights.why}}}});
+  object.push_back({"slow", {std::move(slow)}});
   object.push_back(
       {"kv_cache",
        {JsonObject{

@@ -37,7 +37,17 @@ struct ModelComponent {
   std::int64_t file_bytes = 0;
   std::int64_t memory_bytes = 0;     // packed, once loaded
   std::int64_t mapped_bytes = 0;     // read where they lie in the file
+  std::int64_t token_bytes = 0;      // read for one decoded token: of tables a row, of layers with sparsity a share
   std::vector<std::string> formats;  // of the file, the one that takes most first
+};
+
+// Weights that cost more than their bytes in the file say, and why.
+struct SlowWeights {
+  std::string component, format;  // as in ModelComponent
+  std::int64_t tensors = 0;
+  std::int64_t memory_bytes = 0;  // they take, once loaded
+  std::int64_t token_bytes = 0;
+  std::string why;
 };
 
 struct ModelContents {
@@ -68,6 +78,7 @@ struct ModelContents {
   std::vector<ModelComponent> components;
   ModelComponent total, dead, unknown;  // all components; tensors that are never read; tensors of no model
   std::vector<std::string> missing;     // names
+  std::vector<SlowWeights> slow;        // what takes most for a token first
   std::vector<ModelTensor> tensors;     // of the files, by name
 
   struct KvCache {

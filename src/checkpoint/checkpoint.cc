@@ -4,6 +4,7 @@
 
 #include "checkpoint/checkpoint_folder.h"
 #include "core/file_kind.h"
+#include "g3n/error.h"
 #include "checkpoint/gguf_checkpoint.h"
 #include "checkpoint/safetensors_folder.h"
 #include "checkpoint/towers.h"
@@ -56,7 +57,11 @@ Checkpoint open_checkpoint(const ModelPaths& paths) {
   const bool is_swapped = is_mmproj_file(paths.model) && !is_mmproj_file(paths.mmproj);
   Checkpoint checkpoint = open_checkpoint(is_swapped ? paths.mmproj : paths.model);
   const std::string& towers = is_swapped ? paths.model : paths.mmproj;
-  attach_towers(is_gguf_file(towers) ? open_gguf_towers(towers) : open_checkpoint(towers), checkpoint);
+  try {
+    attach_towers(is_gguf_file(towers) ? open_gguf_towers(towers) : open_checkpoint(towers), checkpoint);
+  } catch (const Error& error) {
+    throw Error(error.code(), std::string("mmproj: ") + error.what());
+  }
   return checkpoint;
 }
 

@@ -74,6 +74,9 @@ void refuse_other_model_files(const fs::path& folder, const std::string& prefix)
   if (const std::vector<ModelCandidate> files = model_candidates(folder.string()); !files.empty())
     throw Error(ErrorCode::kUnsupported,
                 prefix + list_candidates(files) + ": give such a file, as " + (folder / files[0].name).string());
+  if (const std::vector<ModelCandidate> towers = mmproj_candidates(folder.string()); !towers.empty())
+    throw Error(ErrorCode::kNotFound, prefix + list_candidates(towers) +
+                                          ", of vision and audio alone: the GGUF file of the text model is missing");
 }
 
 [[noreturn]] void refuse_folder_without_config(const fs::path& folder, const std::vector<std::string>& names) {

@@ -5,10 +5,12 @@
 #include <list>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "audio/audio_tower.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/components.h"
+#include "checkpoint/decode_cost.h"
 #include "checkpoint/gguf_checkpoint.h"
 #include "g3n/error.h"
 #include "text/kv_pages.h"
@@ -133,6 +135,12 @@ std::vector<std::string> format_names(const std::map<DType, int64_t>& bytes_of) 
   return names;
 }
 
+int64_t sparse_layers(const TextConfig& config) {
+  int64_t count = 0;
+  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) count += config.live_neurons(layer) < 1 ? 1 : 0;
+  return count;
+}
+
 // What the model binds and what the files have, laid side by side.
 class Contents {
  public:
@@ -142,6 +150,7 @@ class Contents {
         text_(TextConfig::from(checkpoint.config)),
         all_(checkpoint),
         tensors_(all_.map()),
+        plan_(Recipe{}, parameter_count(tensors_)),
         lister_(tensors_) {
     if (has_text) TextModel(text_).bind(lister_);
     has_vision_ = has_component(checkpoint, Component::kVision);
@@ -201,8 +210,7 @@ class Contents {
       out.text = {.layers = t.num_hidden_layers,
                   .full_layers = std::count(t.layer_types.begin(), t.layer_types.end(), LayerType::kFull),
                   .kv_layers = t.first_shared_layer(),
-                  .sparse_layers = std::count_if(t.activation_sparsity_pattern.begin(),
-                                                 t.activation_sparsity_pattern.end(), [](double s) { return s > 0; }),
+                  .sparse_layers = sparse_layers(t),
                   .hidden_size = t.hidden_size,
                   .heads = t.num_attention_heads,
                   .kv_heads = t.num_key_value_heads,
@@ -224,6 +232,32 @@ class Contents {
     if (!has_text_) return;
     out.sampling = checkpoint_.generation.sampling;
     out.stop_ids = checkpoint_.generation.stop_ids;
+  }
+
+  // What one token reads of a component, and what of it is slow.
+  void describe_cost(const std::vector<ListedTensor>& members, ModelComponent& component, ModelContents& out) const {
+    if (part_of(members.front().name) != Component::kText) return;
+    std::map<std::pair<std::string, std::string>, SlowWeights> slow;  // by why and format
+    for (const ListedTensor& listed : members) {
+      const Bundle::Entry* entry =
+          checkpoint_.bundle
+              ? checkpoint_.bundle->find(listed.name + (listed.kind == TensorKind::kTable ? kTableEnding : ""))
+              : nullptr;
+      if (checkpoint_.bundle && !entry) continue;
+      const TensorInfo& stored = *tensors_.at(listed.name);
+      const DecodeCost cost = entry ? decode_cost(entry->what, text_) : decode_cost(listed, stored, plan_, text_);
+      component.token_bytes += cost.token_bytes;
+      if (cost.why_slow.empty()) continue;
+      SlowWeights& group = slow[{cost.why_slow, format_name(entry ? entry->what.dtype : stored.dtype)}];
+      ++group.tensors;
+      group.memory_bytes += cost.memory_bytes;
+      group.token_bytes += cost.token_bytes;
+    }
+    for (auto& [why_and_format, group] : slow) {
+      group.component = component.name;
+      std::tie(group.why, group.format) = why_and_format;
+      out.slow.push_back(group);
+    }
   }
 
   void describe_components(ModelContents& out) const {
@@ -251,6 +285,8 @@ class Contents {
       component.memory_bytes = bytes.packed;
       component.mapped_bytes = bytes.mapped;
       component.formats = format_names(formats);
+      describe_cost(members, component, out);
+      out.total.token_bytes += component.token_bytes;
       out.total.tensors += component.tensors;
       out.total.parameters += component.parameters;
       out.total.file_bytes += bytes.file;
@@ -260,6 +296,8 @@ class Contents {
       out.components.push_back(std::move(component));
     }
     out.total.formats = format_names(all_formats);
+    std::stable_sort(out.slow.begin(), out.slow.end(),
+                     [](const SlowWeights& a, const SlowWeights& b) { return a.token_bytes > b.token_bytes; });
   }
 
   // What loading takes. Nothing of a bundle is copied.
@@ -294,6 +332,7 @@ class Contents {
   const TextConfig text_;
   const AllTensors all_;
   const TensorMap& tensors_;  // by canonical name
+  const PackingPlan plan_;
   ShapeLister lister_;
   bool has_vision_ = false, has_audio_ = false;
   std::set<std::string> dead_, missing_, bound_;

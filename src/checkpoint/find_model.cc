@@ -64,7 +64,9 @@ Picked split_pick(const std::string& name) {
 // Neither file nor folder nor in the hub cache; ollama has it, or nobody.
 OllamaModel find_in_ollama(const std::string& name, const std::vector<std::string>& folders, const Log& log) {
   if (std::optional<OllamaModel> found = find_ollama_model(name, folders, log)) return *std::move(found);
-  if (name.find(':') == std::string::npos || !looks_like_ollama_name(name)) return {name, ""};  // who opens it says so
+  const bool is_ollamas =
+      looks_like_ollama_name(name) && (name.find(':') != std::string::npos || has_ollama_models(folders));
+  if (!is_ollamas) return {name, ""};  // who opens it says that nothing is there
   throw Error(ErrorCode::kNotFound, name + ": no such file or folder, and no model of " +
                                         describe_ollama_folders(folders) + "; fetch it with: ollama pull " + name);
 }

@@ -173,6 +173,10 @@ std::optional<OllamaModel> find_ollama_model(const std::string& name, const std:
   return {};
 }
 
+bool has_ollama_models(const std::vector<std::string>& folders) {
+  return std::any_of(folders.begin(), folders.end(), [](const auto& folder) { return !manifests_of(folder).empty(); });
+}
+
 std::string describe_ollama_folders(const std::vector<std::string>& folders) {
   std::vector<Manifest> all;
   std::string places;

@@ -26,6 +26,8 @@ struct OllamaModel {
 std::optional<OllamaModel> find_ollama_model(const std::string& name, const std::vector<std::string>& folders,
                                              const Log& log);
 
+// Whether the folders hold any.
+bool has_ollama_models(const std::vector<std::string>& folders);
 // What the folders hold, for the message that a name is not there: "in ollama (FOLDERS): gemma3n:e4b, ...".
 std::string describe_ollama_folders(const std::vector<std::string>& folders);
 

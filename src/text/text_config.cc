@@ -157,6 +157,12 @@ int64_t TextConfig::kv_layer(int64_t layer) const {
   return -1;
 }
 
+double TextConfig::live_neurons(int64_t layer) const {
+  const auto at = static_cast<size_t>(layer);
+  if (activation_sparsity_multiplier.empty()) return 1 - activation_sparsity_pattern.at(at);
+  return std::erfc(activation_sparsity_multiplier.at(at) / std::sqrt(2.0)) / 2;
+}
+
 // Newton's method on the CDF; erfc is exact enough that the result is good to the last digits of a double.
 double inverse_normal_cdf(double p) {
   const double sqrt2 = std::sqrt(2.0), density = 1 / std::sqrt(2 * std::acos(-1.0));

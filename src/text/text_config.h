@@ -47,6 +47,8 @@ struct TextConfig {
   bool owns_kv(int64_t layer) const { return layer < first_shared_layer(); }
   // The layer whose K and V this layer reads: itself, or the last owner of the same type.
   int64_t kv_layer(int64_t layer) const;
+  // The share of a feed-forward's neurons that its sparsity leaves, as its config says; 1: dense.
+  double live_neurons(int64_t layer) const;
   // Rows whose logits nobody wants end inside this layer, after its K and V (text.md 7.3).
   int64_t cut_layer() const { return first_shared_layer() - 1; }
 };

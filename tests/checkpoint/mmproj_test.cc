@@ -235,7 +235,11 @@ TEST(Mmproj, OtherFilesInItsPlace) {
   const std::string cut = folder.write("cut.gguf", slurp(mmproj).substr(0, 1'000'000));
   EXPECT_ERROR(ErrorCode::kBadFile, open_checkpoint({kText, cut}), cut, "end after the file");
   EXPECT_ERROR(ErrorCode::kUnsupported, open_checkpoint({kText, folder.write("photo.jpg", "\xff\xd8\xff")}),
-               "photo.jpg", "found a file of another kind");
+               "mmproj: ", "photo.jpg", "found a file of another kind");
+  std::filesystem::create_directory(folder / "alone");
+  std::filesystem::copy_file(mmproj, folder / "alone/mmproj-F16.gguf");
+  EXPECT_ERROR(ErrorCode::kNotFound, open_checkpoint(folder / "alone"), "found mmproj-F16.gguf (16.4 MB)",
+               "of vision and audio alone: the GGUF file of the text model is missing");
 }
 
 }  // namespace

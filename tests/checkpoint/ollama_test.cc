@@ -85,8 +85,10 @@ TEST(Ollama, WhatIsNotThereIsToldWithWhatIs) {
   EXPECT_ERROR(ErrorCode::kNotFound, ollama.find("gemma3n:e8b"), "gemma3n:e8b: no such file or folder",
                "ollama (" + ollama.path() + "), which has gemma3n:e2b, gemma3n:e4b", "ollama pull gemma3n:e8b");
   EXPECT_ERROR(ErrorCode::kInvalidArgument, ollama.find("gemma3n"), "found gemma3n:e2b, gemma3n:e4b: name one of them");
-  EXPECT_EQ(ollama.find("gemma").model, "gemma") << "who opens it says that nothing is there";
+  EXPECT_ERROR(ErrorCode::kNotFound, ollama.find("gemma"), "gemma: no such file or folder", "which has gemma3n:e2b");
+  EXPECT_EQ(ollama.find("./gemma").model, "./gemma") << "who opens it says that nothing is there";
   const TemporaryFolder none;
+  EXPECT_EQ(find_model({.model = "gemma", .hub_caches = {}, .ollama_folders = {none / "no"}}, Log()).model, "gemma");
   EXPECT_ERROR(ErrorCode::kNotFound,
                find_model({.model = "gemma3n:e4b", .hub_caches = {}, .ollama_folders = {none / "no"}}, Log()),
                "ollama (" + none / "no" + "), which has no models");
