@@ -1,5 +1,6 @@
 // g3n chat: a conversation in turns over one Session, so that a turn costs only its own tokens. Lines that start with /
 // are commands.
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -24,13 +25,25 @@ constexpr const char* kHelp =
     "/save FILE     write the conversation as JSON (run --messages reads it)\n"
     "/reset         start anew\n"
     "/exit          leave (also Ctrl-D)\n"
-    "A line that ends in \\ goes on in the next one; so does everything between lines with \"\"\". Ctrl-C stops an "
-    "answer.\n";
+    "A line that ends in \\ goes on in the next one; so does everything between lines with \"\"\". A pasted block is "
+    "one "
+    "message. Ctrl-C stops an answer.\n";
+
+constexpr const char* kBlanks = " \t\n";
 
 std::string trimmed(const std::string& text) {
-  const size_t first = text.find_first_not_of(" \t");
+  const size_t first = text.find_first_not_of(kBlanks);
   if (first == std::string::npos) return "";
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+  return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
+}
+
+std::string first_word(const std::string& line) { return line.substr(0, line.find_first_of(kBlanks)); }
+
+// A pasted block may begin with a path; a line that does is told that this is no command.
+bool names_command(const std::string& line) {
+  constexpr std::string_view kNames[] = {"/image", "/audio", "/system", "/undo", "/save",
+                                         "/reset", "/help",  "/exit",   "/quit"};
+  return std::find(std::begin(kNames), std::end(kNames), first_word(line)) != std::end(kNames);
 }
 
 std::string with_home(const std::string& path) {
@@ -57,9 +70,10 @@ class Chat {
           answer(text);
       } catch (const Error& error) {
         report(error.what());
+        if (!stdin_is_terminal()) return kExitFailed;  // a script goes on only as it was meant to
       }
     }
-    return kExitDone;
+    return status_;
   }
 
  private:
@@ -82,7 +96,7 @@ class Chat {
         hint("/exit or Ctrl-D leaves.\n");
         continue;
       }
-      if (!continues && piece.starts_with("/")) {
+      if (!continues && piece.starts_with("/") && (piece.find('\n') == std::string::npos || names_command(piece))) {
         is_command_ = true;
         text = piece;
         return true;
@@ -113,14 +127,13 @@ class Chat {
       answer = session_.reply(parts(text), reply, &printer);
     } catch (const Error& error) {
       printer.finish();
-      if (error.code() == ErrorCode::kCancelled)
-        return hint("stopped before the answer began; the message is not part of the conversation.\n");
-      if (!media_.empty()) {
-        drop_media();
-        report(std::string(error.what()) + " (the message and its files are dropped)");
-        return;
+      if (error.code() == ErrorCode::kCancelled) {
+        hint("stopped before the answer began; the message is not part of the conversation.\n");
+        return end_if_script(scope);
       }
-      throw;
+      if (media_.empty()) throw;
+      drop_media();
+      throw Error(error.code(), std::string(error.what()) + " (the message and its files are dropped)");
     }
     written_.push_back(asked);
     written_.push_back({"assistant", {{WrittenPart::Kind::kText, answer.text, ""}}});
@@ -128,6 +141,14 @@ class Chat {
     printer.finish();
     if (answer.text.empty()) write_stdout("\n");
     if (options_.stats) print_stats(answer, -1);
+    end_if_script(scope);
+  }
+
+  // Ctrl-C stops an answer for somebody who is there to go on, and a script as a whole.
+  void end_if_script(const InterruptScope& scope) {
+    if (!scope.interrupted() || stdin_is_terminal()) return;
+    status_ = kExitInterrupted;
+    done_ = true;
   }
 
   std::vector<Part> parts(const std::string& text) const {
@@ -153,9 +174,7 @@ class Chat {
   void drop_media() { media_.clear(); }
 
   void command(const std::string& line) {
-    const size_t space = line.find_first_of(" \t");
-    const std::string name = line.substr(0, space),
-                      argument = space == std::string::npos ? "" : trimmed(line.substr(space));
+    const std::string name = first_word(line), argument = trimmed(line.substr(name.size()));
     if (name == "/image")
       media_.push_back(read_media_part({MediaFile::Kind::kImage, with_home(wanted(name, argument, "FILE"))}));
     else if (name == "/audio")
@@ -196,6 +215,9 @@ class Chat {
   }
 
   void save(const std::string& path) {
+    if (written_.empty())
+      throw Error(ErrorCode::kInvalidArgument,
+                  "/save: there is no message yet, and nothing that run --messages would answer");
     std::vector<WrittenMessage> messages;
     if (!session_.system().empty()) messages.push_back({"system", {{WrittenPart::Kind::kText, session_.system(), ""}}});
     messages.insert(messages.end(), written_.begin(), written_.end());
@@ -211,6 +233,7 @@ class Chat {
   std::vector<WrittenMessage> written_;  // what /save writes
   bool is_command_ = false;
   bool done_ = false;
+  int status_ = kExitDone;
 };
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "core/mapped_file.h"
 #include "core/printable.h"
 #include "g3n/error.h"
+#include "terminal.h"
 
 namespace g3n::cli {
 namespace {
@@ -48,6 +49,7 @@ int write_all(int fd, std::string_view text) {
 
 void leave_nothing_behind() {
   remove_unfinished_files();
+  restore_terminal();
   if (status_shown.load()) write_all(STDERR_FILENO, kClearLine);
 }
 
@@ -78,11 +80,11 @@ extern "C" void on_bus_error(int, siginfo_t* info, void*) {
 }
 
 // Waits until stdin has something to say, and tells the user whom we are waiting for.
-void wait_for_stdin() {
+void wait_for_prompt() {
   pollfd wait{STDIN_FILENO, POLLIN, 0};
   if (::poll(&wait, 1, 3000) != 0) return;
   write_stderr("g3n: waiting for the pipe on stdin (</dev/null if it is not part of the prompt)\n");
-  ::poll(&wait, 1, -1);
+  wait_for_stdin();
 }
 
 // A process may be started without its standard streams. Their numbers are then taken by streams that fail, before
@@ -139,6 +141,11 @@ void clear_status() {
   if (status_shown.exchange(false)) write_all(STDERR_FILENO, kClearLine);
 }
 
+void wait_for_stdin() {
+  pollfd wait{STDIN_FILENO, POLLIN, 0};
+  ::poll(&wait, 1, -1);
+}
+
 std::string read_stdin() {
   std::string all;
   char buffer[1 << 16];
@@ -148,7 +155,7 @@ std::string read_stdin() {
     if (count > 0)
       all.append(buffer, static_cast<size_t>(count));
     else if (errno == EAGAIN)
-      wait_for_stdin();
+      wait_for_prompt();
     else if (errno != EINTR)
       throw Error(ErrorCode::kBadFile, std::string("cannot read stdin: ") + std::strerror(errno));
   }
@@ -158,7 +165,7 @@ std::string read_piped_stdin() {
   struct stat info;
   if (::fstat(STDIN_FILENO, &info) != 0) return "";
   if (S_ISFIFO(info.st_mode))
-    wait_for_stdin();
+    wait_for_prompt();
   else if (!S_ISREG(info.st_mode))
     return "";
   return read_stdin();

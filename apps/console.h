@@ -46,6 +46,8 @@ std::function<void(std::int64_t done, std::int64_t total)> on_percent(std::funct
 // Shows it as "what N %".
 std::function<void(std::int64_t done, std::int64_t total)> percent_status(const std::string& what);
 
+// Waits until stdin can be read or has ended, or for a signal.
+void wait_for_stdin();
 // All of stdin, byte for byte. Throws Error{kBadFile}.
 std::string read_stdin();
 // What a pipe or a file brings on stdin; nothing from a terminal or device. While a pipe stays silent, says so on

@@ -1,4 +1,5 @@
-// Lines that a user types or a pipe brings. At a terminal with editing and history (libedit), elsewhere as they are.
+// Lines that a user types or a pipe brings. At a terminal with editing, history and pasted blocks (libedit), elsewhere
+// as they are. From its beginning to its end, what is typed while nobody reads waits whole.
 #pragma once
 #include <memory>
 #include <string>
@@ -8,7 +9,7 @@ namespace g3n::cli {
 struct InputLine {
   enum class Kind { kText, kEnd, kInterrupted };
   Kind kind = Kind::kEnd;
-  std::string text;  // without the line break
+  std::string text;  // without the line break; what was pasted keeps those inside
 };
 
 class LineEditor {

@@ -1,21 +1,50 @@
 // Line editing and history by libedit. The history lives as long as the program: what was said is not written to disk.
+// A pasted block is one piece of the line, line breaks and all, where the terminal marks it (bracketed paste).
 #include <histedit.h>
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <clocale>
 #include <cstdio>
+#include <cstdlib>
 #include <cwchar>
+#include <string_view>
 
 #include "console.h"
+#include "core/utf8.h"
 #include "line_editor.h"
+#include "terminal.h"
 
 namespace g3n::cli {
 namespace {
 
+constexpr std::string_view kPasteEnd = "\033[201~";
+
+bool terminal_marks_pastes() {
+  const char* name = std::getenv("TERM");
+  return name && *name && std::string_view(name) != "dumb";
+}
+
+// What a paste puts into the line: line breaks as \n, none at its end, and nothing that the editor would take for keys.
+std::string pasted_text(std::string_view bytes) {
+  std::string text;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    if (bytes[i] == '\r') {
+      if (i + 1 == bytes.size() || bytes[i + 1] != '\n') text += '\n';
+    } else if (bytes[i] == '\n' || bytes[i] == '\t' ||
+               (static_cast<unsigned char>(bytes[i]) >= ' ' && bytes[i] != '\x7f')) {
+      text += bytes[i];
+    }
+  }
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return utf8_repaired(text);
+}
+
 class LibeditEditor : public LineEditor {
  public:
-  LibeditEditor() : editor_(el_init("g3n", stdin, stderr, stderr)), history_(history_init()) {
+  LibeditEditor()
+      : terminal_(terminal_marks_pastes()), editor_(el_init("g3n", stdin, stderr, stderr)), history_(history_init()) {
     HistEvent event;
     history(history_, &event, H_SETSIZE, 1000);
     el_set(editor_, EL_CLIENTDATA, this);
@@ -28,6 +57,9 @@ class LibeditEditor : public LineEditor {
     el_set(editor_, EL_BIND, "\\e[1;5D", "ed-prev-word", nullptr);
     el_set(editor_, EL_BIND, "\\e[1;5C", "em-next-word", nullptr);
     el_set(editor_, EL_BIND, "\\e[3~", "ed-delete-next-char", nullptr);
+    el_set(editor_, EL_ADDFN, "paste", "a pasted block", &LibeditEditor::paste);
+    el_set(editor_, EL_BIND, "\\e[200~", "paste", nullptr);
+    el_set(editor_, EL_SETTY, "-x", "-icanon", "-echo", nullptr);  // between two lines: TerminalHold::keep_keys
   }
   ~LibeditEditor() override {
     history_end(history_);
@@ -41,6 +73,8 @@ class LibeditEditor : public LineEditor {
     const char* text = el_gets(editor_, &length);
     if (scope.interrupted()) {
       el_reset(editor_);
+      waiting_.clear();
+      taken_ = 0;
       write_stderr("\n");
       return {InputLine::Kind::kInterrupted, ""};
     }
@@ -58,28 +92,64 @@ class LibeditEditor : public LineEditor {
   }
 
  private:
-  static char* prompt_of(EditLine* editor) {
+  static char* prompt_of(EditLine* editor) { return self_of(editor).prompt_.data(); }
+
+  static LibeditEditor& self_of(EditLine* editor) {
     void* self = nullptr;
     el_get(editor, EL_CLIENTDATA, &self);
-    return static_cast<LibeditEditor*>(self)->prompt_.data();
+    return *static_cast<LibeditEditor*>(self);
+  }
+
+  // The next byte of the terminal; -1 for Ctrl-C, -2 at the end.
+  int next_byte() {
+    if (taken_ == waiting_.size()) {
+      char bytes[4096];
+      ssize_t count = -1;
+      do {
+        if (!wait_for_input()) return -1;
+        count = ::read(STDIN_FILENO, bytes, sizeof bytes);
+      } while (count < 0 && (errno == EINTR || errno == EAGAIN));
+      if (count <= 0) return -2;
+      waiting_.assign(bytes, static_cast<size_t>(count));
+      taken_ = 0;
+    }
+    return static_cast<unsigned char>(waiting_[taken_++]);
   }
 
   // One character of the locale's encoding; 1, 0 at the end, -1 for Ctrl-C. Bytes that make no character are left out.
-  static int read_character(EditLine*, wchar_t* character) {
+  static int read_character(EditLine* editor, wchar_t* character) {
+    LibeditEditor& self = self_of(editor);
     std::mbstate_t state{};
     for (;;) {
-      char byte;
-      if (!wait_for_input()) return -1;
-      if (::read(STDIN_FILENO, &byte, 1) != 1) return 0;
+      const int next = self.next_byte();
+      if (next < 0) return next == -1 ? -1 : 0;
+      const char byte = static_cast<char>(next);
       const size_t length = std::mbrtowc(character, &byte, 1, &state);
       if (length <= 1) return 1;
       if (length == static_cast<size_t>(-1)) state = {};
     }
   }
 
+  // Behind \e[200~.
+  static unsigned char paste(EditLine* editor, int) {
+    LibeditEditor& self = self_of(editor);
+    std::string bytes;
+    while (!bytes.ends_with(kPasteEnd)) {
+      const int next = self.next_byte();
+      if (next < 0) return CC_REFRESH;
+      bytes += static_cast<char>(next);
+    }
+    bytes.resize(bytes.size() - kPasteEnd.size());
+    if (const std::string text = pasted_text(bytes); !text.empty()) el_insertstr(editor, text.c_str());
+    return CC_REFRESH;
+  }
+
+  TerminalHold terminal_;  // before the editor, which changes the terminal
   EditLine* editor_;
   History* history_;
   std::string prompt_;
+  std::string waiting_;  // bytes that were read
+  size_t taken_ = 0;     // of them
 };
 
 }  // namespace

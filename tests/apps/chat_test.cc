@@ -1,5 +1,6 @@
 // g3n chat, scripted through pipes and through a pseudo-terminal.
 #include <gmock/gmock.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "apps/conversations.h"
@@ -43,9 +44,6 @@ TEST(Chat, UndoAndResetForget) {
   const std::string hello = conversation("hello").text + "\n", sum = conversation("sum").text + "\n";
   EXPECT_EQ(chat("Hello!\n/undo\n" + conversation("sum").prompt + "\n").out, hello + sum);
   EXPECT_EQ(chat("Hello!\n/reset\n" + conversation("sum").prompt + "\n").out, hello + sum);
-  const Outcome nothing = chat("/undo\nHello!\n");
-  EXPECT_THAT(nothing.err, HasSubstr("/undo"));
-  EXPECT_EQ(nothing.out, hello);
 }
 
 TEST(Chat, TakesSystemTextAndMedia) {
@@ -67,25 +65,63 @@ TEST(Chat, JoinsLines) {
   EXPECT_EQ(chat("\"\"\"\nHello!\n\"\"\"\n").out, conversation("hello").text + "\n");
 }
 
-TEST(Chat, ErrorsDoNotEndIt) {
+// What follows a failed line was meant for a conversation that is not there.
+TEST(Chat, AFailedLineEndsAScript) {
   const TemporaryFolder folder;
   write_text(folder.path("words.png"), "words");
   const std::string hello = conversation("hello").text + "\n";
-  const Outcome outcome = chat("/bogus\n/image\n/image /no/such/file\n/image " + folder.path("words.png") +
-                               "\nWhat is it?\nHello!\n/system too late\n/save /no/such/folder/file\n");
-  EXPECT_EQ(outcome.status, 0);
-  EXPECT_EQ(outcome.out, hello);
-  for (const char* words : {"/bogus", "/image needs", "/no/such/file", "words.png", "system", "/no/such/folder"})
-    EXPECT_THAT(outcome.err, HasSubstr(words));
-  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 6) << outcome.err;
+  const std::pair<std::string, std::string> lines[] = {
+      {"/bogus", "/bogus"},
+      {"/image", "/image needs"},
+      {"/image /no/such/file", "/no/such/file"},
+      {"/image " + folder.path("words.png") + "\nWhat is it?", "words.png"},
+      {"/system too late", "system"},
+      {"/undo\n/undo", "/undo"},
+      {"/save /no/such/folder/file", "/no/such/folder"}};
+  for (const auto& [line, words] : lines) {
+    const Outcome outcome = chat("Hello!\n" + line + "\nHello!\n");
+    EXPECT_EQ(outcome.status, 1) << line;
+    EXPECT_EQ(outcome.out, hello) << line;
+    EXPECT_THAT(outcome.err, HasSubstr(words)) << line;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+  }
+}
+
+TEST(Chat, NothingToSaveIsAnError) {
+  const TemporaryFolder folder;
+  const Outcome outcome = chat("/system Be brief.\n/save " + folder.path("x") + "\n");
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("no message yet"));
+  EXPECT_THAT(folder.names(), IsEmpty());
 }
 
 TEST(Chat, AFullContextIsAnErrorWithBothNumbers) {
   std::string words;
   for (int i = 0; i < 100; ++i) words += "seven ";
-  const Outcome outcome = chat(words + "\nHello!\n", {"--context", "64"});
+  const Outcome outcome = chat("Hello!\n" + words + "\nHello!\n", {"--context", "64"});
+  EXPECT_EQ(outcome.status, 1);
   EXPECT_THAT(outcome.err, ::testing::ContainsRegex("[0-9]+ .*64"));
   EXPECT_EQ(outcome.out, conversation("hello").text + "\n");
+}
+
+TEST(Chat, OneLineOfManyMegabytesIsReadAtOnce) {
+  const Outcome outcome =
+      chat(std::string(40'000'000, 'a') + "\nHello!\n");  // of old 36 s, in the square of its length
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("context"));
+}
+
+// A parent may leave the pipe non-blocking: nothing there is not the end.
+TEST(Chat, WaitsForALateWriterOfANonBlockingPipe) {
+  Running g3n({"chat", "-m", demo(), "--temperature", "0"}, Running::Stdio::kNonBlockingPipes);
+  ::usleep(300'000);
+  g3n.write("Hel");
+  ::usleep(100'000);
+  g3n.write("lo!\n");
+  EXPECT_TRUE(g3n.read_until(conversation("hello").text + "\n"));
+  const Outcome outcome = g3n.finish();
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_EQ(outcome.err, "");
 }
 
 TEST(Chat, SavesWhatRunCanRead) {
@@ -100,20 +136,23 @@ TEST(Chat, SavesWhatRunCanRead) {
   EXPECT_EQ(run_g3n({"tokenize", "-m", demo(), "--messages", folder.path("saved chat.json")}).status, 0);
 }
 
-TEST(Chat, CtrlCStopsTheAnswerAndNotTheProgram) {
+std::string sevens(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += " seven";
+  return text;
+}
+
+TEST(Chat, CtrlCEndsAScriptWith130) {
   const std::string hello = conversation("hello").text + "\n";
   Running g3n({"chat", "-m", demo(), "--temperature", "0", "--threads", "1"});
   g3n.write("Hello!\n");
   ASSERT_TRUE(g3n.read_until(hello));
-  std::string long_message;
-  for (int i = 0; i < 25'000; ++i) long_message += " seven";
-  g3n.write("/reset\n" + long_message + "\n");
+  g3n.write("/reset\n" + sevens(25'000) + "\nHello!\n");
   ::usleep(500'000);
   g3n.interrupt();
-  g3n.write("Hello!\n");
-  EXPECT_TRUE(g3n.read_until(hello));
   const Outcome outcome = g3n.finish();
-  EXPECT_EQ(outcome.status, 0);
+  EXPECT_EQ(outcome.status, 130);
+  EXPECT_EQ(outcome.out, "");
   EXPECT_EQ(outcome.err, "");
 }
 
@@ -124,25 +163,110 @@ TEST(Chat, CtrlCWhileItReadsAPipeIs130) {
   EXPECT_EQ(g3n.finish().status, 130);
 }
 
-TEST(Terminal, EditsLinesAndSurvivesCtrlC) {
-  Running g3n({"chat", "-m", demo(), "--temperature", "0"}, Running::Stdio::kTerminal);
-  // The editor redraws its prompt: a moment later it surely reads keys, where a terminal in line mode would take Ctrl-D
-  // for itself.
-  const auto at_prompt = [&g3n] { return g3n.read_until("> ") && ::usleep(300'000) == 0; };
+// A chat at a terminal.
+class ChatTerminal : public ::testing::Test {
+ protected:
+  // The editor redraws its prompt: a moment later it surely reads keys.
+  bool at_prompt() { return g3n_.read_until("> ") && ::usleep(300'000) == 0; }
+  bool answers_hello() { return g3n_.read_until(conversation("hello").text); }
+  void expect_good_end() {
+    g3n_.write("/exit\r");
+    EXPECT_EQ(g3n_.finish().status, 0);
+  }
+  // What /save writes of the conversation.
+  std::string saved() {
+    g3n_.write("/save " + folder_.path("saved.json") + "\r");
+    EXPECT_TRUE(g3n_.read_until("saved /"));
+    return message_lines(read_text(folder_.path("saved.json"))).at(0);
+  }
+
+  TemporaryFolder folder_;
+  Running g3n_{{"chat", "-m", demo(), "--temperature", "0", "--threads", "1", "--max-tokens", "20"},
+               Running::Stdio::kTerminal};
+};
+
+TEST_F(ChatTerminal, EditsLinesAndSurvivesCtrlC) {
   ASSERT_TRUE(at_prompt());
-  g3n.write("half a line\x03");  // the terminal makes SIGINT of it
-  ASSERT_TRUE(g3n.read_until("/exit or Ctrl-D leaves"));
+  g3n_.write("half a line\x03");  // the terminal makes SIGINT of it
+  ASSERT_TRUE(g3n_.read_until("/exit or Ctrl-D leaves"));
   ASSERT_TRUE(at_prompt());
-  g3n.write("Helo!\x1b[D\x1b[Dl\r");  // two to the left, the missing letter
-  EXPECT_TRUE(g3n.read_until(conversation("hello").text));
+  g3n_.write("Helo!\x1b[D\x1b[Dl\r");  // two to the left, the missing letter
+  EXPECT_TRUE(answers_hello());
   ASSERT_TRUE(at_prompt());
-  g3n.write("/reset\r");
+  g3n_.write("/reset\r");
   ASSERT_TRUE(at_prompt());
-  g3n.write("\x1b[A\x1b[A\r");  // history: before /reset
-  EXPECT_TRUE(g3n.read_until(conversation("hello").text));
+  g3n_.write("\x1b[A\x1b[A\r");  // history: before /reset
+  EXPECT_TRUE(answers_hello());
   ASSERT_TRUE(at_prompt());
-  g3n.write("\x04");
-  EXPECT_EQ(g3n.finish().status, 0);
+  g3n_.write("\x04");
+  EXPECT_EQ(g3n_.finish().status, 0);
+}
+
+TEST_F(ChatTerminal, ErrorsDoNotEndIt) {
+  write_text(folder_.path("words.png"), "words");
+  const std::pair<std::string, std::string> lines[] = {
+      {"/bogus", "no command /bogus"},
+      {"/image", "/image needs"},
+      {"/image /no/such/file", "/no/such/file: "},
+      {"/image " + folder_.path("words.png") + "\rWhat is it?", "are dropped"},
+      {"/undo", "no message to forget"},
+      {sevens(40'000), "context"}};
+  for (const auto& [line, words] : lines) {
+    ASSERT_TRUE(at_prompt()) << words;
+    g3n_.write(line + "\r");
+    EXPECT_TRUE(g3n_.read_until(words)) << words;
+  }
+  ASSERT_TRUE(at_prompt());
+  g3n_.write("Hello!\r");
+  EXPECT_TRUE(answers_hello());
+  expect_good_end();
+}
+
+TEST_F(ChatTerminal, CtrlCStopsTheAnswerAndNotTheProgram) {
+  ASSERT_TRUE(at_prompt());
+  g3n_.write(sevens(25'000) + "\r");
+  ASSERT_TRUE(g3n_.read_until("reading the prompt: "));
+  g3n_.write("\x03");
+  EXPECT_TRUE(g3n_.read_until("not part of the conversation"));
+  ASSERT_TRUE(at_prompt());
+  g3n_.write("Hello!\r");
+  EXPECT_TRUE(answers_hello());
+  expect_good_end();
+}
+
+TEST_F(ChatTerminal, APastedBlockIsOneMessage) {
+  ASSERT_TRUE(g3n_.read_until("\x1b[?2004h"));
+  ASSERT_TRUE(at_prompt());
+  g3n_.write("\x1b[200~one\r\r/two\\\r\tthree \xc3\xa9\r\x1b[201~ four\r");
+  ASSERT_TRUE(at_prompt());
+  EXPECT_EQ(saved(), "user: one\n\n/two\\\n\tthree \xc3\xa9 four");
+  g3n_.write("/reset\r\x1b[200~/usr/bin/x: not found\rwhy?\x1b[201~\r");
+  ASSERT_TRUE(g3n_.read_until("why?"));
+  ASSERT_TRUE(at_prompt());
+  EXPECT_EQ(saved(), "user: /usr/bin/x: not found\nwhy?");
+  expect_good_end();
+}
+
+// In line mode a terminal keeps 4,095 bytes of a line and drops the rest.
+TEST_F(ChatTerminal, WhatIsTypedDuringAnAnswerIsKeptWhole) {
+  ASSERT_TRUE(at_prompt());
+  g3n_.write(sevens(20'000) + "\r");
+  ASSERT_TRUE(g3n_.read_until("reading the prompt: "));
+  g3n_.write(std::string(10'000, 'x') + " end\r/reset\rHello!\r");
+  ASSERT_TRUE(g3n_.read_until(" end\r\n"));
+  EXPECT_TRUE(answers_hello());
+  EXPECT_EQ(saved(), "user: Hello!");
+  expect_good_end();
+}
+
+// Whatever ends it, the shell finds its terminal as it was.
+TEST_F(ChatTerminal, IsAsItWasAfterASignal) {
+  ASSERT_TRUE(at_prompt());
+  EXPECT_FALSE(g3n_.terminal_has_lines());
+  g3n_.send(SIGTERM);
+  EXPECT_TRUE(g3n_.read_until("\x1b[?2004l"));
+  EXPECT_TRUE(g3n_.terminal_has_lines());
+  EXPECT_EQ(g3n_.finish().status, 128 + SIGTERM);
 }
 
 }  // namespace

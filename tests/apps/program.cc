@@ -7,8 +7,10 @@
 #include <pty.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <sstream>
@@ -132,6 +134,7 @@ Running::Running(const Arguments& arguments, Stdio stdio) : is_terminal_(stdio =
     return;
   }
   const Pipe in = make_pipe(), out = make_pipe(), err = make_pipe();
+  if (stdio == Stdio::kNonBlockingPipes) ::fcntl(in[0], F_SETFL, O_NONBLOCK);
   pid_ = spawn(G3N_PROGRAM, arguments, in[0], out[1], err[1]);
   for (const int fd : {in[0], out[1], err[1]}) ::close(fd);
   in_ = in[1], out_ = out[0], err_ = err[0];
@@ -149,10 +152,24 @@ Running::~Running() {
 
 void Running::write(const std::string& text) {
   for (size_t sent = 0; sent < text.size();) {
-    const ssize_t count = ::write(in_, text.data() + sent, text.size() - sent);
+    if (is_terminal_) {  // the child echoes while we write: whoever only writes stops both
+      pollfd wait{in_, POLLIN | POLLOUT, 0};
+      if (::poll(&wait, 1, kPatienceMs) <= 0) return;
+      if ((wait.revents & POLLIN) && !read_some()) return;
+      if (!(wait.revents & POLLOUT)) continue;
+    }
+    const size_t most = is_terminal_ ? 256 : text.size();
+    const ssize_t count = ::write(in_, text.data() + sent, std::min(most, text.size() - sent));
     if (count <= 0) return;
     sent += static_cast<size_t>(count);
   }
+}
+
+bool Running::read_some() {
+  char buffer[4096];
+  const ssize_t count = ::read(out_, buffer, sizeof buffer);
+  if (count > 0) outcome_.out.append(buffer, static_cast<size_t>(count));
+  return count > 0;
 }
 
 void Running::close_stdin() {
@@ -163,14 +180,15 @@ void Running::close_stdin() {
 bool Running::read_until(const std::string& text) {
   while (outcome_.out.find(text) == std::string::npos) {
     pollfd wait{out_, POLLIN, 0};
-    if (::poll(&wait, 1, kPatienceMs) <= 0) return false;
-    char buffer[4096];
-    const ssize_t count = ::read(out_, buffer, sizeof buffer);
-    if (count <= 0) return false;
-    outcome_.out.append(buffer, static_cast<size_t>(count));
+    if (::poll(&wait, 1, kPatienceMs) <= 0 || !read_some()) return false;
   }
   outcome_.out.erase(0, outcome_.out.find(text) + text.size());
   return true;
+}
+
+bool Running::terminal_has_lines() const {
+  termios mode;
+  return ::tcgetattr(in_, &mode) == 0 && (mode.c_lflag & ICANON);
 }
 
 void Running::interrupt() { send(SIGINT); }

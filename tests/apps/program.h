@@ -29,8 +29,9 @@ class Running {
  public:
   enum class Stdio {
     kPipes,
-    kTerminal
-  };  // kTerminal: a pseudo-terminal is stdin, stdout and stderr (read by read_until)
+    kNonBlockingPipes,  // the child's stdin is
+    kTerminal           // a pseudo-terminal is stdin, stdout and stderr (read by read_until)
+  };
   Running(const Arguments& arguments, Stdio stdio = Stdio::kPipes);
   ~Running();
   Running(const Running&) = delete;
@@ -40,11 +41,14 @@ class Running {
   void close_stdin();
   // Reads stdout until it holds `text` (true), ends, or nothing comes for 60 s.
   bool read_until(const std::string& text);
+  bool terminal_has_lines() const;  // whether it is in line mode
   void interrupt();
   void send(int signal);
   Outcome finish();  // closes stdin, reads to the end
 
  private:
+  bool read_some();
+
   pid_t pid_ = -1;
   int in_ = -1, out_ = -1, err_ = -1;
   bool is_terminal_;
