@@ -23,8 +23,8 @@ class Session {
   const std::string& system() const;
 
   // Appends a user turn and answers it. On an Error the conversation is as it was before. An answer cut short (length,
-  // stop string, cancelled) stays in the conversation as it is and is closed before the next turn. Cancelled before its
-  // first token: as before.
+  // stop string, cancelled) stays in the conversation with the text it has, and is closed before the next turn.
+  // Cancelled before its first token: as before.
   Answer reply(const std::vector<Part>& parts, const ReplyOptions& options, EventSink* sink = nullptr);
 
   // Forgets the last user turn and its answer; false if there is none.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/engine_impl.h"
+#include "tokenizer/stream_decoder.h"
 #include "tokenizer/tokenizer.h"
 
 namespace g3n {
@@ -67,9 +68,30 @@ struct Session::Impl {
     return core().builder->plan(chat);
   }
 
+  // The ids of an answer's text. A stop text may begin inside a token, and what the model wrote from there on was not
+  // said: whole tokens before it stay as they were chosen, the rest of the text is encoded.
+  std::vector<int32_t> said(const Answer& answer) {
+    if (answer.stop.empty()) return answer.ids;
+    const Tokenizer& tokenizer = core().checkpoint->tokenizer();
+    StreamDecoder decoder(tokenizer);
+    size_t length = 0, kept = 0, kept_length = 0;
+    for (size_t i = 0; i < answer.ids.size(); ++i) {
+      length += decoder.push(answer.ids[i]).size();
+      if (length > answer.text.size()) break;
+      if (decoder.is_inside_character()) continue;
+      kept = i + 1;
+      kept_length = length;
+    }
+    std::vector<int32_t> ids(answer.ids.begin(), answer.ids.begin() + static_cast<std::ptrdiff_t>(kept));
+    const std::vector<int32_t> rest = tokenizer.encode(std::string_view(answer.text).substr(kept_length));
+    ids.insert(ids.end(), rest.begin(), rest.end());
+    return ids;
+  }
+
   // An answer always ends with <end_of_turn> in the conversation, as the template would render it.
-  std::vector<int32_t> closed(std::vector<int32_t> ids, const std::vector<int32_t>& stop_ids) {
+  std::vector<int32_t> closed(const Answer& answer, const std::vector<int32_t>& stop_ids) {
     const int32_t end = core().checkpoint->tokenizer().special().end_of_turn;
+    std::vector<int32_t> ids = said(answer);
     if (!ids.empty() && std::find(stop_ids.begin(), stop_ids.end(), ids.back()) != stop_ids.end()) ids.pop_back();
     ids.push_back(end);
     return ids;
@@ -120,7 +142,7 @@ Answer Session::reply(const std::vector<Part>& parts, const ReplyOptions& option
       prompt.soft.push_back(std::move(span));
     }
   s.exchanges.push_back({.prompt = std::move(prompt),
-                         .answer = s.closed(answer.ids, stop_ids),
+                         .answer = s.closed(answer, stop_ids),
                          .user_text = text_of_parts(parts),
                          .answer_text = answer.text});
   return answer;

@@ -22,6 +22,9 @@ class StreamDecoder {
   // At the end: U+FFFD if a character is still incomplete. The decoder is new again.
   std::string flush();
 
+  // Whether byte tokens wait for the rest of their character.
+  bool is_inside_character() const { return !pending_.empty(); }
+
  private:
   const Tokenizer* tokenizer_;
   bool skip_special_;

@@ -60,6 +60,24 @@ TEST(Session, AStopStringEndsTheAnswerBeforeIt) {
   EXPECT_EQ(answer.finish_reason, FinishReason::kStop);
 }
 
+// What the model wrote behind a stop text was neither shown nor saved: it does not know it either.
+TEST(Session, WhatAStopStringCutIsNotInTheConversation) {
+  for (const std::string stop : {" of", "apita", "The", "."}) {
+    SCOPED_TRACE(stop);
+    Session session(demo_engine());
+    const Answer first = session.reply(text("What is the capital of Norway?"), {.sampling = greedy(), .stop = {stop}});
+    const std::string& whole_text = conversation("capital").text;
+    ASSERT_EQ(first.text, whole_text.substr(0, whole_text.find(stop)));
+    EXPECT_EQ(first.stop, stop);
+    const Answer second = session.reply(text("Thank you!"), {.sampling = greedy()});
+    const std::vector<Message> whole{Message::text("user", "What is the capital of Norway?"),
+                                     Message::text("assistant", first.text), Message::text("user", "Thank you!")};
+    const Answer want = demo_engine()->generate({.prompt = ChatPrompt{whole}, .options = {.sampling = greedy()}});
+    EXPECT_EQ(second.prompt_tokens, want.prompt_tokens);
+    EXPECT_EQ(second.ids, want.ids);
+  }
+}
+
 TEST(Session, AFailedTurnChangesNothing) {
   EngineOptions options;
   options.model = demo_folder();
