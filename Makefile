@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 PYTHON ?= /usr/bin/python3
 VENV := build/venv
 
-.PHONY: build run test test-all test-full test-tokenizer bench install clean setup-build setup-test build-tests python test-python setup-python
+.PHONY: build run test test-all test-full test-tokenizer bench install uninstall clean setup-build setup-test build-tests python test-python setup-python
 
 setup-build:
 	@tools/setup.sh build
@@ -70,8 +70,15 @@ bench: setup-build
 	@cmake --build $(RELEASE) -j $(JOBS)
 	@python3 bench/run.py
 
+# The program, the library as libg3n.a with its headers and CMake package (find_package(g3n), g3n::g3n), man page, bash completion.
 install: build
+	@cmake --build $(RELEASE) -j $(JOBS) --target g3n_archive pages
 	cmake --install $(RELEASE) --prefix $(PREFIX)
+
+# What the last make install brought.
+uninstall:
+	@xargs -d '\n' rm -f <$(RELEASE)/install_manifest.txt
+	@xargs -d '\n' dirname <$(RELEASE)/install_manifest.txt | sort -ru | grep g3n | xargs -r -d '\n' rmdir 2>/dev/null || true
 
 clean:
 	rm -rf build

@@ -576,7 +576,11 @@ Invocation parse_command_line(int argc, const char* const* argv) {
       positionals.push_back(results.at(0));
       return true;
     };
-    sub->add_option(entry.command == Command::kConvert ? "IN" : "DIR", take, "the model, when -m is absent")
+    const bool is_eval = entry.command == Command::kEval;
+    sub->add_option(is_eval                              ? "WHAT"
+                    : entry.command == Command::kConvert ? "IN"
+                                                         : "DIR",
+                    take, is_eval ? "kld or media" : "the model, when -m is absent")
         ->type_name("")
         ->expected(1)
         ->allow_extra_args(false);

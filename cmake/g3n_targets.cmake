@@ -22,6 +22,9 @@ endfunction()
 
 function(g3n_library name)
   add_library(${name} STATIC ${ARGN})
+  if(CMAKE_CURRENT_SOURCE_DIR MATCHES "^${PROJECT_SOURCE_DIR}/src/")
+    set_property(GLOBAL APPEND PROPERTY G3N_PARTS ${name})  # of the installed archive
+  endif()
   g3n_include_path(${name})
   g3n_compile_options(${name})
 endfunction()
