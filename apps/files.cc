@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "core/utf8.h"
 #include "g3n/error.h"
 
 namespace g3n::cli {
@@ -52,6 +53,12 @@ void read_all(const std::string& path, Bytes& bytes) {
 std::string read_file(const std::string& path) {
   std::string text;
   read_all(path, text);
+  return text;
+}
+
+std::string read_text_file(const std::string& path) {
+  std::string text = read_file(path);
+  expect_utf8(text, path);
   return text;
 }
 

@@ -15,7 +15,7 @@ extern "C" {
 namespace g3n::cli {
 namespace {
 
-int dispatch(const Options& options) {
+int run_command(const Options& options) {
   switch (options.command) {
     case Command::kRun: return run(options);
     case Command::kChat: return chat(options);
@@ -28,6 +28,16 @@ int dispatch(const Options& options) {
     case Command::kConvert: return convert(options);
   }
   return kExitUsage;
+}
+
+int dispatch(const Options& options) {
+  try {
+    return run_command(options);
+  } catch (const Error& error) {
+    const std::string taken = error.code() == ErrorCode::kNotFound ? taken_for_model(options) : "";
+    if (taken.empty()) throw;
+    throw Error(error.code(), error.what() + ("; " + taken));
+  }
 }
 
 int guarded_main(int argc, char** argv) {
@@ -49,7 +59,7 @@ int guarded_main(int argc, char** argv) {
     report(error.what());
     return kExitFailed;
   } catch (const std::bad_alloc&) {
-    report("out of memory");
+    report("out of memory (a smaller --context or --chunk, --kv-cache q8, and a bundle of g3n convert take less)");
     return kExitFailed;
   } catch (const std::exception& error) {
     report(error.what());

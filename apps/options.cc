@@ -9,7 +9,9 @@
 #include <filesystem>
 #include <limits>
 #include <sstream>
+#include <utility>
 
+#include "core/utf8.h"
 #include "g3n/error.h"
 
 namespace g3n::cli {
@@ -56,7 +58,8 @@ T parse_number(const std::string& flag, const std::string& text, T low, T high) 
   std::ostringstream range;
   range << low;
   if (low > std::numeric_limits<T>::lowest()) want += " of at least " + range.str();
-  if (good && value > high) {
+  const bool is_beyond_type = std::is_integral_v<T> && error == std::errc::result_out_of_range && text.front() != '-';
+  if ((good && value > high) || is_beyond_type) {
     std::ostringstream most;
     most << high;
     want += " and at most " + most.str();
@@ -141,7 +144,10 @@ class FlagSet {
  private:
   CLI::Option* option(const std::string& names, const std::string& type, const std::string& about,
                       std::function<void(const CLI::results_t&)> use) {
-    const auto take = [use = std::move(use)](const CLI::results_t& results) {
+    const bool is_path = type == "FILE" || type == "DIR" || type == "IN";
+    const auto take = [=, use = std::move(use)](const CLI::results_t& results) {
+      if (is_path && results.at(0).empty())
+        throw UsageError(names.substr(names.find("--")) + ": expected a path, found an empty text");
       use(results);
       return true;
     };
@@ -434,12 +440,14 @@ void place_positionals(Options& o, std::vector<std::string> given) {
                        (given.empty() && o.engine.model.empty()
                             ? "found none"
                             : "found only " + (given.empty() ? o.engine.model : given.front())));
-    o.out = given.back();
-    given.pop_back();
+    const auto out = given.begin() + o.engine.model.empty();
+    o.out = *out;
+    given.erase(out);
+    if (o.out.empty()) throw UsageError("convert: expected a file to write, found an empty text");
   }
   if (o.command == Command::kEval) {
     if (!given.empty()) o.eval.what = given.front(), given.erase(given.begin());
-    if (!given.empty()) throw UsageError("eval: unexpected argument '" + given.front() + "'");
+    if (!given.empty()) throw UsageError("eval: unexpected argument '" + given.front() + "' (a model comes with -m)");
     return;
   }
   if (o.command == Command::kServe && o.serve.routes) return;
@@ -450,15 +458,18 @@ void place_positionals(Options& o, std::vector<std::string> given) {
           " needs a model: -m, a Hugging Face folder, .g3n or GGUF file, org/name in the local hub cache, or name:tag "
           "of ollama");
     o.engine.model = given.front();
+    o.model_is_first_argument = true;
     given.erase(given.begin());
   }
   if (takes_text(o.command) && !given.empty()) {
     o.text = given.front();
     given.erase(given.begin());
   }
-  if (!given.empty())
-    throw UsageError(command + ": unexpected argument '" + given.front() + "'" +
-                     (o.text ? " (a prompt of several words is put in quotes)" : ""));
+  if (given.empty()) return;
+  const std::string taken = taken_for_model(o);
+  throw UsageError(command + ": unexpected argument '" + given.front() + "'" +
+                   (o.text ? " (a prompt of several words is put in quotes)" : "") +
+                   (taken.empty() ? "" : "; " + taken));
 }
 
 void check_run(const Options& o) {
@@ -473,7 +484,10 @@ void check_tokenize(const Options& o) {
   if (o.raw + o.chat_template + o.messages.has_value() > 1)
     throw UsageError("tokenize takes one of --raw, --chat and --messages");
   if (o.messages && o.text) throw UsageError("--messages holds the whole conversation: no TEXT beside it");
-  if (!o.messages && !o.text) throw UsageError("tokenize needs a TEXT, or - for stdin");
+  if (!o.messages && !o.text) {
+    const std::string taken = taken_for_model(o);
+    throw UsageError("tokenize needs a TEXT, or - for stdin" + (taken.empty() ? "" : "; " + taken));
+  }
   if (o.system && !o.chat_template) throw UsageError("--system goes with --chat");
   if (o.continues && !o.messages) throw UsageError("--continue needs --messages, whose last message goes on");
   if (!o.media.empty() && !o.raw && !o.chat_template && !o.messages)
@@ -508,7 +522,11 @@ void check_eval(const Options& o) {
 
 void check(const Options& o) {
   for (const std::string& text : o.answer.others.stop)
-    if (text.empty()) throw UsageError("--stop: expected a text, found an empty one");
+    if (text.empty())
+      throw UsageError("--stop: expected a text, found an empty one");
+    else
+      expect_utf8(text, "--stop");
+  if (o.system) expect_utf8(*o.system, "--system");
   try {
     check_answer_options(o.answer.over(Sampling{}));
   } catch (const Error& error) {
@@ -527,6 +545,53 @@ std::string one_line(std::string text) {
   return text;
 }
 
+// What CLI11 says of a flag given too often or without its value, as we would.
+std::string in_our_words(const std::string& message) {
+  const std::string name = message.substr(0, message.find(':'));
+  if (message.find(": At Most 1 required") != std::string::npos) return name + " is given more than once";
+  constexpr std::string_view kOneMissing = ": 1 required ";
+  if (const size_t at = message.find(kOneMissing); at != std::string::npos && message.ends_with(" missing")) {
+    const size_t begin = at + kOneMissing.size();
+    return name +
+           " needs a value: " + message.substr(begin, message.size() - std::string_view(" missing").size() - begin);
+  }
+  return message;
+}
+
+// How many letters differ, at least.
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j < row.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t change = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({change, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+// What a command did not expect: a flag is told here, a word goes behind the others.
+void take_extras(const CLI::App& command, std::vector<std::string>& positionals) {
+  const std::vector<std::string> extras = command.remaining();
+  for (const std::string& extra : extras) {
+    if (!extra.starts_with("-") || extra.size() < 2) continue;
+    const std::string given = extra.substr(0, extra.find('='));
+    std::string nearest;
+    for (const CLI::Option* option : command.get_options())
+      for (const std::string& name : option->get_lnames())
+        if (const size_t far = edit_distance(given, "--" + name);
+            far <= 2 && (nearest.empty() || far < edit_distance(given, nearest)))
+          nearest = "--" + name;
+    throw UsageError(
+        command.get_name() + " has no flag " + given +
+        (nearest.empty() ? ": g3n " + command.get_name() + " --help lists its flags" : ": " + nearest + "?"));
+  }
+  positionals.insert(positionals.end(), extras.begin(), extras.end());
+}
+
 // g3n PATH ... and g3n -m PATH ... start a chat.
 std::vector<std::string> with_command(int argc, const char* const* argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
@@ -536,8 +601,12 @@ std::vector<std::string> with_command(int argc, const char* const* argv) {
   bool is_command = false;
   for (const CommandName& entry : kCommands) is_command |= first == entry.name;
   const bool is_word = !is_command && !first.empty() && first.front() != '-';
-  if (is_word && first.find_first_of("/:") == std::string::npos && !std::filesystem::exists(first))
-    throw UsageError("there is no command and no folder '" + first + "': g3n --help shows the commands");
+  std::error_code ignored;
+  const bool is_question = first.find(' ') != std::string::npos;
+  if (is_word && (is_question || first.find_first_of("/:") == std::string::npos) && !std::filesystem::exists(first, ignored))
+    throw UsageError(
+        "there is no command and no folder '" + first + "': g3n --help shows the commands" +
+        (!is_question ? "" : "; a question is asked by g3n run -m MODEL 'QUESTION'"));
   if (names_model || is_word) arguments.insert(arguments.begin(), "chat");
   return arguments;
 }
@@ -557,6 +626,13 @@ AnswerOptions AnswerFlags::over(const Sampling& defaults) const {
   s.frequency_penalty = frequency_penalty.value_or(s.frequency_penalty);
   s.seed = seed.value_or(s.seed);
   return options;
+}
+
+std::string taken_for_model(const Options& o) {
+  std::error_code ignored;
+  const std::string& model = o.engine.model;
+  if (!o.model_is_first_argument || std::filesystem::exists(model, ignored)) return "";
+  return "'" + model + "' was taken for the model, since -m MODEL is absent";
 }
 
 Invocation parse_command_line(int argc, const char* const* argv) {
@@ -591,6 +667,7 @@ Invocation parse_command_line(int argc, const char* const* argv) {
           ->allow_extra_args(false);
     if (entry.command == Command::kConvert)
       sub->add_option("OUT", take, "the .g3n file to write")->type_name("")->expected(1)->allow_extra_args(false);
+    sub->allow_extras();  // told by take_extras
     sub->callback([&options, command = entry.command] { options.command = command; });
   }
   if (argc < 2) return {std::nullopt, app.help()};
@@ -602,10 +679,11 @@ Invocation parse_command_line(int argc, const char* const* argv) {
   } catch (const CLI::CallForHelp&) {
     return {std::nullopt, app.help()};
   } catch (const CLI::ParseError& error) {
-    throw UsageError(one_line(error.what()));
+    throw UsageError(in_our_words(one_line(error.what())));
   }
   if (version) return {std::nullopt, "g3n " G3N_VERSION "\n"};
   if (app.get_subcommands().empty()) throw UsageError("no command: g3n --help shows them");
+  take_extras(*app.get_subcommands().front(), positionals);
   place_positionals(options, std::move(positionals));
   if (options.command == Command::kServe)
     options.engine.cache_ram = options.serve.cache_ram;

@@ -57,7 +57,8 @@ struct MediaFile {
 
 struct Options {
   Command command = Command::kRun;
-  EngineOptions engine;  // without callbacks and hub caches: load_engine.cc adds them
+  EngineOptions engine;                  // without callbacks and hub caches: load_engine.cc adds them
+  bool model_is_first_argument = false;  // there was no -m
 
   // ---- what is asked (run, chat, tokenize, trace) ----
   std::optional<std::string> text;      // the prompt or TEXT; "-" is stdin
@@ -98,6 +99,9 @@ struct Options {
   // ---- serve ----
   ServeFlags serve;
 };
+
+// "'X' was taken for the model, since -m MODEL is absent", for errors that this explains; else empty.
+std::string taken_for_model(const Options& options);
 
 // What main does: run a command, or print a text (help, version) and leave.
 struct Invocation {

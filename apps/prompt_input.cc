@@ -1,8 +1,6 @@
 // See prompt_input.h.
 #include "prompt_input.h"
 
-#include <filesystem>
-
 #include "console.h"
 #include "core/utf8.h"
 #include "files.h"
@@ -13,11 +11,9 @@ namespace {
 
 void expect_words(const Options& o, const std::string& text) {
   if (!is_blank(text) || !o.media.empty()) return;
-  // A question without a model in front: the first argument is the model where -m is absent.
-  std::error_code ignored;
-  if (o.engine.model.find(' ') != std::string::npos && !std::filesystem::exists(o.engine.model, ignored))
-    throw UsageError("'" + o.engine.model +
-                     "' was taken for the model, since -m MODEL is absent, which leaves no prompt");
+  // A question without a model in front.
+  if (const std::string taken = taken_for_model(o); !taken.empty() && !o.text)
+    throw UsageError(taken + ", which leaves no prompt");
   throw UsageError("the prompt is empty: give a text, - for stdin, -f FILE, --image or --audio");
 }
 
@@ -34,8 +30,13 @@ bool is_blank(std::string_view text) { return trim_white_space(text).empty(); }
 std::string run_text(const Options& o) {
   const bool stdin_is_prompt = o.text == "-";
   std::string text = stdin_is_prompt ? read_stdin() : o.text.value_or("");
-  if (o.file) append_paragraph(text, read_file(*o.file));
-  if (!stdin_is_prompt) append_paragraph(text, read_piped_stdin());
+  expect_utf8(text, stdin_is_prompt ? "stdin" : "the prompt");
+  if (o.file) append_paragraph(text, read_text_file(*o.file));
+  if (!stdin_is_prompt) {
+    const std::string piped = read_piped_stdin();
+    expect_utf8(piped, "stdin");
+    append_paragraph(text, piped);
+  }
   expect_words(o, text);
   return text;
 }

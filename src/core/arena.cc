@@ -13,7 +13,9 @@ namespace g3n {
 void* aligned_bytes(size_t bytes) {
   const size_t rounded = (std::max<size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
   void* memory = rounded < bytes ? nullptr : std::aligned_alloc(kAlignment, rounded);
-  if (!memory) throw Error(ErrorCode::kOutOfMemory, "cannot allocate " + std::to_string(bytes) + " bytes");
+  if (!memory)
+    throw Error(ErrorCode::kOutOfMemory,
+                "cannot allocate " + std::to_string(bytes) + " bytes (a smaller context, chunk or picture takes less)");
   return memory;
 }
 

@@ -59,7 +59,9 @@ Error as_error(const std::exception_ptr& problem) {
   } catch (const Error& error) {
     return error;
   } catch (const std::bad_alloc&) {
-    return Error(ErrorCode::kOutOfMemory, "out of memory: expected room for this request, found none");
+    return Error(ErrorCode::kOutOfMemory,
+                 "out of memory: expected room for this request, found none (a smaller context, chunk or type of "
+                 "the KV cache takes less)");
   } catch (const std::exception& error) {
     return Error(ErrorCode::kInternal, error.what());
   } catch (...) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "core/printable.h"
 #include "g3n/error.h"
 #include "runtime/sequence.h"
 #include "tokenizer/tokenizer.h"
@@ -17,6 +18,18 @@ std::string count_of(int64_t n, const std::string& what) {
 
 int64_t count_kind(std::span<const MediaPart> media, MediaKind kind) {
   return std::count_if(media.begin(), media.end(), [&](const MediaPart& part) { return kind_of(part) == kind; });
+}
+
+// An added token of a tokenizer that is not the model's, or an id that somebody made up.
+[[noreturn]] void fail_beyond_table(const OpenedModel& model, int32_t id, int64_t position) {
+  const bool is_named = model.has_tokenizer() && model.tokenizer().has_piece(id);
+  throw Error(ErrorCode::kInvalidArgument,
+              "the prompt's token " + std::to_string(position) + " has id " + std::to_string(id) +
+                  (is_named ? " ('" + printable_start(model.tokenizer().piece(id), 60) + "')" : "") +
+                  ", the model's table has " + std::to_string(model.numbers().vocab_size) + " rows" +
+                  (is_named ? ": the tokenizer's files have a token that the model does not know; take the model's own "
+                              "files, or leave the token out"
+                            : ""));
 }
 
 PromptEnd end_of(const ChatPrompt& prompt) {
@@ -145,6 +158,8 @@ PromptPlan PromptBuilder::place(PreparedPrompt before, std::vector<int32_t> ids,
       positions[static_cast<size_t>(soft->kind)].push_back(at);
     else if (kinds.of_side_id(ids[i]))
       sides.push_back(at);
+    else if (ids[i] < 0 || ids[i] >= model_.numbers().vocab_size)
+      fail_beyond_table(model_, ids[i], at);
   }
   plan.prompt.ids.insert(plan.prompt.ids.end(), ids.begin(), ids.end());
   for (const MediaKindFacts& kind : kinds.all()) {

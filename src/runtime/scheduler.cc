@@ -32,7 +32,8 @@ Scheduler::Scheduler(LanguageModel& model, SchedulerOptions options)
     }
     work_came_.notify_all();
     for (std::thread& worker : workers_) worker.join();
-    throw Error(ErrorCode::kOutOfMemory, std::string("cannot start the engine's threads: ") + error.what());
+    throw Error(ErrorCode::kOutOfMemory, std::string("cannot start the engine's threads: ") + error.what() +
+                                             " (a limit on processes: ulimit -u, or a container's)");
   }
 }
 

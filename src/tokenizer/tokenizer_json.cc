@@ -2,6 +2,7 @@
 #include "tokenizer/tokenizer_json.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "g3n/error.h"
 #include "json/events.h"
@@ -42,7 +43,8 @@ class Reader : public JsonEvents {
     if (in_vocab()) {
       add_piece(value);
     } else if (is_id) {
-      added.back().id = static_cast<std::int32_t>(std::min(value, kMaxPieces));
+      added.back().id =
+          static_cast<std::int32_t>(std::min<std::int64_t>(value, std::numeric_limits<std::int32_t>::max()));
     }
   }
   void on_number(double) override {

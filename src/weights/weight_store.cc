@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/weight.h"
+#include "core/printable.h"
 #include "g3n/error.h"
 
 namespace g3n {
@@ -23,7 +24,11 @@ std::byte* WeightStore::allocate(int64_t bytes) {
     const int64_t slab = round_up(std::max(size, kSlab), kHugePage);
     slabs_.reserve(slabs_.size() + 1);
     std::byte* memory = static_cast<std::byte*>(std::aligned_alloc(kHugePage, static_cast<size_t>(slab)));
-    if (!memory) throw Error(ErrorCode::kOutOfMemory, "cannot allocate " + std::to_string(slab) + " bytes for weights");
+    if (!memory)
+      throw Error(ErrorCode::kOutOfMemory,
+                  "cannot allocate " + format_bytes(slab) +
+                      " for weights (a bundle that g3n convert made is mapped and takes none of "
+                      "its own; q4 takes least)");
     slabs_.emplace_back(memory);
     ::madvise(memory, static_cast<size_t>(slab), MADV_HUGEPAGE);  // a wish: without it, small pages
     next_ = memory;

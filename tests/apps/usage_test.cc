@@ -57,6 +57,23 @@ TEST(Usage, EveryMistakeIsOneLineAndStatusTwo) {
   const BadUsage cases[] = {
       {{"--nonsense"}, "--nonsense"},
       {{"rum"}, "'rum'"},
+      {{"What is 3 plus 4?"}, "run -m MODEL"},
+      {{"run", "--modle", dir, "x"}, "run has no flag --modle: --model?"},
+      {{"run", "-m", dir, "--temprature=1", "x"}, "run has no flag --temprature: --temperature?"},
+      {{"convert", dir, "/tmp/x.g3n", "--quantize", "q8"}, "convert has no flag --quantize: g3n convert --help"},
+      {{"run", "-m", dir, "x", "--image"}, "--image needs a value: FILE"},
+      {{"run", "-m", dir, "--seed", "1", "--seed", "2", "x"}, "--seed is given more than once"},
+      {{"run", "-m", "", "x"}, "--model: expected a path, found an empty text"},
+      {{"run", "-m", dir, "--image", "", "x"}, "--image: expected a path"},
+      {{"run", "-m", dir, "--messages", ""}, "--messages: expected a path"},
+      {{"convert", dir, ""}, "expected a file to write"},
+      {{"serve", "-m", dir, "--port", "99999"}, "at most 65535, found '99999'"},
+      {{"run", "-m", dir, "--max-tokens", "99999999999999999999", "x"}, "at most 2147483647"},
+      {{"run", "hello"}, "'hello' was taken for the model, since -m MODEL is absent"},
+      {{"run", "What", "is", "3", "plus", "4?"},
+       "'3' (a prompt of several words is put in quotes); 'What' was taken for"},
+      {{"tokenize", "two words"}, "'two words' was taken for the model"},
+      {{"run", "-m", "What is 3 plus 4?"}, "the prompt is empty"},
       {{"run", "-m", dir, "--nonsense", "x"}, "--nonsense"},
       {{"run"}, "needs a model"},
       {{"chat"}, "needs a model"},
@@ -108,7 +125,8 @@ TEST(Usage, EveryMistakeIsOneLineAndStatusTwo) {
       {{"convert"}, "found none"},
       {{"convert", dir}, "found only " + dir},
       {{"convert", "-m", dir}, "found only " + dir},
-      {{"convert", dir, "/tmp/x.g3n", "surplus"}, "surplus"},
+      {{"convert", dir, "/tmp/x.g3n", "surplus"}, "'surplus'"},
+      {{"eval", "kld", dir, "--candidate", "q4", "-f", "x.txt"}, "a model comes with -m"},
       {{"eval", "-m", dir, "--candidate", "q4"}, "kld or media"},
       {{"eval", "kld", "-m", dir, "--candidate", "q4"}, "-f FILE"},
       {{"eval", "kld", "--candidate", "q4", "-f", "x.txt", "--image", "x.png"}, "--image"},
@@ -121,7 +139,6 @@ TEST(Usage, EveryMistakeIsOneLineAndStatusTwo) {
   }
 }
 
-// A flag that a command would take and ignore gives the user something else than he asked for.
 TEST(Usage, AQuestionWithoutAModelIsToldWhatItWasTakenFor) {
   const Outcome outcome = run_g3n({"run", "What is 3 plus 4?"});
   EXPECT_EQ(outcome.status, 2);
@@ -129,6 +146,45 @@ TEST(Usage, AQuestionWithoutAModelIsToldWhatItWasTakenFor) {
   EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1);
 }
 
+// The same where a pipe gives a prompt, or nothing asks for one.
+TEST(Usage, AModelThatIsNotThereIsToldWhatItWasTakenFor) {
+  for (const Arguments& arguments : {Arguments{"run", "What is 3 plus 4?"}, Arguments{"chat", "hello there"}}) {
+    const Outcome outcome = run_g3n(arguments, "words from a pipe");
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_THAT(outcome.err,
+                AllOf(HasSubstr("no such file"), HasSubstr("was taken for the model"), HasSubstr("-m MODEL")));
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1);
+  }
+}
+
+TEST(Usage, TextThatIsNoUtf8IsNamed) {
+  const TemporaryFolder folder;
+  write_text(folder.path("bytes"), "abc\xff");
+  const std::string dir = demo(), bytes = folder.path("bytes");
+  const BadUsage cases[] = {{{"run", "-m", dir, "-f", bytes}, bytes + ": expected UTF-8"},
+                            {{"eval", "kld", "-m", dir, "--candidate", "q4", "-f", bytes}, bytes + ": expected UTF-8"},
+                            {{"run", "-m", dir, "\xff"}, "the prompt: expected UTF-8"},
+                            {{"run", "-m", dir, "--system", "\xff", "x"}, "--system: expected UTF-8"},
+                            {{"run", "-m", dir, "--stop", "\xff", "x"}, "--stop: expected UTF-8"}};
+  for (const BadUsage& bad : cases) expect_failure(run_g3n(bad.arguments), 1, bad.words);
+  expect_failure(run_g3n({"run", "-m", dir, "x"}, "a\xff"), 1, "stdin: expected UTF-8");
+}
+
+TEST(Usage, AnAddedTokenThatTheModelLacksIsNamed) {
+  const TemporaryFolder folder;
+  std::filesystem::copy(demo(), folder.path("model"), std::filesystem::copy_options::recursive);
+  std::string tokenizer = read_text(folder.path("model/tokenizer.json"));
+  const std::string list = "\"added_tokens\": [";
+  ASSERT_NE(tokenizer.find(list), std::string::npos);
+  tokenizer.insert(tokenizer.find(list) + list.size(),
+                   "{\"id\": 5000, \"content\": \"<mine>\", \"special\": true, \"normalized\": false},");
+  write_text(folder.path("model/tokenizer.json"), tokenizer);
+  EXPECT_EQ(run_g3n({"run", "-m", folder.path("model"), "--max-tokens", "2", "Hello <mine>"}).status, 0);  // a text
+  expect_failure(run_g3n({"run", "-m", folder.path("model"), "--raw", "Hello <mine>"}), 1,
+                 "id 5000 ('<mine>'), the model's table has 2304 rows");
+}
+
+// A flag that a command would take and ignore gives the user something else than he asked for.
 TEST(Usage, ACommandRefusesFlagsThatItWouldIgnore) {
   const TemporaryFolder folder;
   const std::string dir = demo(), out = folder.path("out");
