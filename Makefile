@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 PYTHON ?= /usr/bin/python3
 VENV := build/venv
 
-.PHONY: build run test test-all test-full test-tokenizer bench install uninstall clean setup-build setup-test build-tests python test-python setup-python
+.PHONY: build run test test-all test-full test-tokenizer test-page setup-page bench install uninstall clean setup-build setup-test build-tests python test-python setup-python
 
 setup-build:
 	@tools/setup.sh build
@@ -43,6 +43,7 @@ test-all: test
 	$(CTEST) --test-dir $(RELEASE) -L slow -LE full
 	@tools/test_sanitized.sh all
 	@tools/test_tsan.sh
+	@$(MAKE) --no-print-directory test-page
 
 # Goldens at full E2B and E4B shape: makes random checkpoints (11 and 16 GB) under build/ and removes them.
 test-full: build-tests
@@ -52,6 +53,14 @@ test-full: build-tests
 test-tokenizer: build-tests
 	@tools/fetch_tokenizer.sh
 	$(CTEST) --test-dir $(RELEASE) -L unit -R tokenizer
+
+setup-page:
+	@tools/setup.sh page
+
+# The page of g3n serve in headless Chromium, over the demo checkpoint.
+test-page: build setup-page
+	@echo "== the page in the browser"
+	@tools/test_page.sh
 
 setup-python:
 	@tools/setup.sh python

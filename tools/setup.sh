@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian 12 packages that g3n needs and this machine lacks. Usage: tools/setup.sh build|python|torch|test
+# Installs the Debian 12 packages that g3n needs and this machine lacks. Usage: tools/setup.sh build|python|torch|test|page
 # Asks nothing; does nothing when all are present; a failure names the packages.
 set -eu
 
@@ -15,7 +15,12 @@ case "${1:-build}" in
   python) wanted="$build python3-dev python3-venv" ;;
   torch) wanted="python3-torch python3-numpy python3-pil python3-venv" ;;  # for tests of tensors: Debian's, for the CPU
   test) wanted="$build $test_only" ;;
-  *) echo "usage: tools/setup.sh build|python|torch|test" >&2; exit 2 ;;
+  page)  # a Node.js from elsewhere brings its own npm
+    wanted="$build chromium fonts-inter"
+    command -v node >/dev/null || wanted="$wanted nodejs"
+    command -v npm >/dev/null || wanted="$wanted npm"
+    ;;
+  *) echo "usage: tools/setup.sh build|python|torch|test|page" >&2; exit 2 ;;
 esac
 
 missing=""

@@ -46,6 +46,7 @@ async function connect() {
     $("key-card").hidden = true;
     $("key-wrong").textContent = "";
     showAbilities();
+    showChat();
   } catch (error) {
     onServerProblem(error);
   }
@@ -56,10 +57,11 @@ function onServerProblem(error) {
     showServer(texts.needsKey, "bad");
     $("key-wrong").textContent = settings.key ? texts.keyWrong : "";
     $("key-card").hidden = false;
+    showChat();
     $("key-entry").focus();
     return;
   }
-  const state = error.code === "loading" ? texts.loading : error.code === "draining" ? texts.draining : texts.unreachable;
+  const state = error.code === "loading" ? texts.loading : error.code === "draining" ? texts.draining : error.status ? error.message : texts.unreachable;
   showServer(state, error.code === "loading" ? "wait" : "bad");
   clearTimeout(reconnect);
   reconnect = setTimeout(connect, kLookAgainMs);
@@ -93,7 +95,7 @@ $("key-card").addEventListener("submit", (event) => {
 function showChat() {
   view.show(turns);
   view.showEditing(edited);
-  $("welcome").hidden = turns.length > 0;
+  $("welcome").hidden = turns.length > 0 || !$("key-card").hidden;
   $("restore").hidden = !cleared;
   $("new-chat").disabled = turns.length === 0;
 }
@@ -187,7 +189,8 @@ async function answer() {
   const control = (running = new AbortController());
   const speaker = new Speaker();
   const start = performance.now();
-  let frame = 0, progress = null;
+  const hasMedia = turns.at(-1).media?.length > 0;
+  let frame = 0, progress = hasMedia ? { stage: "encoding" } : null;  // the server begins to tell once they are read
   const draw = () => {
     cancelAnimationFrame(frame);
     frame = 0;
@@ -199,7 +202,7 @@ async function answer() {
   composer.setBusy(true);
   follows = true;
   showChat();
-  toEnd();
+  draw();
   try {
     const body = requestBodyOf(sent);
     for await (const event of streamChat(body, { key: settings.key, signal: control.signal })) {
@@ -256,7 +259,7 @@ $("jump").addEventListener("click", () => {
 // What has the focus is never behind the message box.
 new ResizeObserver(() => {
   document.documentElement.style.setProperty("--dock", `${$("dock").offsetHeight}px`);
-  if (follows) toEnd();
+  if (follows && turns.length) toEnd();
 }).observe($("dock"));
 
 // ---- the buttons above, and the settings ----
@@ -314,4 +317,4 @@ if (kept) {
 }
 showChat();
 connect();
-composer.focus();
+if (!matchMedia("(pointer: coarse)").matches) composer.focus();  // there a keyboard would cover the page

@@ -2,7 +2,7 @@
 
 export const $ = (id) => document.getElementById(id);
 
-// element("button", { class: "round", type: "button", onclick: f, hidden: true }, "text", node, ...)
+// element("button", { class: "round", type: "button", onclick: f, hidden: true }, "text", node, [nodes], ...)
 export function element(name, properties = {}, ...children) {
   const node = document.createElement(name);
   for (const [key, value] of Object.entries(properties)) {
@@ -10,7 +10,7 @@ export function element(name, properties = {}, ...children) {
     if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
     else node.setAttribute(key, value === true ? "" : value);
   }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
+  for (const child of children.flat()) if (child !== null && child !== undefined) node.append(child);
   return node;
 }
 

@@ -157,7 +157,7 @@ export function safeUrl(text) {
 }
 
 function link(url, children) {
-  return element("a", { href: url, rel: "noopener noreferrer", target: "_blank" }, ...children, hiddenText(` (${texts.newTab})`));
+  return element("a", { href: url, rel: "noopener noreferrer", target: "_blank" }, children, hiddenText(` (${texts.newTab})`));
 }
 
 // [text](url) or [text](url "title") at i, where text[i] is "[".
@@ -218,34 +218,38 @@ function readRun(text, i) {
   };
 }
 
-// Pairs the runs, innermost first; what is left over is text.
+// Pairs the runs, innermost first; what is left over is text. Time grows with the length alone: what is behind a floor
+// has been searched in vain for that kind of closer.
 function pairRuns(parts) {
-  const floor = {};
-  for (let c = 0; c < parts.length; ++c) {
-    const closer = parts[c];
-    if (!closer.run || !closer.closes || closer.count === 0) continue;
-    const least = closer.run === "~" ? 2 : 1;
-    const key = `${closer.run}${closer.opens}${closer.count % 3}`;
-    let o = c - 1;
-    for (; o >= (floor[key] ?? 0); --o) {
-      const opener = parts[o];
-      if (opener.run !== closer.run || !opener.opens || opener.count < least || closer.count < least) continue;
-      const odd = (opener.closes || closer.opens) && (opener.count + closer.count) % 3 === 0 && (opener.count % 3 || closer.count % 3);
-      if (!odd) break;
+  const out = [], floors = new Map();
+  for (const part of parts) {
+    while (part.run && part.closes && part.count > 0) {
+      const key = `${part.run}${part.opens}${part.count % 3}`, floor = floors.get(key) ?? 0;
+      let o = out.length - 1;
+      while (o >= floor && !pairs(out[o], part)) --o;
+      if (o < floor) {
+        floors.set(key, out.length);
+        break;
+      }
+      const opener = out[o], isStruck = part.run === "~";
+      const used = isStruck || (opener.count >= 2 && part.count >= 2) ? 2 : 1;
+      const inside = out.splice(o + 1).map(nodeOf);
+      out.push({ node: element(isStruck ? "del" : used === 2 ? "strong" : "em", {}, inside) });
+      for (const [other, at] of floors) floors.set(other, Math.min(at, o + 1));
+      opener.count -= used;
+      part.count -= used;
     }
-    if (o < (floor[key] ?? 0)) {
-      floor[key] = c;
-      continue;
-    }
-    const opener = parts[o];
-    const used = least === 2 || (opener.count >= 2 && closer.count >= 2) ? 2 : 1;
-    const name = least === 2 ? "del" : used === 2 ? "strong" : "em";
-    const inside = parts.splice(o + 1, c - o - 1);
-    parts.splice(o + 1, 0, { node: element(name, {}, ...inside.map(nodeOf)) });
-    opener.count -= used;
-    closer.count -= used;
-    c = o + 1;  // the closer is next, if it has any left
+    out.push(part);
   }
+  return out;
+}
+
+function pairs(opener, closer) {
+  if (opener.run !== closer.run || !opener.opens) return false;
+  const least = closer.run === "~" ? 2 : 1;
+  if (opener.count < least || closer.count < least) return false;
+  const isEither = opener.closes || closer.opens;  // then CommonMark's rule of three
+  return !isEither || (opener.count + closer.count) % 3 !== 0 || (opener.count % 3 === 0 && closer.count % 3 === 0);
 }
 
 const nodeOf = (part) => part.node ?? (part.run ? part.run.repeat(part.count) : part.text);
@@ -331,8 +335,7 @@ export function inlineNodes(text, depth = 0) {
     ++i;
   }
   flush();
-  pairRuns(parts);
-  return parts.map(nodeOf);
+  return pairRuns(parts).map(nodeOf);
 }
 
 // ---- blocks as nodes ----
@@ -353,31 +356,31 @@ function codeBlock(block) {
 }
 
 function table(block) {
-  const cell = (name, text, i) => element(name, { class: `to-${block.align[i]}`, scope: name === "th" ? "col" : null }, ...inlineNodes(text));
-  const head = element("thead", {}, element("tr", {}, ...block.header.map((text, i) => cell("th", text, i))));
-  const body = element("tbody", {}, ...block.rows.map((row) => element("tr", {}, ...row.map((text, i) => cell("td", text, i)))));
+  const cell = (name, text, i) => element(name, { class: `to-${block.align[i]}`, scope: name === "th" ? "col" : null }, inlineNodes(text));
+  const head = element("thead", {}, element("tr", {}, block.header.map((text, i) => cell("th", text, i))));
+  const body = element("tbody", {}, block.rows.map((row) => element("tr", {}, row.map((text, i) => cell("td", text, i)))));
   return element("div", { class: "table-frame", tabindex: "0", role: "group", "aria-label": "table" }, element("table", {}, head, body));
 }
 
 function list(block) {
   const item = (blocks) => {
     const nodes = blocks.flatMap((inner) =>
-      inner.type === "paragraph" && !block.loose ? [element("span", {}, ...inlineNodes(inner.text))] : [blockNode(inner)]);
-    return element("li", {}, ...nodes);
+      inner.type === "paragraph" && !block.loose ? [element("span", {}, inlineNodes(inner.text))] : [blockNode(inner)]);
+    return element("li", {}, nodes);
   };
   const start = block.ordered && block.start !== 1 ? block.start : null;
-  return element(block.ordered ? "ol" : "ul", { start }, ...block.items.map(item));
+  return element(block.ordered ? "ol" : "ul", { start }, block.items.map(item));
 }
 
 export function blockNode(block) {
   switch (block.type) {
     case "code": return codeBlock(block);
-    case "heading": return element(`h${Math.min(6, block.level + 2)}`, { class: `level-${block.level}` }, ...inlineNodes(block.text));
+    case "heading": return element(`h${Math.min(6, block.level + 2)}`, { class: `level-${block.level}` }, inlineNodes(block.text));
     case "rule": return element("hr");
-    case "quote": return element("blockquote", {}, ...block.blocks.map(blockNode));
+    case "quote": return element("blockquote", {}, block.blocks.map(blockNode));
     case "list": return list(block);
     case "table": return table(block);
-    default: return element("p", {}, ...inlineNodes(block.text));
+    default: return element("p", {}, inlineNodes(block.text));
   }
 }
 

@@ -79,7 +79,7 @@ export const texts = {
   stats: {
     tokens: (n) => (n === 1 ? "1 token" : `${number.format(n)} tokens`),
     speed: (perSecond) => `${perSecond >= 100 ? Math.round(perSecond) : perSecond.toFixed(1)} tokens/s`,
-    first: (ms) => `first after ${seconds(ms)} s`,
+    first: (ms) => `first token after ${seconds(ms)} s`,
     prompt: (n, cached) => `prompt ${number.format(n)} (${number.format(cached)} cached)`,
   },
 
