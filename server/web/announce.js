@@ -9,7 +9,12 @@ export function say(text) {
 }
 
 export class Speaker {
-  #at = 0;
+  #at;
+
+  // from: how much of the text has been said before
+  constructor(from = 0) {
+    this.#at = from;
+  }
 
   #speak(text) {
     const plain = text.replace(/[*_`#>|~]+/g, " ").replace(/\s+/g, " ").trim();

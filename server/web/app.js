@@ -1,15 +1,16 @@
 // The page of `g3n serve`: joins the chat, the message box, the settings and the server.
-import { Speaker, say } from "./announce.js";
+import { runAnswer } from "./answering.js";
+import { say } from "./announce.js";
 import { ChatView } from "./chat_view.js";
 import { Composer } from "./composer.js";
-import { apiMessages, assistantTurn, exportChat, forgetChat, importChat, keepChat, keptChat, turnAt, userTurn } from "./conversation.js";
+import { assistantTurn, exportChat, forgetChat, importChat, keepChat, keptChat, userTurn } from "./conversation.js";
 import { $, saveAs } from "./dom.js";
-import { mebibytes } from "./media.js";
 import { Settings } from "./settings.js";
-import { ApiError, getJson, streamChat } from "./stream.js";
+import { getJson } from "./stream.js";
 import { fillTexts, texts } from "./texts.js";
 
 const kLookAgainMs = 2000;
+const kKeepAfterMs = 300;
 const kNearEnd = 96;  // pixels: closer than this the page follows the answer
 
 fillTexts(document);
@@ -21,13 +22,13 @@ let running = null;         // AbortController of the answer that comes
 let edited = null;          // the turn that is being edited
 let draft = null;           // what stood in the box before
 let follows = true;         // whether the page scrolls with the answer
-let reconnect = 0;
+let reconnect = 0, keeping = 0;  // timers
 
 const settings = new Settings((name) => {
   if (name === "key") connect();
   else keep();
 });
-const view = new ChatView($("chat"), { onedit: beginEdit, onregenerate: regenerate });
+const view = new ChatView($("chat"), { onedit: beginEdit, onregenerate: regenerate, ongoon: goOn });
 const composer = new Composer({ onsend: send, onstop: () => running?.abort(), oncancel: cancelEdit });
 
 // ---- the server ----
@@ -101,12 +102,18 @@ function showChat() {
 }
 
 function keep() {
-  if (!settings.keeps) return forgetChat();
-  if (!keepChat(turns, settings.all)) {
-    settings.keeps = false;
-    composer.note(texts.storageFull);
-  }
+  clearTimeout(keeping);
+  if (settings.keeps) keeping = setTimeout(keepNow, kKeepAfterMs);
+  else forgetChat();
 }
+
+function keepNow() {
+  clearTimeout(keeping);
+  if (!settings.keeps || keepChat(turns, settings.all)) return;
+  settings.keeps = false;
+  composer.note(texts.storageFull);
+}
+addEventListener("pagehide", keepNow);
 
 function setTurns(next) {
   running?.abort();
@@ -133,6 +140,15 @@ function regenerate(turn) {
   composer.focus();
 }
 
+// A last message from the assistant is continued; what is white at its end the server drops, so the page does, too.
+function goOn(turn) {
+  if (running) return;
+  cancelEdit();
+  turn.text = turn.text.trimEnd();
+  answer(turn);
+  composer.focus();
+}
+
 function beginEdit(turn) {
   running?.abort();
   if (!edited) draft = { text: $("message").value, media: composer.media };
@@ -155,88 +171,42 @@ function cancelEdit() {
 
 // ---- an answer ----
 
-function requestBodyOf(sent) {
-  const body = JSON.stringify({
-    messages: apiMessages(sent, settings.system),
-    ...settings.request,
-    stream: true, stream_options: { include_usage: true }, return_progress: true, timings: true,
-  });
-  if (body.length > bodyLimit()) throw new ApiError(texts.requestTooLarge(mebibytes(bodyLimit())));
-  return body;
-}
-
-function readFrame(frame, turn, start) {
-  const choice = frame.choices?.[0];
-  if (choice?.delta?.content) {
-    turn.stats.firstMs ??= performance.now() - start;
-    turn.text += choice.delta.content;
-  }
-  if (choice?.finish_reason) turn.finish = choice.finish_reason;
-  if (frame.usage) {
-    turn.stats.tokens = frame.usage.completion_tokens;
-    turn.stats.promptTokens = frame.usage.prompt_tokens;
-    turn.stats.cachedTokens = frame.usage.prompt_tokens_details?.cached_tokens;
-    const all = server?.default_generation_settings?.n_ctx;
-    if (all) $("context").textContent = texts.contextUse(frame.usage.total_tokens, all);
-  }
-  if (frame.timings) turn.stats.perSecond = frame.timings.predicted_per_second;
-  const progress = frame.prompt_progress;
-  return progress ? { stage: progress.stage ?? "prefill", done: progress.processed, total: progress.total } : null;
-}
-
-async function answer() {
-  const turn = { ...assistantTurn(), stats: {} };
+// A new turn, or one that goes on.
+async function answer(turn = { ...assistantTurn(), stats: { tokens: 0 } }) {
   const control = (running = new AbortController());
-  const speaker = new Speaker();
-  const start = performance.now();
-  const hasMedia = turns.at(-1).media?.length > 0;
-  let frame = 0, progress = hasMedia ? { stage: "encoding" } : null;  // the server begins to tell once they are read
+  const sent = [...turns];
+  let frame = 0, progress = null;
   const draw = () => {
     cancelAnimationFrame(frame);
     frame = 0;
     view.update(turn, turn === turns.at(-1), progress);
     if (follows) toEnd();
   };
-  const sent = [...turns];
-  turns.push(turn);
+  const onchange = (next) => {
+    if (next?.stage === "prefill" && progress?.stage !== "prefill") say(texts.progress);
+    progress = next;
+    frame ||= requestAnimationFrame(draw);
+  };
+  if (!turns.includes(turn)) turns.push(turn);
   composer.setBusy(true);
+  const done = runAnswer(turn, { turns: sent, settings, limitBytes: bodyLimit(), signal: control.signal, onchange });
   follows = true;
   showChat();
   draw();
-  try {
-    const body = requestBodyOf(sent);
-    for await (const event of streamChat(body, { key: settings.key, signal: control.signal })) {
-      progress = readFrame(event, turn, start) ?? progress;
-      speaker.update(turn.text);
-      frame ||= requestAnimationFrame(draw);
-    }
-    turn.state = turn.finish === "length" ? "length" : "done";
-    speaker.finish(turn.text, turn.state === "length" ? texts.cutShort : texts.answerComplete);
-  } catch (error) {
-    if (error.name === "AbortError") {
-      turn.state = "stopped";
-      speaker.finish(turn.text, texts.answerStopped);
-    } else {
-      turn.state = "error";
-      turn.error = errorOf(error, sent);
-      speaker.finish(turn.text, `${texts.errorTitle}. ${turn.error.message}`);
-      if (error.status === 401 || error.status === 503 || (error.status === 0 && error.code === null)) connect();
-    }
-  }
+  const error = await done;
   if (running === control) {
     running = null;
     composer.setBusy(false);
   }
+  if (error && [0, 401, 503].includes(error.status)) connect();
+  showUsed(turn);
   draw();
   keep();
 }
 
-function errorOf(error, sent) {
-  if (!(error instanceof ApiError)) throw error;
-  const place = /^messages\[(\d+)\]\.content\[(\d+)\]/.exec(error.param ?? "");
-  const medium = place && turnAt(sent, settings.system, Number(place[1]))?.media?.[Number(place[2])];
-  const message = medium ? error.message.replace(/^messages\[[^:]*:/, `${medium.name}:`) : error.message;
-  return { message, status: error.status, code: error.code, retryAfter: error.retryAfter };
+function showUsed(turn) {
+  const all = server?.default_generation_settings?.n_ctx;
+  if (all && turn.used && turns.includes(turn)) $("context").textContent = texts.contextUse(turn.used, all);
 }
 
 // ---- scrolling ----

@@ -10,7 +10,7 @@ export class ChatView {
   #owner;
   #shown = new Map();  // turn -> { node, ... }
 
-  // owner: { onedit(turn), onregenerate(turn) }: the latter also after an error
+  // owner: { onedit(turn), onregenerate(turn), ongoon(turn) }: the second also after an error
   constructor(root, owner) {
     this.#root = root;
     this.#owner = owner;
@@ -57,9 +57,10 @@ export class ChatView {
       setTimeout(() => copy.replaceChildren(icon("copy")), 2000);
     });
     const again = iconButton("again", texts.regenerate, () => this.#owner.onregenerate(turn));
-    const actions = element("div", { class: "actions" }, copy, again, stats);
+    const goOn = element("button", { type: "button", class: "go-on", onclick: () => this.#owner.ongoon(turn) }, texts.goOn);
+    const actions = element("div", { class: "actions" }, copy, again, goOn, stats);
     const node = element("article", { class: "turn answer" }, element("h2", { class: "unseen" }, texts.gemmaSaid), prose, waiting, problem, actions);
-    return { node, markdown: new MarkdownView(prose), prose, waiting, words, bar, problem, stats, copy, again, actions, text: null };
+    return { node, markdown: new MarkdownView(prose), prose, waiting, words, bar, problem, stats, copy, again, goOn, actions, text: null };
   }
 
   // progress: { stage, done, total } or null, of a prompt that is being read.
@@ -74,6 +75,7 @@ export class ChatView {
     shown.actions.hidden = isBusy || turn.state === "error";
     shown.copy.hidden = !turn.text;
     shown.again.hidden = !isLast;
+    shown.goOn.hidden = !isLast || !turn.text || !["length", "stopped"].includes(turn.state);
     this.#showEnd(shown, turn, isLast);
   }
 

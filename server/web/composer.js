@@ -12,6 +12,9 @@ export class Composer {
   #limitBytes = Infinity;
   #busy = false;
   #recording = null;
+  #isStarting = false;              // the browser asks whether it may record
+  #isSending = false;
+  #reading = Promise.resolve();     // files on their way into #media
   #names = 0;
 
   // owner: { onsend(text, media), onstop(), oncancel() }
@@ -103,8 +106,14 @@ export class Composer {
     if (!this.#busy) this.#send();
   }
 
-  #send() {
-    if (this.isEmpty || this.#recording) return this.focus();
+  // A recording that runs ends here, and files that are still being read go along.
+  async #send() {
+    if (this.#isSending) return;
+    this.#isSending = true;
+    if (this.#recording) await this.#finishRecording();
+    await this.#reading;
+    this.#isSending = false;
+    if (this.isEmpty || this.#busy) return this.focus();
     const text = $("message").value.trim(), media = this.#media;
     this.fill("", []);
     this.note("");
@@ -123,7 +132,11 @@ export class Composer {
     $("files").accept = standard;
   }
 
-  async add(files) {
+  add(files) {
+    return (this.#reading = this.#reading.then(() => this.#read(files)));
+  }
+
+  async #read(files) {
     this.note("");
     for (const file of files) {
       try {
@@ -154,9 +167,11 @@ export class Composer {
   }
 
   #onPaste(event) {
-    if ($("settings").open) return;
-    const files = [...(event.clipboardData?.files ?? [])];
-    if (files.length === 0) return;
+    const data = event.clipboardData;
+    if (!data || $("settings").open) return;
+    const files = [...data.files];
+    // A spreadsheet adds a picture of what was copied.
+    if (files.length === 0 || (data.types.includes("text/html") && data.getData("text/plain").trim())) return;
     event.preventDefault();
     this.add(files.map((file) => {
       const isNamed = file.name && !/^image\.\w+$/.test(file.name);
@@ -185,6 +200,8 @@ export class Composer {
   // ---- the microphone ----
   async toggleRecording() {
     if (this.#recording) return this.#finishRecording();
+    if (this.#isStarting) return;
+    this.#isStarting = true;
     this.note("");
     try {
       this.#recording = await Recording.start((seconds, loudness) => {
@@ -195,6 +212,8 @@ export class Composer {
     } catch {
       this.note(texts.noMicrophone);
       return;
+    } finally {
+      this.#isStarting = false;
     }
     this.#showRecording();
     $("record").focus();
@@ -217,7 +236,7 @@ export class Composer {
     const label = on ? texts.stopRecording : texts.record;
     $("record").setAttribute("aria-label", label);
     $("record").title = label;
-    $("record").setAttribute("aria-pressed", String(on));
+    $("record").classList.toggle("on", on);
     $("record").hidden = false;
     $("record").replaceChildren(icon(on ? "stop" : "microphone"));
   }

@@ -144,8 +144,11 @@ export function parseBlocks(lines, depth = 0) {
 
 // ---- inside a line: text in, nodes out ----
 
+// Each reader looks at what begins at i and gives { node or text or run, end }, or null if it is only text.
+
 const kPunctuation = /[!-/:-@[-`{-~]/;
 const kEntities = { "&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&nbsp;": "\u00a0" };
+const kLongestLink = 2000;
 
 export function safeUrl(text) {
   if (!/^(https?:\/\/|mailto:)/i.test(text) || /[\s<>\u0000-\u001f]/.test(text)) return null;
@@ -160,45 +163,69 @@ function link(url, children) {
   return element("a", { href: url, rel: "noopener noreferrer", target: "_blank" }, children, hiddenText(` (${texts.newTab})`));
 }
 
-// [text](url) or [text](url "title") at i, where text[i] is "[".
-function readLink(text, i) {
-  let depth = 0, close = -1;
-  for (let at = i; at < Math.min(text.length, i + 2000); ++at) {
-    if (text[at] === "\\") ++at;
-    else if (text[at] === "[") ++depth;
-    else if (text[at] === "]" && --depth === 0) {
-      close = at;
-      break;
-    }
-  }
-  if (close < 0 || text[close + 1] !== "(") return null;
-  const target = /^\(\s*<?([^\s<>()]*(?:\([^\s<>()]*\)[^\s<>()]*)*)>?(?:\s+(?:"[^"]*"|'[^']*'))?\s*\)/.exec(text.slice(close + 1, close + 4001));
-  const url = target && safeUrl(target[1]);
-  return url ? { url, label: text.slice(i + 1, close), end: close + 1 + target[0].length } : null;
+const readEscape = (text, i) => (kPunctuation.test(text[i + 1] ?? "") ? { text: text[i + 1], end: i + 2 } : null);
+const readBreak = (text, i) => ({ node: element("br"), end: i + 1 });
+
+function readEntity(text, i) {
+  const entity = /^&(?:amp|lt|gt|quot|#39|nbsp);/.exec(text.slice(i, i + 7))?.[0];
+  return entity ? { text: kEntities[entity], end: i + entity.length } : null;
 }
 
-function readBareUrl(text, i) {
-  let url = /^https?:\/\/[^\s<>"`|]+/i.exec(text.slice(i, i + 2000))?.[0];
+function closingBracket(text, i) {
+  let depth = 0;
+  for (let at = i; at < Math.min(text.length, i + kLongestLink); ++at) {
+    if (text[at] === "\\") ++at;
+    else if (text[at] === "[") ++depth;
+    else if (text[at] === "]" && --depth === 0) return at;
+  }
+  return -1;
+}
+
+// [text](url) or [text](url "title"); within another link it is text.
+function readLink(text, i, isInLink) {
+  const close = isInLink ? -1 : closingBracket(text, i);
+  if (close < 0 || text[close + 1] !== "(") return null;
+  const target = /^\(\s*<?([^\s<>()]*(?:\([^\s<>()]*\)[^\s<>()]*)*)>?(?:\s+(?:"[^"]*"|'[^']*'))?\s*\)/.exec(text.slice(close + 1, close + 2 * kLongestLink));
+  const url = target && safeUrl(target[1]);
+  if (!url) return null;
+  return { node: link(url, inlineNodes(text.slice(i + 1, close) || url, true)), end: close + 1 + target[0].length };
+}
+
+// Nothing is loaded for a picture: it is a link with its words.
+const readPicture = (text, i, isInLink) => (text[i + 1] === "[" ? readLink(text, i + 1, isInLink) : null);
+
+// <https://...> and the one tag that tables cannot do without.
+function readAngle(text, i, isInLink) {
+  const tag = /^<br\s*\/?>/i.exec(text.slice(i, i + 8));
+  if (tag) return { node: element("br"), end: i + tag[0].length };
+  const found = isInLink ? null : /^<((?:https?:\/\/|mailto:)[^\s<>]+)>/i.exec(text.slice(i, i + kLongestLink));
+  const url = found && safeUrl(found[1]);
+  return url ? { node: link(url, [found[1]]), end: i + found[0].length } : null;
+}
+
+function readBareUrl(text, i, isInLink) {
+  if (isInLink || /\w/.test(text[i - 1] ?? "")) return null;
+  let url = /^https?:\/\/[^\s<>"`|]+/i.exec(text.slice(i, i + kLongestLink))?.[0];
   if (!url) return null;
   url = url.replace(/[.,;:!?'*_~]+$/, "");
   while (url.endsWith(")") && url.split(")").length > url.split("(").length) url = url.slice(0, -1);
-  return safeUrl(url) ? url : null;
+  return safeUrl(url) ? { node: link(safeUrl(url), [url]), end: i + url.length } : null;
 }
 
-function readCodeSpan(text, i) {
+function readCode(text, i) {
   const ticks = /^`+/.exec(text.slice(i))[0];
   for (let at = i + ticks.length; at < text.length;) {
     const next = text.indexOf("`", at);
-    if (next < 0) return null;
+    if (next < 0) break;
     const run = /^`+/.exec(text.slice(next))[0];
     if (run.length === ticks.length) {
       let body = text.slice(i + ticks.length, next).replaceAll("\n", " ");
       if (body.startsWith(" ") && body.endsWith(" ") && body.trim()) body = body.slice(1, -1);
-      return { body, end: next + run.length };
+      return { node: element("code", {}, body), end: next + run.length };
     }
     at = next + run.length;
   }
-  return null;
+  return { text: ticks, end: i + ticks.length };
 }
 
 // A run of *, _ or ~ with what it may do, by the characters beside it (CommonMark's flanking rule).
@@ -254,85 +281,27 @@ function pairs(opener, closer) {
 
 const nodeOf = (part) => part.node ?? (part.run ? part.run.repeat(part.count) : part.text);
 
-export function inlineNodes(text, depth = 0) {
+const kReaders = {
+  "\\": readEscape, "\n": readBreak, "&": readEntity, "`": readCode, "*": readRun, "_": readRun, "~": readRun, "[": readLink, "!": readPicture, "<": readAngle,
+  h: readBareUrl, H: readBareUrl,
+};
+
+export function inlineNodes(text, isInLink = false) {
   const parts = [];
   let plain = "";
   const flush = () => {
     if (plain) parts.push({ text: plain });
     plain = "";
   };
-  const add = (node) => {
-    flush();
-    parts.push({ node });
-  };
   for (let i = 0; i < text.length;) {
-    const c = text[i];
-    if (c === "\\" && kPunctuation.test(text[i + 1] ?? "")) {
-      plain += text[i + 1];
-      i += 2;
-      continue;
-    }
-    if (c === "\n") {
-      plain = plain.trimEnd();
-      add(element("br"));
-      ++i;
-      continue;
-    }
-    if (c === "`") {
-      const span = readCodeSpan(text, i);
-      if (span) {
-        add(element("code", {}, span.body));
-        i = span.end;
-      } else {
-        const ticks = /^`+/.exec(text.slice(i))[0];
-        plain += ticks;
-        i += ticks.length;
-      }
-      continue;
-    }
-    if (c === "*" || c === "_" || c === "~") {
-      const run = readRun(text, i);
+    const found = kReaders[text[i]]?.(text, i, isInLink);
+    if (!found || found.text) {
+      plain += found?.text ?? text[i];
+    } else {
       flush();
-      parts.push(run);
-      i = run.end;
-      continue;
+      parts.push(found);
     }
-    const isPicture = c === "!" && text[i + 1] === "[";
-    if ((c === "[" || isPicture) && depth < kMostDepth) {
-      const found = readLink(text, isPicture ? i + 1 : i);
-      if (found) {
-        add(link(found.url, inlineNodes(found.label || found.url, kMostDepth)));
-        i = found.end;
-        continue;
-      }
-    }
-    if (c === "<") {
-      const brk = /^<br\s*\/?>/i.exec(text.slice(i, i + 8));
-      const auto = /^<((?:https?:\/\/|mailto:)[^\s<>]+)>/i.exec(text.slice(i, i + 2000));
-      if (brk || (auto && safeUrl(auto[1]))) {
-        add(brk ? element("br") : link(safeUrl(auto[1]), [auto[1]]));
-        i += (brk ?? auto)[0].length;
-        continue;
-      }
-    }
-    if ((c === "h" || c === "H") && depth < kMostDepth && !/\w/.test(text[i - 1] ?? "")) {
-      const url = readBareUrl(text, i);
-      if (url) {
-        add(link(safeUrl(url), [url]));
-        i += url.length;
-        continue;
-      }
-    }
-    if (c === "&") {
-      const entity = /^&(?:amp|lt|gt|quot|#39|nbsp);/.exec(text.slice(i, i + 7))?.[0];
-      if (entity) {
-        plain += kEntities[entity];
-        i += entity.length;
-        continue;
-      }
-    }
-    plain += c;
-    ++i;
+    i = found?.end ?? i + 1;
   }
   flush();
   return pairRuns(parts).map(nodeOf);

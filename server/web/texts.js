@@ -52,13 +52,12 @@ export const texts = {
   contextUse: (used, all) => `${number.format(used)} of ${number.format(all)} tokens of context`,
 
   // ---- messages ----
-  you: "You",
-  gemma: "Gemma",
   youSaid: "You said",
   gemmaSaid: "Gemma answered",
   edit: "Edit and send again",
   copyAnswer: "Copy the answer",
   regenerate: "Answer again",
+  goOn: "Go on",
   copyCode: "Copy the code",
   copy: "Copy",
   copied: "Copied",

@@ -93,6 +93,25 @@ test("an answer at its limit of tokens says so", async () => {
   await b.closePage(page);
 });
 
+test("an answer that was cut off goes on", async () => {
+  const page = await b.openPage();
+  await b.set(page, { temperature: 0 });
+  const whole = await b.send(page, "Count to six.");
+  assert.equal(await page.getByRole("button", { name: "Go on" }).count(), 0);
+  await page.getByRole("button", { name: "New chat" }).click();
+  await b.set(page, { max_tokens: 4 });
+  const begin = await b.send(page, "Count to six.");
+  assert.ok(whole.startsWith(begin) && begin.length < whole.length);
+  await b.set(page, { max_tokens: "" });
+  await page.getByRole("button", { name: "Go on" }).click();
+  assert.equal(await b.lastAnswer(page), whole);
+  assert.deepEqual(b.lastBody(page).messages, [{ role: "user", content: "Count to six." }, { role: "assistant", content: begin }]);
+  assert.match(await page.locator(".stats").innerText(), /^1\d tokens/);
+  assert.equal(await page.locator(".turn").count(), 2);
+  assert.equal(await page.getByRole("button", { name: "Go on" }).count(), 0);
+  await b.closePage(page);
+});
+
 test("answering again replaces the last answer", async () => {
   const page = await b.openPage();
   await b.send(page, "Count to six.");
@@ -196,6 +215,24 @@ test("progress of a prompt that is being read", async () => {
   await page.locator(".prose", { hasText: "Done" }).waitFor();
   assert.equal(await waiting.isVisible(), false);
   await page.locator("#send").click();
+  await b.closePage(page);
+});
+
+test("the server tells how far it has read a long prompt", async () => {
+  const page = await b.openPage();
+  await page.evaluate(() => {
+    window.told = [];
+    new MutationObserver(() => {
+      const bar = document.querySelector(".waiting:not([hidden]) progress:not([hidden])");
+      if (bar) window.told.push([document.querySelector(".waiting-text").textContent, bar.value, bar.max]);
+    }).observe(document.getElementById("chat"), { childList: true, subtree: true, attributes: true, characterData: true });
+  });
+  await b.set(page, { max_tokens: 4 });
+  await b.send(page, "The red circle and the blue star. ".repeat(1500));
+  const told = await page.evaluate(() => window.told);
+  assert.ok(told.length > 1);
+  assert.match(told[0][0], /^Reading, [\d,]+ of [\d,]+ tokens$/);
+  assert.ok(told.every(([, value, max], i) => value <= max && (i === 0 || value >= told[i - 1][1])));
   await b.closePage(page);
 });
 

@@ -61,6 +61,15 @@ test("pasted pictures; pasted text stays text", async () => {
     window.prevented = !document.getElementById("message").dispatchEvent(new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true }));
   });
   assert.equal(await page.evaluate(() => window.prevented), false);
+  await page.evaluate(() => {
+    const transfer = new DataTransfer();  // cells of a spreadsheet
+    transfer.setData("text/plain", "1\t2");
+    transfer.setData("text/html", "<table></table>");
+    transfer.items.add(new File(["x"], "image.png", { type: "image/png" }));
+    window.prevented = !document.getElementById("message").dispatchEvent(new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true }));
+  });
+  assert.equal(await page.evaluate(() => window.prevented), false);
+  assert.equal(await page.locator(".attachment").count(), 1);
   await b.closePage(page);
 });
 
@@ -133,7 +142,6 @@ test("recorded sound: 16 kHz mono WAV, taken by the server", async () => {
   await record.click();
   await page.locator("#recording-time", { hasText: /^2 of 30 s/ }).waitFor();
   assert.equal(await record.getAttribute("aria-label"), "Finish the recording");
-  assert.equal(await record.getAttribute("aria-pressed"), "true");
   await record.click();
   await page.getByRole("button", { name: "Remove recording-1.wav" }).waitFor();
   assert.equal(await record.getAttribute("aria-label"), "Record sound");
@@ -176,6 +184,23 @@ test("a recording ends at 30 s", async () => {
   const wav = Buffer.from(b.lastBody(page).messages[0].content[0].input_audio.data, "base64");
   assert.equal(wav.length, 44 + 2 * 480_000);
   assert.equal(await page.locator(".problem:visible").count(), 0);
+  await b.closePage(page);
+});
+
+test("sending ends a recording and takes it along, and waits for files that are being read", async () => {
+  const page = await b.openPage({ permissions: ["microphone"] });
+  await page.locator("#record").click();
+  await page.locator("#recording-time", { hasText: /^1 of/ }).waitFor();
+  await page.evaluate(() => {
+    const real = FileReader.prototype.readAsDataURL;
+    FileReader.prototype.readAsDataURL = function (blob) {
+      setTimeout(() => real.call(this, blob), 300);
+    };
+  });
+  await page.setInputFiles("#files", b.demo("red-circle.png"));
+  await b.send(page, "What is this?");
+  assert.deepEqual(b.lastBody(page).messages[0].content.map((part) => part.type), ["image_url", "input_audio", "text"]);
+  assert.equal(await page.locator("#recording").isVisible(), false);
   await b.closePage(page);
 });
 
