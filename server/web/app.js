@@ -81,13 +81,8 @@ const bodyLimit = () => server?.limits?.body_bytes ?? Infinity;
 
 $("key-card").addEventListener("submit", (event) => {
   event.preventDefault();
-  const key = $("key-entry").value.trim();
-  if (!/^[\x21-\x7e]+$/.test(key)) {
-    $("key-wrong").textContent = texts.keyWrong;
-    return;
-  }
+  settings.setKey($("key-entry").value);
   $("key-entry").value = "";
-  settings.setKey(key);
   composer.focus();
 });
 
@@ -117,9 +112,8 @@ addEventListener("pagehide", keepNow);
 
 function setTurns(next) {
   running?.abort();
+  cancelEdit();
   turns = next;
-  edited = null;
-  composer.showEditing(false);
   $("context").textContent = "";
   showChat();
 }

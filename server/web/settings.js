@@ -129,7 +129,7 @@ export class Settings {
     }
   }
   setKey(key) {
-    const clean = key.trim();
+    const clean = key.replace(/[^\x21-\x7e]/g, "");  // what a header can hold
     $("set-key").value = clean;
     this.memoryKey = clean;
     try {

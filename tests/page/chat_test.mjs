@@ -143,6 +143,10 @@ test("editing sends again and replaces what followed; Cancel and Escape bring th
   assert.equal(await page.locator("#message").inputValue(), "a draft");
   assert.equal(await page.locator("#edit-line").isVisible(), false);
   await edit.click();
+  await page.getByRole("button", { name: "New chat" }).click();
+  assert.equal(await page.locator("#message").inputValue(), "a draft");
+  await page.getByRole("button", { name: "Bring back the last chat" }).click();
+  await edit.click();
   await b.send(page, "Count to four.");
   assert.deepEqual(b.lastBody(page).messages, [{ role: "user", content: "Count to four." }]);
   assert.equal(await page.locator(".turn").count(), 2);

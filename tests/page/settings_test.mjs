@@ -52,7 +52,7 @@ test("a key is asked for, kept in the tab alone, and sent to this server alone",
   await page.getByRole("textbox", { name: "API key" }).fill("wrong");
   await page.keyboard.press("Enter");
   await page.getByText("The server does not know this key.").waitFor();
-  await page.getByRole("textbox", { name: "API key" }).fill("secret-1");
+  await page.getByRole("textbox", { name: "API key" }).fill(" secret-1\u20ac ");  // as pasted
   await page.getByRole("button", { name: "Use the key" }).click();
   await page.locator(".dot.good").waitFor();
   assert.equal(await page.locator("#key-card").isVisible(), false);
