@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 PYTHON ?= /usr/bin/python3
 VENV := build/venv
 
-.PHONY: build run test test-all test-full test-tokenizer test-page setup-page bench install uninstall clean setup-build setup-test build-tests python test-python setup-python
+.PHONY: build run test test-server test-all test-full test-tokenizer test-page setup-page bench install uninstall clean setup-build setup-test build-tests python test-python setup-python
 
 setup-build:
 	@tools/setup.sh build
@@ -37,6 +37,10 @@ test: build-tests
 	@tools/test_aarch64.sh
 	@tools/report_skipped.sh
 
+# The server as clients' own packages meet it: openai against the demo, in build/venv-server.
+test-server: build-tests
+	@tools/test_server.sh
+
 # What takes longer; run before an issue is closed.
 test-all: test
 	@echo "== release: slow goldens, the reference kernels over all goldens, emulated goldens"
@@ -44,6 +48,7 @@ test-all: test
 	@tools/test_sanitized.sh all
 	@tools/test_tsan.sh
 	@$(MAKE) --no-print-directory test-page
+	@tools/test_server.sh
 
 # Goldens at full E2B and E4B shape: makes random checkpoints (11 and 16 GB) under build/ and removes them.
 test-full: build-tests

@@ -5,14 +5,17 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <limits>
 #include <sstream>
 #include <utility>
 
+#include "config_file.h"
 #include "core/utf8.h"
 #include "g3n/error.h"
+#include "server/limits.h"
 
 namespace g3n::cli {
 namespace {
@@ -65,24 +68,6 @@ T parse_number(const std::string& flag, const std::string& text, T low, T high) 
     want += " and at most " + most.str();
   }
   throw UsageError(flag + ": expected " + want + ", found '" + text + "'");
-}
-
-// Bytes as people write them: 800 MiB, 1.5GiB, 4096, 0.
-std::int64_t parse_bytes(const std::string& flag, const std::string& text) {
-  constexpr std::pair<std::string_view, double> kUnits[] = {
-      {"KiB", 1024.0}, {"MiB", 1024.0 * 1024}, {"GiB", 1024.0 * 1024 * 1024}, {"", 1.0}};
-  for (const auto& [unit, bytes] : kUnits) {
-    if (!text.ends_with(unit)) continue;
-    std::string number = text.substr(0, text.size() - unit.size());
-    while (!unit.empty() && number.ends_with(' ')) number.pop_back();
-    double value = 0;
-    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
-    if (error != std::errc{} || end != number.data() + number.size() || number.empty() || !(value >= 0) ||
-        value * bytes > 9e18)
-      break;
-    return std::llround(value * bytes);
-  }
-  throw UsageError(flag + ": expected a size (800MiB, 1.5GiB), found '" + text + "'");
 }
 
 // Numbers separated by commas, at least one.
@@ -278,20 +263,46 @@ void add_answer_flags(FlagSet& flags, Options& o) {
   flags.flag("--stats", o.stats, "times, tokens per second and peak memory on stderr");
 }
 
-void add_serve_flags(FlagSet& flags, Options& o) {
+// What a library's check says of a flag's value.
+template <class F>
+auto checked(const std::string& flag, F&& f) {
+  try {
+    return f();
+  } catch (const Error& error) {
+    throw UsageError(flag + ": " + error.what());
+  }
+}
+
+// Who may call, and where.
+void add_listening_flags(FlagSet& flags, Options& o) {
   server::ServerOptions& s = o.serve.options;
   const server::ServerOptions standard;
-  add_engine_flags(flags, o);
   flags.text("--host", "ADDRESS", s.http.host, "where it listens (default " + standard.http.host + ")");
   flags.number<std::uint16_t>("--port", "N", s.http.port, std::uint16_t{0}, kMost<std::uint16_t>,
                               "default " + std::to_string(standard.http.port) + "; 0: any free one");
+  flags.text("--unix", "PATH", s.http.unix_path, "a socket file instead of --host and --port");
   flags.list("--allowed-host", "NAME", s.access.allowed_hosts,
              "a name in Host besides localhost and addresses; may be repeated");
   flags.text("--cors", "local|none|*|LIST", s.access.cors,
              "web pages that may call: those of this machine (default), none, all, or origins with commas between");
-  flags.text("--api-key-file", "FILE", o.serve.api_key_file, "keys of clients, one a line, NAME: before it if wanted");
+  flags.text("--api-key-file", "FILE", o.serve.api_key_file,
+             "keys of clients, one a line, NAME: before it if wanted; read again at SIGHUP");
   flags.text("--api-key", "KEY", o.serve.api_key, "a key, for trials: process lists show it");
   flags.flag("--allow-anonymous", s.allow_anonymous, "no key on an address that others reach");
+}
+
+void add_serve_flags(FlagSet& flags, Options& o) {
+  server::ServerOptions& s = o.serve.options;
+  const server::ServerOptions standard;
+  const auto time = [&flags](const std::string& name, std::chrono::milliseconds& target, const std::string& about) {
+    flags.value(name, "TIME", about, [name, &target](const std::string& given) {
+      target = std::chrono::milliseconds(checked(name, [&] { return server::milliseconds_of(given); }));
+    });
+  };
+  add_engine_flags(flags, o);
+  flags.flag("--lazy-encoders", o.serve.has_lazy_encoders,
+             "load the image and audio encoders when media first come, not at the start");
+  add_listening_flags(flags, o);
   flags.list("--alias", "NAME", s.aliases, "another name of the model; may be repeated");
   flags.flag("--strict", s.is_strict, "fields without effect are errors");
   flags.flag("--strict-model", s.is_strict_model, "names of other models are errors");
@@ -299,11 +310,17 @@ void add_serve_flags(FlagSet& flags, Options& o) {
                              "answers made at the same time (default " + std::to_string(standard.max_sequences) + ")");
   flags.number<std::int64_t>("--max-queue", "N", s.max_queue, 0, 1'000'000,
                              "requests that wait (default " + std::to_string(standard.max_queue) + ")");
-  flags.number<double>("--max-step", "MS", o.engine.max_step_ms, 1.0, 60'000.0,
-                       "what prompts may add to a step while others wait for a token (default 150)");
+  flags.value("--max-step", "TIME", "what prompts may add to a step while others wait for a token (default 150ms)",
+              [&o](const std::string& given) {
+                const auto ms = checked("--max-step", [&] { return server::milliseconds_of(given); });
+                if (ms < 1 || ms > 60'000) throw UsageError("--max-step: expected 1ms to 60s, found '" + given + "'");
+                o.engine.max_step_ms = static_cast<double>(ms);
+              });
   flags.number<int>("--workers", "N", s.workers, 1, 256, "threads that read requests (default 2)");
   const auto bytes = [&flags](const std::string& name, std::int64_t& target, const std::string& about) {
-    flags.value(name, "SIZE", about, [name, &target](const std::string& given) { target = parse_bytes(name, given); });
+    flags.value(name, "SIZE", about, [name, &target](const std::string& given) {
+      target = checked(name, [&] { return server::bytes_of(given); });
+    });
   };
   bytes("--kv-ram", o.engine.kv_ram, "memory of K and V, e.g. 4GiB (default half of what is free after loading)");
   bytes("--cache-ram", o.serve.cache_ram,
@@ -311,14 +328,20 @@ void add_serve_flags(FlagSet& flags, Options& o) {
   flags.flag("--cache-per-key", s.caches_per_key, "prompts of different keys share nothing");
   bytes("--media-cache", o.engine.media_cache,
         "memory for pictures and sounds that come again (default 256MiB; 0: none)");
-  const auto milliseconds = [&flags](const std::string& name, std::chrono::milliseconds& target,
-                                     const std::string& about) {
-    flags.value(name, "S", about, [name, &target](const std::string& given) {
-      target = std::chrono::milliseconds(std::llround(1000 * parse_number<double>(name, given, 0.0, 1e6)));
-    });
-  };
-  milliseconds("--request-timeout", s.request_timeout, "seconds for a request; default 0: no limit");
-  milliseconds("--drain", s.drain, "seconds that running requests get at the end (default 30)");
+  time("--request-timeout", s.request_timeout, "for a request (30s, 500ms); default 0: no limit");
+  time("--drain", s.drain, "what running requests get at the end (default 30s)");
+  time("--ping", s.http.limits.ping, "a quiet stream gets a comment after this time (default 10s)");
+  flags.each("--limit", "NAME=VALUE", "a limit of what clients may send, may be repeated; help: all of them, and leave",
+             [&o, &s](const std::string& given) {
+               if (given == "help")
+                 o.serve.limits = true;
+               else
+                 checked("--limit", [&] { server::set_limit(s, given); });
+             });
+  flags.flag("--log-json", s.is_log_json, "the log in lines of JSON");
+  flags.flag("--log-content", s.logs_content, "what is asked and answered stands in the log, too");
+  flags.value("--config", "FILE", "a JSON object of these options without the dashes; the command line wins",
+              [](const std::string&) {});  // with_config_file has read it
   flags.flag("--routes", o.serve.routes, "print what it answers, and leave");
 }
 
@@ -450,7 +473,7 @@ void place_positionals(Options& o, std::vector<std::string> given) {
     if (!given.empty()) throw UsageError("eval: unexpected argument '" + given.front() + "' (a model comes with -m)");
     return;
   }
-  if (o.command == Command::kServe && o.serve.routes) return;
+  if (o.command == Command::kServe && (o.serve.routes || o.serve.limits)) return;
   if (o.engine.model.empty()) {
     if (given.empty() || given.front().empty())
       throw UsageError(
@@ -603,10 +626,10 @@ std::vector<std::string> with_command(int argc, const char* const* argv) {
   const bool is_word = !is_command && !first.empty() && first.front() != '-';
   std::error_code ignored;
   const bool is_question = first.find(' ') != std::string::npos;
-  if (is_word && (is_question || first.find_first_of("/:") == std::string::npos) && !std::filesystem::exists(first, ignored))
-    throw UsageError(
-        "there is no command and no folder '" + first + "': g3n --help shows the commands" +
-        (!is_question ? "" : "; a question is asked by g3n run -m MODEL 'QUESTION'"));
+  if (is_word && (is_question || first.find_first_of("/:") == std::string::npos) &&
+      !std::filesystem::exists(first, ignored))
+    throw UsageError("there is no command and no folder '" + first + "': g3n --help shows the commands" +
+                     (!is_question ? "" : "; a question is asked by g3n run -m MODEL 'QUESTION'"));
   if (names_model || is_word) arguments.insert(arguments.begin(), "chat");
   return arguments;
 }
@@ -673,6 +696,10 @@ Invocation parse_command_line(int argc, const char* const* argv) {
   if (argc < 2) return {std::nullopt, app.help()};
 
   std::vector<std::string> arguments = with_command(argc, argv);
+  if (arguments.front() == "serve")
+    arguments = with_config_file(std::move(arguments), [serve = app.get_subcommand("serve")](const std::string& name) {
+      return serve->get_option_no_throw("--" + name) != nullptr;
+    });
   std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
   try {
     app.parse(arguments);

@@ -45,7 +45,8 @@ struct ServeFlags {
   server::ServerOptions options;  // without keys and recipe: serve.cc adds them
   std::string api_key, api_key_file;
   std::int64_t cache_ram = -1;
-  bool routes = false;  // print the routes and leave
+  bool has_lazy_encoders = false;
+  bool routes = false, limits = false;  // print them and leave
 };
 
 // A file of --image or --audio.

@@ -39,14 +39,19 @@ std::string model_id(const std::string& model) {
   return path.filename().string();
 }
 
-// What besides the version makes results differ.
-std::string recipe_of(const EngineOptions& options) {
-  std::string recipe = options.quantize.empty() ? "keep" : std::filesystem::path(options.quantize).filename().string();
-  recipe += options.compute == Compute::kBF16 ? "-bf16" : "-f32";
+// What besides version and recipe makes results differ.
+std::string variant_of(const EngineOptions& options) {
+  std::string variant = options.compute == Compute::kBF16 ? "-bf16" : "-f32";
   static constexpr const char* kCaches[] = {"", "-kvf32", "-kvbf16", "-kvq8"};
-  recipe += kCaches[static_cast<int>(options.kv_cache)];
-  if (options.image_size) recipe += "-image" + std::to_string(options.image_size);
-  return recipe;
+  variant += kCaches[static_cast<int>(options.kv_cache)];
+  if (options.image_size) variant += "-image" + std::to_string(options.image_size);
+  return variant;
+}
+
+std::string address_of(const server::Server& server, const server::HttpOptions& http) {
+  if (!http.unix_path.empty()) return http.unix_path;
+  const bool is_v6 = http.host.find(':') != std::string::npos;
+  return "http://" + (is_v6 ? "[" + http.host + "]" : http.host) + ":" + std::to_string(server.port()) + "/";
 }
 
 }  // namespace
@@ -56,27 +61,32 @@ int serve(const Options& options) {
     write_stdout(server::routes_text());
     return kExitDone;
   }
+  if (options.serve.limits) {
+    write_stdout(server::limits_text(options.serve.options));
+    return kExitDone;
+  }
   server::ServerOptions settings = options.serve.options;
   settings.access.keys = keys_of(options.serve);
   settings.model_id = model_id(options.engine.model);
-  settings.recipe = recipe_of(options.engine);
+  settings.variant = variant_of(options.engine);
+  if (!options.serve.api_key_file.empty()) settings.read_keys = [&] { return keys_of(options.serve); };
+  if (settings.logs_content) warn("--log-content: what clients ask and read stands in the log");
   settings.on_log = [](const std::string& line) { write_stderr(line + "\n"); };
   settings.http.signals = {SIGINT, SIGTERM};
+  if (settings.read_keys) settings.http.signals.push_back(SIGHUP);
   Options loading = options;
   loading.engine.max_sequences = settings.max_sequences;
-  loading.engine.preload_encoders = !options.engine.release_encoders;
+  loading.engine.preload_encoders = !options.engine.release_encoders && !options.serve.has_lazy_encoders;
 
   const auto load = [&] {
     std::shared_ptr<Engine> engine = open_engine(loading);
-    write_stderr("ready: " + settings.model_id + ", " + settings.recipe + ", context " +
+    write_stderr("ready: " + settings.model_id + ", " + engine->info().recipe + settings.variant + ", context " +
                  std::to_string(engine->info().context) + ", " + std::to_string(settings.max_sequences) +
                  " sequences\n");
     return engine;
   };
   server::Server server(settings, load);
-  const bool is_v6 = settings.http.host.find(':') != std::string::npos;
-  write_stderr("g3n serve: http://" + (is_v6 ? "[" + settings.http.host + "]" : settings.http.host) + ":" +
-               std::to_string(server.port()) + "/\n");
+  write_stderr("g3n serve: " + address_of(server, settings.http) + "\n");
   server.run();
   return kExitDone;
 }

@@ -27,6 +27,8 @@ class Access {
  public:
   Access(AccessOptions options, bool is_loopback) : options_(std::move(options)), is_loopback_(is_loopback) {}
 
+  // Of the I/O thread, as all others here.
+  void set_keys(std::vector<ApiKey> keys) { options_.keys = std::move(keys); }
   bool needs_key() const { return !options_.keys.empty(); }
   // The name of the key that came with a request; empty if none of them did. Takes as long whatever came.
   std::optional<std::string> key_name(const HttpRequest& request) const;

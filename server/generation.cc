@@ -13,23 +13,23 @@ class Generation::Sink : public EventSink {
  public:
   Sink(std::shared_ptr<Generation> generation, std::size_t index) : generation_(std::move(generation)), index_(index) {}
 
-  void on_prefill(std::int64_t done, std::int64_t total) override {
-    if (index_ != 0) return;
-    {
-      std::lock_guard lock(generation_->mutex_);
-      const std::chrono::duration<double, std::milli> time = Call::Clock::now() - generation_->call_->start;
-      generation_->progress_ = Progress{done, total, time.count()};
-    }
-    generation_->on_event();
-  }
+  void on_queue(std::int64_t) override { tell(Stage::kQueued, 0); }
+  void on_media(std::int64_t, std::int64_t) override { tell(Stage::kEncoding, 0); }
+  void on_prefill(std::int64_t done, std::int64_t) override { tell(Stage::kPrefill, done); }
   void on_token(std::int32_t) override {
+    bool is_first = false;
     {
       std::lock_guard lock(generation_->mutex_);
-      if (generation_->has_first_token_) return;
-      generation_->has_first_token_ = true;
+      is_first = std::exchange(generation_->stage_, Stage::kDecode) != Stage::kDecode;
     }
-    const std::chrono::duration<double> time = Call::Clock::now() - generation_->call_->start;
-    generation_->call_->service.metrics.observe("g3n_time_to_first_token_seconds", "", time.count());
+    const auto now = Call::Clock::now();
+    const auto seconds_since = [&](Call::Clock::time_point then) {
+      return std::chrono::duration<double>(now - then).count();
+    };
+    Metrics& metrics = generation_->call_->service.metrics;
+    if (is_first) metrics.observe("g3n_time_to_first_token_seconds", "", seconds_since(generation_->call_->start));
+    if (last_token_) metrics.observe("g3n_inter_token_seconds", "", seconds_since(*last_token_));
+    last_token_ = now;
   }
   void on_logprobs(const TokenLogprob& token) override {
     const Engine& engine = generation_->call_->service.engine();
@@ -76,14 +76,30 @@ class Generation::Sink : public EventSink {
     pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(count));
   }
 
+  void tell(Stage stage, std::int64_t done_tokens) {
+    if (index_ != 0) return;
+    {
+      std::lock_guard lock(generation_->mutex_);
+      generation_->reach(stage, done_tokens);
+    }
+    generation_->on_event();
+  }
+
   const std::shared_ptr<Generation> generation_;
   const std::size_t index_;
+  std::optional<Call::Clock::time_point> last_token_;  // of the engine's thread
 };
+
+const char* stage_name(Stage stage) {
+  static constexpr const char* kNames[] = {"queued", "encoding", "prefill", "decode"};
+  return kNames[static_cast<int>(stage)];
+}
 
 Generation::Generation(std::shared_ptr<Call> call, GenerationRequest request, std::unique_ptr<AnswerFormat> format)
     : call_(std::move(call)),
       request_(std::move(request)),
       format_(std::move(format)),
+      prompt_tokens_(static_cast<std::int64_t>(request_.sequences.at(0).ids.size())),
       choices_(request_.sequences.size()) {}
 
 void Generation::start(std::shared_ptr<Call> call, GenerationRequest request, std::unique_ptr<AnswerFormat> format) {
@@ -92,9 +108,11 @@ void Generation::start(std::shared_ptr<Call> call, GenerationRequest request, st
   service.enter(self);
   self->call_->exchange->on_gone([self] { self->cancel(Cause::kGone); });
   if (const auto deadline = self->request_.deadline; deadline.count() > 0)
-    self->call_->exchange->after(deadline, [weak = std::weak_ptr(self)] {
-      if (const auto generation = weak.lock()) generation->cancel(Cause::kDeadline);
-    });
+    self->call_->exchange->after(
+        std::chrono::ceil<std::chrono::milliseconds>(self->call_->start + deadline - Call::Clock::now()),
+        [weak = std::weak_ptr(self)] {
+          if (const auto generation = weak.lock()) generation->cancel(Cause::kDeadline);
+        });
   self->submit();
 }
 
@@ -102,7 +120,7 @@ void Generation::submit() {
   Service& service = call_->service;
   const bool has_media = !request_.media_names.empty();
   const auto self = shared_from_this();
-  // What can still be wrong with a request is its media: the status line waits for them.
+  // What can still be wrong with a request is its media: the status line waits until they are decoded (on_queue).
   if (request_.is_stream && !has_media) start_stream();
   for (std::size_t i = 0; i < request_.sequences.size(); ++i) {
     {
@@ -132,6 +150,14 @@ void Generation::submit() {
     is_over = ended_ == choices_.size();
   }
   if (is_over) call_->exchange->after(std::chrono::milliseconds(0), [self] { self->finish(); });
+}
+
+// Of the first sequence; the prompt of the others is the same, or they come behind it.
+void Generation::reach(Stage stage, std::int64_t done_tokens) {
+  if (stage < stage_) return;
+  stage_ = stage;
+  const std::chrono::duration<double, std::milli> time = Call::Clock::now() - call_->start;
+  progress_ = Progress{stage, done_tokens, prompt_tokens_, time.count()};
 }
 
 void Generation::count_event() {
@@ -228,8 +254,7 @@ ApiError Generation::api_error(const Error& error) const {
     }
     default: break;
   }
-  if (call_->service.options.on_log)
-    call_->service.options.on_log(call_->id + " internal error: " + printable_start(message, 400));
+  call_->log("internal error: " + printable_start(message, 400));
   return ApiError(500, "internal_error", "an internal error; the server's log has it under this request id");
 }
 
@@ -256,14 +281,7 @@ void Generation::finish() {
   const auto self = shared_from_this();
   Service& service = call_->service;
   service.leave(self, std::chrono::duration<double>(Call::Clock::now() - call_->start).count());
-  if (is_gone) {
-    service.metrics.add("g3n_cancelled_total", std::string("stage=\"") +
-                                                   (has_first_token_ ? "decode"
-                                                    : progress_      ? "prefill"
-                                                                     : "queued") +
-                                                   "\"");
-    return call_->note(499, "", "gone");
-  }
+  if (is_gone) return call_->note_gone(stage_name(stage_));
   if (is_streaming) {
     note_end(problem ? problem->status : 200);
     return call_->exchange->wake();
@@ -286,8 +304,14 @@ void Generation::note_end(int status) {
     computed += answer.timings.prefilled_tokens;
     generated += static_cast<std::int64_t>(answer.ids.size());
     reason = finish_reason_name(answer.finish_reason);
+    if (call_->service.options.logs_content) call_->log("answered: " + answer.text);
     metrics.add("g3n_finish_total", "reason=\"" + reason + "\"");
     metrics.observe("g3n_queue_seconds", "", answer.timings.queue_seconds);
+    metrics.observe("g3n_prompt_length_tokens", "", static_cast<double>(answer.prompt_tokens));
+    metrics.observe("g3n_completion_length_tokens", "", static_cast<double>(answer.ids.size()));
+    if (answer.timings.encode_seconds > 0)
+      metrics.observe("g3n_encode_seconds", "modality=" + label_value(request_.modality),
+                      answer.timings.encode_seconds);
   }
   metrics.add("g3n_prompt_tokens_total", "source=\"computed\"", static_cast<double>(computed));
   metrics.add("g3n_prompt_tokens_total", "source=\"cached\"", static_cast<double>(prompt - computed));

@@ -26,8 +26,13 @@ struct Sequence {
   AnswerOptions options;
 };
 
+// What a request is waiting for, in this order.
+enum class Stage { kQueued, kEncoding, kPrefill, kDecode };
+const char* stage_name(Stage stage);
+
 struct Progress {
-  std::int64_t done = 0, total = 0;
+  Stage stage = Stage::kQueued;
+  std::int64_t done = 0, total = 0;  // tokens of the prompt
   double ms = 0;
 };
 
@@ -54,6 +59,7 @@ struct GenerationRequest {
   bool is_stream = false;
   bool has_progress = false;             // frames of progress
   std::vector<std::string> media_names;  // JSON paths: an error of the library that begins with one is the client's
+  std::string modality;                  // "image", "audio", "image+audio" or empty
   std::chrono::milliseconds deadline{0};
 };
 
@@ -88,6 +94,7 @@ class Generation : public HttpStream, public std::enable_shared_from_this<Genera
   // Behind the mutex: an event came, all events were fetched.
   void count_event();
   void forget_events();
+  void reach(Stage stage, std::int64_t done_tokens);
   // ---- the engine's thread ----
   void on_event();
   void on_end(std::size_t index, const Answer* answer, const Error* error);
@@ -101,6 +108,7 @@ class Generation : public HttpStream, public std::enable_shared_from_this<Genera
   const std::shared_ptr<Call> call_;
   GenerationRequest request_;
   const std::unique_ptr<AnswerFormat> format_;
+  const std::int64_t prompt_tokens_;  // of the first sequence
 
   mutable std::mutex mutex_;
   std::vector<Choice> choices_;
@@ -110,7 +118,7 @@ class Generation : public HttpStream, public std::enable_shared_from_this<Genera
   std::size_t ended_ = 0, events_ = 0;
   bool is_paused_ = false;
   Cause cause_ = Cause::kNone;
-  bool has_first_token_ = false;
+  Stage stage_ = Stage::kQueued;
   bool is_streaming_ = false, is_over_ = false;
   std::atomic<bool> is_awake_{false};
 };

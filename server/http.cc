@@ -4,6 +4,9 @@
 
 #include <utility>  // Boost 1.74's asio needs it before
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -23,6 +26,8 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using tcp = asio::ip::tcp;
+using local = asio::local::stream_protocol;
+using AnySocket = asio::generic::stream_protocol::socket;
 using boost::system::error_code;
 using std::chrono::milliseconds;
 
@@ -84,26 +89,32 @@ struct HttpServer::Impl {
   HttpHandler& handler;
   asio::io_context io{1};
   tcp::acceptor acceptor{io};
+  local::acceptor local_acceptor{io};  // one of the two is open
   asio::steady_timer accept_pause{io};
   asio::signal_set signals{io};
   std::set<std::shared_ptr<Connection>> open;
   std::map<asio::ip::address, std::int64_t> by_address;
   std::atomic<std::int64_t> connections{0};
 
-  void accept();
+  bool is_local() const { return !options.unix_path.empty(); }
+  void listen_on_host();
+  void listen_on_file();
+  template <class Acceptor>
+  void accept(Acceptor& from);
+  void take(AnySocket socket, const asio::ip::address& address);
   void wait_for_signal();
   void forget(const std::shared_ptr<Connection>& connection, const asio::ip::address& address);
 };
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(HttpServer::Impl& server, tcp::socket socket, asio::ip::address address)
+  Connection(HttpServer::Impl& server, AnySocket socket, asio::ip::address address)
       : server_(server), limits_(server.options.limits), socket_(std::move(socket)), address_(std::move(address)) {}
 
   void start(bool is_one_too_many) {
     error_code ignored;
     socket_.set_option(tcp::no_delay(true), ignored);
-    socket_.set_option(tcp::socket::send_buffer_size(kSendBytes), ignored);
+    socket_.set_option(AnySocket::send_buffer_size(kSendBytes), ignored);
     if (is_one_too_many) return protocol_error(503, "too many connections");
     wait_for_request(limits_.header_time);
     read();
@@ -399,7 +410,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     if (half_closed_) return close();
     if (!keep_alive_) {
       error_code ignored;
-      socket_.shutdown(tcp::socket::shutdown_send, ignored);
+      socket_.shutdown(AnySocket::shutdown_send, ignored);
       stage_ = Stage::kDiscarding;  // closing with unread bytes would reset the connection and lose the response
       arm(read_timer_, kLinger, [this] { close(); });
       if (!is_reading_ && !half_closed_) read();
@@ -414,7 +425,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   HttpServer::Impl& server_;
   const HttpLimits& limits_;
-  tcp::socket socket_;
+  AnySocket socket_;
   const asio::ip::address address_;
   asio::steady_timer read_timer_{server_.io}, write_timer_{server_.io};
   std::array<char, kReadBytes> read_bytes_;  // of the pending read: buffer_ is consumed meanwhile
@@ -456,7 +467,9 @@ class Exchange : public HttpExchange {
     asio::post(io_, [c = connection_, n = number_] { c->wake(n); });
   }
   void on_gone(std::function<void()> callback) override {
-    asio::post(io_, [c = connection_, n = number_, f = std::move(callback)]() mutable { c->on_gone(n, std::move(f)); });
+    // At once on the I/O thread: what is posted from there may come behind what other threads post later.
+    asio::dispatch(io_,
+                   [c = connection_, n = number_, f = std::move(callback)]() mutable { c->on_gone(n, std::move(f)); });
   }
   void after(milliseconds time, std::function<void()> callback) override {
     auto timer = std::make_shared<asio::steady_timer>(io_, time);
@@ -479,28 +492,42 @@ std::shared_ptr<HttpExchange> Connection::exchange() {
 
 // ---- the server -----------------------------------------------------------------------------------------------------
 
-void HttpServer::Impl::accept() {
-  acceptor.async_accept([this](error_code error, tcp::socket socket) {
-    if (!acceptor.is_open()) return;
+namespace {
+
+asio::ip::address address_of(const tcp::socket& socket, error_code& error) {
+  return socket.remote_endpoint(error).address();
+}
+// All who come by the file count together.
+asio::ip::address address_of(const local::socket&, error_code&) { return {}; }
+
+}  // namespace
+
+template <class Acceptor>
+void HttpServer::Impl::accept(Acceptor& from) {
+  from.async_accept([this, &from](error_code error, typename Acceptor::protocol_type::socket socket) {
+    if (!from.is_open()) return;
     if (error) {  // no descriptors left: those in use come back
       accept_pause.expires_after(milliseconds(100));
-      accept_pause.async_wait([this](error_code stopped) {
-        if (!stopped && acceptor.is_open()) accept();
+      accept_pause.async_wait([this, &from](error_code stopped) {
+        if (!stopped && from.is_open()) accept(from);
       });
       return;
     }
     error_code gone;
-    const auto peer = socket.remote_endpoint(gone);
-    if (!gone) {
-      const auto connection = std::make_shared<Connection>(*this, std::move(socket), peer.address());
-      open.insert(connection);
-      const std::int64_t of_address = ++by_address[peer.address()];
-      connections.store(static_cast<std::int64_t>(open.size()));
-      connection->start(static_cast<std::int64_t>(open.size()) > options.limits.connections ||
-                        of_address > options.limits.connections_per_address);
-    }
-    accept();
+    const asio::ip::address address = address_of(socket, gone);
+    if (!gone) take(AnySocket(std::move(socket)), address);
+    accept(from);
   });
+}
+
+void HttpServer::Impl::take(AnySocket socket, const asio::ip::address& address) {
+  const auto connection = std::make_shared<Connection>(*this, std::move(socket), address);
+  open.insert(connection);
+  const std::int64_t of_address = ++by_address[address];
+  connections.store(static_cast<std::int64_t>(open.size()));
+  const bool has_address = !is_local();
+  connection->start(static_cast<std::int64_t>(open.size()) > options.limits.connections ||
+                    (has_address && of_address > options.limits.connections_per_address));
 }
 
 void HttpServer::Impl::wait_for_signal() {
@@ -518,8 +545,7 @@ void HttpServer::Impl::forget(const std::shared_ptr<Connection>& connection, con
   connections.store(static_cast<std::int64_t>(open.size()));
 }
 
-HttpServer::HttpServer(const HttpOptions& options, HttpHandler& handler)
-    : impl_(std::make_unique<Impl>(options, handler)) {
+void HttpServer::Impl::listen_on_host() {
   const auto fail = [&](const error_code& error) {
     throw Error(ErrorCode::kInvalidArgument,
                 "cannot listen on " + options.host + " port " + std::to_string(options.port) + ": " + error.message());
@@ -530,24 +556,61 @@ HttpServer::HttpServer(const HttpOptions& options, HttpHandler& handler)
   if (error)
     throw Error(ErrorCode::kInvalidArgument, "host: expected an address such as 127.0.0.1, found '" + host + "'");
   const tcp::endpoint endpoint(address, options.port);
-  if (impl_->acceptor.open(endpoint.protocol(), error); error) fail(error);
-  impl_->acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  if (impl_->acceptor.bind(endpoint, error); error) fail(error);
-  if (impl_->acceptor.listen(asio::socket_base::max_listen_connections, error); error) fail(error);
+  if (acceptor.open(endpoint.protocol(), error); error) fail(error);
+  acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  if (acceptor.bind(endpoint, error); error) fail(error);
+  if (acceptor.listen(asio::socket_base::max_listen_connections, error); error) fail(error);
+  accept(acceptor);
+}
+
+void HttpServer::Impl::listen_on_file() {
+  const std::string& path = options.unix_path;
+  const auto fail = [&](const std::string& why) {
+    throw Error(ErrorCode::kInvalidArgument, "cannot listen on " + path + ": " + why);
+  };
+  if (path.size() > 100) fail("expected a path of at most 100 bytes, found " + std::to_string(path.size()));
+  const local::endpoint endpoint(path);
+  struct stat facts {};
+  if (::lstat(path.c_str(), &facts) == 0) {
+    if (!S_ISSOCK(facts.st_mode)) fail("there is a file of this name that is no socket");
+    error_code refused;
+    local::socket probe(io);
+    probe.connect(endpoint, refused);
+    if (refused != asio::error::connection_refused) fail("somebody listens there");
+    ::unlink(path.c_str());
+  }
+  error_code error;
+  local_acceptor.open(endpoint.protocol(), error);
+  if (!error) local_acceptor.bind(endpoint, error);
+  if (!error) local_acceptor.listen(asio::socket_base::max_listen_connections, error);
+  if (error) fail(error.message());
+  accept(local_acceptor);
+}
+
+HttpServer::HttpServer(const HttpOptions& options, HttpHandler& handler)
+    : impl_(std::make_unique<Impl>(options, handler)) {
+  if (options.unix_path.empty())
+    impl_->listen_on_host();
+  else
+    impl_->listen_on_file();
   for (const int number : options.signals) impl_->signals.add(number);
   if (!options.signals.empty()) impl_->wait_for_signal();
-  impl_->accept();
 }
 
 HttpServer::~HttpServer() {
+  if (!impl_->options.unix_path.empty()) ::unlink(impl_->options.unix_path.c_str());
   // What is still posted holds connections that hold this.
   const auto open = impl_->open;
   for (const auto& connection : open) connection->close();
 }
 
-std::uint16_t HttpServer::port() const { return impl_->acceptor.local_endpoint().port(); }
-std::string HttpServer::host() const { return impl_->acceptor.local_endpoint().address().to_string(); }
-bool HttpServer::is_loopback() const { return impl_->acceptor.local_endpoint().address().is_loopback(); }
+std::uint16_t HttpServer::port() const { return impl_->is_local() ? 0 : impl_->acceptor.local_endpoint().port(); }
+std::string HttpServer::host() const {
+  return impl_->is_local() ? impl_->options.unix_path : impl_->acceptor.local_endpoint().address().to_string();
+}
+bool HttpServer::is_loopback() const {
+  return impl_->is_local() || impl_->acceptor.local_endpoint().address().is_loopback();
+}
 std::int64_t HttpServer::connections() const { return impl_->connections.load(); }
 
 void HttpServer::run() {
@@ -568,6 +631,7 @@ void HttpServer::stop_accepting() {
   asio::post(impl_->io, [this] {
     error_code ignored;
     impl_->acceptor.close(ignored);
+    impl_->local_acceptor.close(ignored);
   });
 }
 

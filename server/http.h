@@ -1,5 +1,6 @@
-// HTTP/1.1 over TCP: sockets, limits, timeouts, keep-alive, streamed responses. Knows no JSON and no routes; the one
-// unit that includes Boost is http.cc. All callbacks come from the I/O thread (HttpServer::run) and must not block.
+// HTTP/1.1 over TCP or a Unix socket: sockets, limits, timeouts, keep-alive, streamed responses. Knows no JSON and no
+// routes; the one unit that includes Boost is http.cc. All callbacks come from the I/O thread (HttpServer::run) and
+// must not block.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -82,6 +83,7 @@ struct HttpLimits {
 struct HttpOptions {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8080;  // 0: any free one
+  std::string unix_path;      // a socket file instead of host and port; one that nobody listens on is replaced
   HttpLimits limits;
   std::vector<int> signals;  // told to on_signal, on the I/O thread
   std::function<void(int)> on_signal;
@@ -89,14 +91,15 @@ struct HttpOptions {
 
 class HttpServer {
  public:
-  // Opens the port. Throws Error kInvalidArgument: no such address; the port is taken. The handler outlives the server.
+  // Opens the port, or makes the socket file. Throws Error kInvalidArgument: no such address; it is taken. The handler
+  // outlives the server.
   HttpServer(const HttpOptions& options, HttpHandler& handler);
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  std::uint16_t port() const;
-  std::string host() const;  // as a number
+  std::uint16_t port() const;  // 0 of a Unix socket
+  std::string host() const;    // as a number, or the socket file
   bool is_loopback() const;
   std::int64_t connections() const;  // any thread
 

@@ -166,6 +166,10 @@ void Fields::ignore(std::string_view name) {
   if (find(name)) ignored_.push_back(path_of(name));
 }
 
+void Fields::take_ignored(Fields& inner) {
+  for (std::string& name : inner.ignored(false)) ignored_.push_back(std::move(name));
+}
+
 void Fields::refuse(std::string_view name, const std::string& why) {
   const JsonNode* value = find(name);
   if (!value || (value->list() && value->list()->empty()) || (value->object() && value->object()->empty())) return;

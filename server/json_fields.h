@@ -80,6 +80,8 @@ class Fields {
 
   // It has no effect: listed among the ignored if it is there.
   void ignore(std::string_view name);
+  // The ignored fields of an object inside this one.
+  void take_ignored(Fields& inner);
   // Throws unsupported_parameter if it is there and not null (nor an empty list or object).
   void refuse(std::string_view name, const std::string& why);
   // It may only have this value, which changes nothing.

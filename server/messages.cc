@@ -10,7 +10,7 @@
 namespace g3n::server {
 namespace {
 
-constexpr std::size_t kMostMessages = 4096, kMostParts = 100'000, kMostMedia = 64, kMostTextFile = 1 << 20;
+constexpr std::size_t kMostParts = 100'000, kMostTextFile = 1 << 20;
 
 std::array<std::int8_t, 256> make_base64_values() {
   std::array<std::int8_t, 256> values{};
@@ -183,7 +183,8 @@ class Reader {
     parts.push_back(as_part(medium_of(read_data_url(text, path).bytes, path, kind, rules_, size)));
   }
   void count(const std::string& path) {
-    if (++media > kMostMedia) fail_media(path, "more than " + std::to_string(kMostMedia) + " media in one request");
+    if (++media > rules_.most_media)
+      fail_media(path, "more than " + std::to_string(rules_.most_media) + " media in one request");
   }
 
   const MediaRules& rules_;
@@ -266,7 +267,7 @@ MediaPart read_medium(const std::string& text, const std::string& path, MediumKi
 
 ApiChat read_messages(const JsonNode& messages, std::optional<bool> add_generation_prompt,
                       std::optional<bool> continue_final_message, const MediaRules& rules) {
-  const JsonList& list = list_at(messages, "messages", kMostMessages);
+  const JsonList& list = list_at(messages, "messages", rules.most_messages);
   if (list.empty()) fail_value("messages", "at least one message", "none");
   ApiChat chat;
   std::string system, pending;  // leading system text; that of a later one, for the next user turn

@@ -17,6 +17,7 @@ struct MediaRules {
   bool has_vision = false, has_audio = false;
   int default_image_size = 0;  // what the engine takes for a part of size 0
   int image_size = 0;          // of the request; 0: the engine's
+  std::size_t most_messages = 4096, most_media = 64;
 };
 
 struct ApiChat {

@@ -23,6 +23,11 @@ const char* help_of(const std::string& name) {
       {"g3n_queue_seconds", "Time between a request and its first step."},
       {"g3n_time_to_first_token_seconds", "Time between a request and its first token."},
       {"g3n_request_seconds", "Time of a request, by route."},
+      {"g3n_inter_token_seconds", "Time between two tokens of a sequence."},
+      {"g3n_encode_seconds", "Time in which the media of a request were encoded."},
+      {"g3n_prompt_length_tokens", "Tokens of a prompt."},
+      {"g3n_completion_length_tokens", "Tokens of an answer."},
+      {"g3n_audio_seconds_total", "Seconds of sound in requests."},
   };
   const auto found = kHelp.find(name);
   return found == kHelp.end() ? "" : found->second;
@@ -44,12 +49,21 @@ void Metrics::add(const std::string& counter, const std::string& labels, double 
   counters_[counter][labels] += amount;
 }
 
-void Metrics::observe(const std::string& histogram, const std::string& labels, double seconds) {
+const std::array<double, Metrics::kBoundCount>& Metrics::bounds_of(const std::string& name) {
+  static constexpr std::array<double, kBoundCount> kSeconds = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+                                                               0.5,   1,    2.5,   10,   30,  120};
+  static constexpr std::array<double, kBoundCount> kTokens = {1,   4,    16,   64,   128,   256,
+                                                              512, 1024, 2048, 4096, 16384, 32768};
+  return name.ends_with("_tokens") ? kTokens : kSeconds;
+}
+
+void Metrics::observe(const std::string& histogram, const std::string& labels, double value) {
   std::lock_guard lock(mutex_);
   Histogram& h = histograms_[histogram][labels];
-  for (std::size_t i = 0; i < kBounds.size(); ++i) h.counts[i] += seconds <= kBounds[i];
+  const auto& bounds = bounds_of(histogram);
+  for (std::size_t i = 0; i < bounds.size(); ++i) h.counts[i] += value <= bounds[i];
   ++h.count;
-  h.sum += seconds;
+  h.sum += value;
 }
 
 std::string Metrics::text(const std::string& model, const std::vector<Gauge>& gauges) const {
@@ -73,10 +87,11 @@ std::string Metrics::text(const std::string& model, const std::vector<Gauge>& ga
   }
   for (const auto& [name, values] : histograms_) {
     head(name, help_of(name), "histogram");
+    const auto& bounds = bounds_of(name);
     for (const auto& [labels, h] : values) {
       const std::string with = labels.empty() ? "" : labels + ",";
-      for (std::size_t i = 0; i < kBounds.size(); ++i)
-        sample(name + "_bucket", with + "le=\"" + number(kBounds[i]) + "\"", static_cast<double>(h.counts[i]));
+      for (std::size_t i = 0; i < bounds.size(); ++i)
+        sample(name + "_bucket", with + "le=\"" + number(bounds[i]) + "\"", static_cast<double>(h.counts[i]));
       sample(name + "_bucket", with + "le=\"+Inf\"", static_cast<double>(h.count));
       sample(name + "_sum", labels, h.sum);
       sample(name + "_count", labels, static_cast<double>(h.count));

@@ -13,7 +13,7 @@ class Metrics {
  public:
   // Any thread. labels: `endpoint="/v1/...",status="200"`, already escaped.
   void add(const std::string& counter, const std::string& labels, double amount = 1);
-  void observe(const std::string& histogram, const std::string& labels, double seconds);
+  void observe(const std::string& histogram, const std::string& labels, double value);
 
   struct Gauge {
     std::string name, labels, help;
@@ -24,9 +24,11 @@ class Metrics {
   std::string text(const std::string& model, const std::vector<Gauge>& gauges) const;
 
  private:
-  static constexpr std::array<double, 12> kBounds = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30, 120};
+  static constexpr std::size_t kBoundCount = 12;
+  // Of a histogram: seconds, or counts of tokens.
+  static const std::array<double, kBoundCount>& bounds_of(const std::string& name);
   struct Histogram {
-    std::array<std::uint64_t, kBounds.size()> counts{};
+    std::array<std::uint64_t, kBoundCount> counts{};
     std::uint64_t count = 0;
     double sum = 0;
   };

@@ -12,9 +12,14 @@ GenerationRequest generation_of(const Call& call, const OpenAIRequest& request) 
   generation.is_stream = request.common.is_stream;
   generation.has_progress = request.common.has_progress;
   generation.deadline = deadline_of(call);
-  for (const MediaPart& part : request.media)
-    generation.media_names.push_back(
-        std::visit([](const auto& p) { return std::get<MediaBytes>(p.source).name; }, part));
+  std::int64_t images = 0, clips = 0;
+  for (const MediaPart& part : request.media) {
+    ++(std::holds_alternative<ImagePart>(part) ? images : clips);
+    if (const auto* file = std::visit([](const auto& p) { return std::get_if<MediaBytes>(&p.source); }, part))
+      generation.media_names.push_back(file->name);
+  }
+  generation.modality = images ? clips ? "image+audio" : "image" : clips ? "audio" : "";
+  if (images) call.service.metrics.add("g3n_images_total", "", static_cast<double>(images));
   for (const auto& ids : request.prompts)
     for (std::int64_t i = 0; i < request.common.n; ++i) {
       generation.sequences.push_back({ids, request.media, request.common.options});
@@ -48,7 +53,7 @@ std::string OpenAIFormat::progress(const Progress& progress) {
                                                         {"cache", node(0)},
                                                         {"processed", node(progress.done)},
                                                         {"time_ms", node(progress.ms)},
-                                                        {"stage", node("prefill")}}));
+                                                        {"stage", node(stage_name(progress.stage))}}));
   return sse_frame(node(std::move(chunk)));
 }
 

@@ -2,6 +2,7 @@
 #include "core/utf8.h"
 #include "server/endpoints.h"
 #include "server/openai_answer.h"
+#include "server/sounds.h"
 
 namespace g3n::server {
 namespace {
@@ -110,13 +111,14 @@ OpenAIRequest read_chat(Call& call) {
   rules.image_size = request.common.image_size;
   const auto add_generation_prompt = fields.boolean("add_generation_prompt");
   const auto continue_final_message = fields.boolean("continue_final_message");
-  const ApiChat chat = read_messages(fields.required("messages"), add_generation_prompt, continue_final_message, rules);
+  ApiChat chat = read_messages(fields.required("messages"), add_generation_prompt, continue_final_message, rules);
   call.ignored = fields.ignored(service.options.is_strict);
   if (service.options.is_strict && !chat.ignored.empty())
     fail_unsupported(chat.ignored[0], "this field has no effect here, and the server is run with --strict");
   call.ignored.insert(call.ignored.end(), chat.ignored.begin(), chat.ignored.end());
 
   expect_may_fit(text_bytes(chat.prompt), service.facts(), "messages");
+  decode_sounds(call, chat.prompt);
   request.prompts.push_back(service.engine().tokenize(chat.prompt));
   expect_fits(request.prompts[0].size(), service.facts(), "messages");
   request.media = media_of(chat.prompt.messages);

@@ -96,6 +96,7 @@ void read_stream(Fields& fields, CommonFields& common) {
     if (!common.is_stream) fail_value("stream_options", "stream: true beside it", "no stream");
     Fields inner(*options, "stream_options");
     common.has_usage = inner.boolean("include_usage").value_or(false);
+    fields.take_ignored(inner);
   }
   common.has_timings = fields.boolean("timings").value_or(false);
   common.has_progress = fields.boolean("return_progress").value_or(false);
@@ -108,6 +109,7 @@ void read_the_rest(Fields& fields) {
     Fields inner(*format, "response_format");
     if (text_at(inner.required("type"), "response_format.type") != "text")
       fail_unsupported("response_format", no_grammar);
+    fields.take_ignored(inner);
   }
   for (const char* name : {"guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs",
                            "json_schema", "grammar", "regex", "choice"})

@@ -1,6 +1,7 @@
 #include "server/server.h"
 
 #include <atomic>
+#include <csignal>
 #include <random>
 #include <thread>
 #include <utility>
@@ -46,7 +47,7 @@ class Server::Impl : public HttpHandler {
 
   // ---- HttpHandler ----
   std::optional<HttpResponse> refuse(const HttpRequest& request) override {
-    Call call{service_, {}, nullptr};
+    Call call(service_, nullptr);
     call.request.method = request.method;
     try {
       check(request, call);
@@ -63,7 +64,7 @@ class Server::Impl : public HttpHandler {
   }
 
   void handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) override {
-    const auto call = std::make_shared<Call>(Call{service_, {}, exchange});
+    const auto call = std::make_shared<Call>(service_, exchange);
     try {
       check(request, *call);
     } catch (const ApiError& error) {  // the state changed while the body came
@@ -91,8 +92,26 @@ class Server::Impl : public HttpHandler {
 
  private:
   HttpOptions with_signals(HttpOptions options) {
-    options.on_signal = [this](int) { begin_end(); };
+    options.on_signal = [this](int number) {
+      if (number == SIGHUP)
+        read_keys();
+      else
+        begin_end();
+    };
     return options;
+  }
+
+  // A file that cannot be read leaves the keys as they are.
+  void read_keys() {
+    const ServerOptions& options = service_.options;
+    if (!options.read_keys) return;
+    std::string outcome = "the API keys are read again";
+    try {
+      access_.set_keys(options.read_keys());
+    } catch (const std::exception& error) {
+      outcome = std::string("the API keys stay as they were: ") + error.what();
+    }
+    if (options.on_log) options.on_log(outcome);
   }
 
   void load_engine() {
@@ -142,7 +161,7 @@ class Server::Impl : public HttpHandler {
     if (request.has_body && type && type->compare(0, 10, "multipart/") == 0)
       throw ApiError(415, "unsupported_media_type", "expected application/json, found " + quoted(*type));
     if (request.has_body && service_.body_bytes.load() > static_cast<std::int64_t>(service_.options.max_queue_bytes)) {
-      ApiError error(429, "queue_full", "the bodies of waiting requests have reached their limit");
+      ApiError error(429, "queue_full", "the bodies and media of waiting requests have reached their limit");
       error.retry_seconds = service_.retry_seconds();
       throw error;
     }
@@ -181,9 +200,15 @@ class Server::Impl : public HttpHandler {
       case Endpoint::kProps: return props(*call);
       default: break;
     }
-    call->counted_bytes = call->request.body.size();
-    service_.body_bytes += static_cast<std::int64_t>(call->counted_bytes);
+    call->count_bytes(call->request.body.size());
+    const Endpoint endpoint = call->route->endpoint;
+    if (endpoint == Endpoint::kChat || endpoint == Endpoint::kCompletions)
+      call->exchange->on_gone([weak = std::weak_ptr(call)] {  // until its Generation asks
+        if (const auto waiting = weak.lock()) waiting->is_gone = true;
+      });
     service_.work([call] {
+      if (call->is_gone) return call->note_gone("queued");
+      if (call->service.options.logs_content) call->log("asked: " + call->request.body);
       guarded(*call, [&] {
         switch (call->route->endpoint) {
           case Endpoint::kTokenize: return tokenize(*call);

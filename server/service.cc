@@ -5,29 +5,27 @@
 #include <ctime>
 
 #include "core/printable.h"
+#include "core/utf8.h"
 
 namespace g3n::server {
 namespace {
 
-std::string single_id_text(const Engine& engine, const std::string& text) {
-  return engine.encode(text, ControlTokens::kParse).size() == 1 ? text : "";
-}
 std::int32_t id_of(const Engine& engine, const std::string& text) {
   const std::vector<std::int32_t> ids = engine.encode(text, ControlTokens::kParse);
   return ids.size() == 1 ? ids[0] : -1;
 }
 
-ModelFacts facts_of(const Engine& engine) {
+ModelFacts facts_of(const Engine& engine, const std::string& variant) {
   if (!engine.info().has_tokenizer)
     throw Error(ErrorCode::kUnsupported, "the checkpoint has no tokenizer, which a server cannot do without");
   ModelFacts facts;
   facts.context = engine.info().context;
   facts.created = static_cast<std::int64_t>(std::time(nullptr));
-  facts.image_id = id_of(engine, "<image_soft_token>");
-  facts.audio_id = id_of(engine, "<audio_soft_token>");
-  facts.bos = engine.piece(engine.tokenize(RawPrompt{}).at(0));
-  facts.eos = single_id_text(engine, "<eos>");
-  facts.pad = single_id_text(engine, "<pad>");
+  const ModelInfo& info = engine.info();
+  facts.image_id = id_of(engine, info.tokens.image);
+  facts.audio_id = id_of(engine, info.tokens.audio);
+  facts.bos = info.tokens.bos;
+  facts.recipe = info.recipe + variant;
   for (std::int64_t id = 0; id < engine.info().vocab_size; ++id) {
     try {
       facts.longest_piece = std::max(facts.longest_piece, engine.piece(static_cast<std::int32_t>(id)).size());
@@ -57,7 +55,7 @@ void Service::stop_workers() {
 }
 
 void Service::set_engine(std::shared_ptr<Engine> engine) {
-  facts_ = facts_of(*engine);
+  facts_ = facts_of(*engine, options.variant);
   engine_ = std::move(engine);
   State loading = State::kLoading;
   state_.compare_exchange_strong(loading, State::kReady);
@@ -65,10 +63,14 @@ void Service::set_engine(std::shared_ptr<Engine> engine) {
 
 MediaRules Service::media_rules() const {
   const ModelInfo& info = engine_->info();
-  return {.has_vision = info.has_vision, .has_audio = info.has_audio, .default_image_size = info.image_size};
+  return {.has_vision = info.has_vision,
+          .has_audio = info.has_audio,
+          .default_image_size = info.image_size,
+          .most_messages = static_cast<std::size_t>(options.limits.messages),
+          .most_media = static_cast<std::size_t>(options.limits.media)};
 }
 
-std::string Service::fingerprint() const { return std::string("g3n-") + G3N_VERSION + "-" + options.recipe; }
+std::string Service::fingerprint() const { return std::string("g3n-") + G3N_VERSION + "-" + facts_.recipe; }
 
 void Service::check_model(Fields& fields) const {
   const std::optional<std::string> name = fields.text("model");
@@ -145,6 +147,16 @@ std::int64_t Service::running_count() const {
 
 Call::~Call() { service.body_bytes -= static_cast<std::int64_t>(counted_bytes); }
 
+void Call::count_bytes(std::size_t bytes) {
+  counted_bytes += bytes;
+  const std::int64_t all = service.body_bytes += static_cast<std::int64_t>(bytes);
+  const bool is_alone = all == static_cast<std::int64_t>(counted_bytes);
+  if (is_alone || all <= static_cast<std::int64_t>(service.options.max_queue_bytes)) return;
+  ApiError error(429, "queue_full", "the bodies and media of waiting requests have reached their limit");
+  error.retry_seconds = service.retry_seconds();
+  throw error;
+}
+
 void Call::finish_head(HttpResponse& response) const {
   constexpr std::size_t kMostIgnored = 4096;  // bytes of the header
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count();
@@ -178,6 +190,20 @@ void Call::stream(HttpResponse head, std::shared_ptr<HttpStream> source) {
   exchange->stream(std::move(head), std::move(source));
 }
 
+namespace {
+
+std::string now_text() {
+  char time[32];
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  return {time, std::strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
+
+}  // namespace
+
 void Call::note(int status, const std::string& tokens, const std::string& finish) const {
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   const std::string endpoint = route ? route->path : "none";
@@ -185,15 +211,37 @@ void Call::note(int status, const std::string& tokens, const std::string& finish
                       "endpoint=" + label_value(endpoint) + ",status=\"" + std::to_string(status) + "\"");
   service.metrics.observe("g3n_request_seconds", "endpoint=" + label_value(endpoint), seconds);
   if (!service.options.on_log) return;
-  char time[32];
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  std::strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  service.options.on_log(std::string(time) + " " + id + " " + (key_name.empty() ? "-" : printable(key_name)) + " " +
-                         request.method + " " + endpoint + " " + std::to_string(status) + " " +
-                         (tokens.empty() ? "-" : tokens) + " " + std::to_string(std::lround(seconds * 1000)) + "ms " +
-                         (finish.empty() ? "-" : finish));
+  const std::int64_t ms = std::lround(seconds * 1000);
+  if (service.options.is_log_json) {
+    const auto or_null = [](const std::string& text) { return text.empty() ? node(nullptr) : node(text); };
+    service.options.on_log(to_json(node(JsonObject{{"time", node(now_text())},
+                                                   {"id", node(id)},
+                                                   {"key", or_null(key_name)},
+                                                   {"method", node(request.method)},
+                                                   {"endpoint", node(endpoint)},
+                                                   {"status", node(status)},
+                                                   {"tokens", or_null(tokens)},
+                                                   {"ms", node(ms)},
+                                                   {"finish", or_null(finish)}})));
+    return;
+  }
+  service.options.on_log(now_text() + " " + id + " " + or_dash(printable(key_name)) + " " + printable(request.method) +
+                         " " + endpoint + " " + std::to_string(status) + " " + or_dash(tokens) + " " +
+                         std::to_string(ms) + "ms " + or_dash(finish));
+}
+
+void Call::note_gone(const std::string& stage) const {
+  service.metrics.add("g3n_cancelled_total", "stage=" + label_value(stage));
+  note(499, "", "gone");
+}
+
+void Call::log(const std::string& what) const {
+  if (!service.options.on_log) return;
+  service.options.on_log(
+      service.options.is_log_json
+          ? to_json(
+                node(JsonObject{{"time", node(now_text())}, {"id", node(id)}, {"message", node(utf8_repaired(what))}}))
+          : now_text() + " " + id + " " + printable(what));
 }
 
 void guarded(Call& call, const std::function<void()>& endpoint) {
@@ -206,8 +254,7 @@ void guarded(Call& call, const std::function<void()>& endpoint) {
     error.retry_seconds = call.service.retry_seconds();
     call.reply(error);
   } catch (const std::exception& error) {
-    if (call.service.options.on_log)
-      call.service.options.on_log(call.id + " internal error: " + printable_start(error.what(), 400));
+    call.log("internal error: " + printable_start(error.what(), 400));
     call.reply(ApiError(500, "internal_error", "an internal error; the server's log has it under this request id"));
   }
 }

@@ -16,6 +16,7 @@
 #include "g3n/engine.h"
 #include "server/access.h"
 #include "server/http.h"
+#include "server/limits.h"
 #include "server/messages.h"
 #include "server/metrics.h"
 #include "server/router.h"
@@ -30,15 +31,20 @@ struct ServerOptions {
   std::vector<std::string> aliases;
   bool is_strict = false;        // a field without effect is an error
   bool is_strict_model = false;  // so is another model's name
-  std::string recipe = "keep";   // whatever besides the version makes results differ: part of system_fingerprint
+  std::string variant;           // what besides version and recipe makes results differ: part of system_fingerprint
   std::int64_t max_queue = 128;  // requests that wait
   std::int64_t max_sequences = 16;
   std::size_t max_queue_bytes = std::size_t{512} << 20;  // of bodies
   bool caches_per_key = false;                           // prefixes are shared among requests of the same key only
+  RequestLimits limits;
   int workers = 2;
   std::chrono::milliseconds request_timeout{0};    // 0: none
   std::chrono::milliseconds drain{30'000};         // what running requests get at the end
   std::function<void(const std::string&)> on_log;  // one line per request; any thread
+  bool is_log_json = false;
+  bool logs_content = false;  // also what is asked and answered
+  // The keys as they are now, when on_signal's SIGHUP asks; empty: they stay.
+  std::function<std::vector<ApiKey>()> read_keys;
 };
 
 // Facts about the loaded model that the engine is asked once.
@@ -46,7 +52,8 @@ struct ModelFacts {
   std::int64_t context = 0, created = 0;
   std::size_t longest_piece = 1;  // bytes
   std::int32_t image_id = -1, audio_id = -1;
-  std::string bos, eos, pad;
+  std::string bos;
+  std::string recipe;  // of the weights, and ServerOptions::variant
 };
 
 class Generation;
@@ -104,6 +111,8 @@ class Service {
 struct Call {
   using Clock = std::chrono::steady_clock;
 
+  Call(Service& s, std::shared_ptr<HttpExchange> e) : service(s), exchange(std::move(e)) {}
+
   Service& service;
   HttpRequest request;
   std::shared_ptr<HttpExchange> exchange;
@@ -112,13 +121,20 @@ struct Call {
   std::vector<std::string> ignored;
   Clock::time_point start = Clock::now();
   std::size_t counted_bytes = 0;
+  std::atomic<bool> is_gone{false};  // its client went away before it had a Generation
 
   ~Call();
   void reply(HttpResponse response);
   void reply(const ApiError& error);
   void stream(HttpResponse head, std::shared_ptr<HttpStream> source);
+  // Bytes that it holds until its end, among those of all requests in work. Throws ApiError 429 if they are too many.
+  void count_bytes(std::size_t bytes);
   // At the end: a line of log, metrics. tokens: "12+34", or empty.
   void note(int status, const std::string& tokens, const std::string& finish) const;
+  // A line of log beside that one; any text.
+  void log(const std::string& what) const;
+  // Its client went away while it was in this stage.
+  void note_gone(const std::string& stage) const;
 
  private:
   void finish_head(HttpResponse& response) const;

@@ -1,8 +1,12 @@
 // Endpoints that run no model (spec/server.md 2 and 12).
+#include <unistd.h>
+
 #include <ctime>
+#include <fstream>
 
 #include "server/endpoints.h"
 #include "server/sampling_fields.h"
+#include "server/sounds.h"
 
 namespace g3n::server {
 namespace {
@@ -45,6 +49,18 @@ JsonNode model_object(const Service& service) {
                          {"adapters", node(JsonList{})}});
 }
 
+JsonNode template_node(const Service& service) {
+  const std::string& text = service.engine().info().chat_template;
+  return text.empty() ? node(nullptr) : node(text);
+}
+
+std::int64_t resident_bytes() {
+  std::ifstream in("/proc/self/statm");
+  std::int64_t all = 0, resident = 0;
+  in >> all >> resident;
+  return resident * ::sysconf(_SC_PAGESIZE);
+}
+
 void send(Call& call, const JsonNode& body, int status = 200) {
   call.note(status, "", "");
   call.reply(json_response(body, status));
@@ -84,9 +100,10 @@ void metrics(Call& call, std::int64_t connections) {
       {"g3n_media_cache_lookups_total", "", "Media that looked for their soft tokens.", value(stats.media_lookups),
        true},
       {"g3n_media_cache_hits_total", "", "Media that were encoded before.", value(stats.media_hits), true},
+      {"g3n_resident_bytes", "", "Memory of the process.", value(resident_bytes())},
       {"g3n_model_loaded", "", "Whether the model is loaded.", is_loaded ? 1.0 : 0.0},
       {"g3n_build_info",
-       "version=" + label_value(G3N_VERSION) + ",recipe=" + label_value(service.options.recipe) +
+       "version=" + label_value(G3N_VERSION) + ",recipe=" + label_value(is_loaded ? service.facts().recipe : "") +
            ",isa=" + label_value(is_loaded ? service.engine().info().kernels : ""),
        "What runs.", 1}};
   call.note(200, "", "");
@@ -120,7 +137,9 @@ void props(Call& call) {
   const Service& service = call.service;
   const Sampling& sampling = service.engine().default_sampling();
   const ModelInfo& info = service.engine().info();
-  const HttpLimits& limits = service.options.http.limits;
+  JsonObject limits{{"max_queue", node(service.options.max_queue)},
+                    {"max_sequences", node(service.options.max_sequences)}};
+  for (const auto& [name, value] : limit_values(service.options)) limits.emplace_back(name, node(value));
   send(call, node(JsonObject{
                  {"default_generation_settings",
                   node(JsonObject{{"n_ctx", node(service.facts().context)},
@@ -131,14 +150,11 @@ void props(Call& call) {
                                                              {"seed", node(-1)}})}})},
                  {"total_slots", node(service.options.max_sequences)},
                  {"model_alias", node(service.options.model_id)},
-                 {"chat_template", node(nullptr)},
+                 {"chat_template", template_node(service)},
                  {"modalities", node(JsonObject{{"vision", node(info.has_vision)}, {"audio", node(info.has_audio)}})},
                  {"build_info", node(std::string("g3n-") + G3N_VERSION)},
-                 {"recipe", node(service.options.recipe)},
-                 {"limits", node(JsonObject{{"body_bytes", node(limits.body_bytes)},
-                                            {"header_bytes", node(limits.header_bytes)},
-                                            {"max_queue", node(service.options.max_queue)},
-                                            {"max_sequences", node(service.options.max_sequences)}})},
+                 {"recipe", node(service.facts().recipe)},
+                 {"limits", node(std::move(limits))},
                  {"grammar", node(false)}}));
 }
 
@@ -161,7 +177,8 @@ void tokenize(Call& call) {
   call.ignored = fields.ignored(service.options.is_strict);
   std::vector<std::int32_t> ids;
   if (messages) {
-    const ApiChat chat = read_messages(*messages, add_generation_prompt, continue_final_message, service.media_rules());
+    ApiChat chat = read_messages(*messages, add_generation_prompt, continue_final_message, service.media_rules());
+    decode_sounds(call, chat.prompt);
     ids = engine.tokenize(chat.prompt);
   } else {
     const std::string& text = content ? *content : *prompt;
@@ -194,13 +211,13 @@ void detokenize(Call& call) {
 
 void tokenizer_info(Call& call) {
   const Service& service = call.service;
-  const ModelFacts& facts = service.facts();
+  const TokenTexts& tokens = service.engine().info().tokens;
   JsonList ends;
   for (const std::int32_t id : service.engine().default_stop_ids()) ends.push_back(node(id));
-  send(call, node(JsonObject{{"bos_token", node(facts.bos)},
-                             {"eos_token", node(facts.eos)},
-                             {"pad_token", node(facts.pad)},
-                             {"chat_template", node(nullptr)},
+  send(call, node(JsonObject{{"bos_token", node(tokens.bos)},
+                             {"eos_token", node(tokens.eos)},
+                             {"pad_token", node(tokens.pad)},
+                             {"chat_template", template_node(service)},
                              {"vocab_size", node(service.engine().info().vocab_size)},
                              {"end_ids", node(std::move(ends))}}));
 }
@@ -213,9 +230,10 @@ void apply_template(Call& call) {
   fields.refuse("tools", "calls of tools are not supported by this build");
   const auto add_generation_prompt = fields.boolean("add_generation_prompt");
   const auto continue_final_message = fields.boolean("continue_final_message");
-  const ApiChat chat =
+  ApiChat chat =
       read_messages(fields.required("messages"), add_generation_prompt, continue_final_message, service.media_rules());
   call.ignored = fields.ignored(service.options.is_strict);
+  decode_sounds(call, chat.prompt);
   send(call, node(JsonObject{{"prompt", node(service.engine().render(chat.prompt))}}));
 }
 

@@ -29,10 +29,13 @@ struct TokenLogprob {
 struct Answer;
 
 // What happens to a request. Called from the thread that waits (Engine::generate, Session::reply), or from the engine's
-// own thread (Engine::submit): then it must return at once. Must not throw.
+// own threads, one at a time (Engine::submit): then it must return at once. Must not throw.
 class EventSink {
  public:
   virtual ~EventSink() = default;
+  // The prompt has its tokens and every file of it decodes; so many requests are served before it.
+  virtual void on_queue(std::int64_t ahead) {}
+  virtual void on_media(std::int64_t encoded, std::int64_t total) {}  // from 0 on, if media are to be encoded
   virtual void on_prefill(std::int64_t done_tokens, std::int64_t total_tokens) {}
   virtual void on_token(std::int32_t id) {}
   virtual void on_logprobs(const TokenLogprob& token) {}  // behind its on_token, if AnswerOptions::logprobs asks for it
@@ -121,7 +124,13 @@ struct Stats {
   std::int64_t pauses = 0;  // of requests for which there was no room left
 };
 
+// Texts of the tokens that callers ask for by name; empty where the vocabulary has none.
+struct TokenTexts {
+  std::string bos, eos, pad, image, audio;  // of one soft token each
+};
+
 struct ModelInfo {
+  std::string version;  // of the library
   std::string path;
   std::vector<std::string> files;  // and folders that it is read from, which are not to be written over
   bool has_tokenizer = false, has_vision = false, has_audio = false;
@@ -131,6 +140,11 @@ struct ModelInfo {
   std::string kernels;  // name of the kernel table in use
   int threads = 0;
   int image_size = 0;
+  std::string recipe;                              // what the weights are kept in: "keep" (as in the file), "q4", ...
+  std::string chat_template;                       // the checkpoint's Jinja text; empty: it brings none
+  TokenTexts tokens;                               // empty without a tokenizer
+  std::int64_t image_tokens = 0, clip_tokens = 0;  // soft tokens of a picture, of a clip
+  std::int64_t least_clip_samples = 0, most_clip_samples = 0;  // a longer sound becomes several clips (split_clips)
   double load_seconds = 0;
   std::int64_t weight_bytes = 0;  // packed in memory
 };

@@ -1,6 +1,7 @@
 // decode_audio: recognise, check that the container is complete, decode, mix, resample.
 #include "media/audio.h"
 
+#include <algorithm>
 #include <new>
 
 #include "g3n/error.h"
@@ -57,6 +58,26 @@ Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& nam
   return {collector.finish()};
 } catch (const std::bad_alloc&) {
   throw Error(ErrorCode::kOutOfMemory, name + ": not enough memory to decode the sound");
+}
+
+Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& name, double max_seconds) {
+  return decode_audio(bytes, name, max_seconds, Log());
+}
+
+std::vector<Samples> split_clips(Samples sound, std::int64_t clip_samples) {
+  constexpr std::int64_t kLeastRest = kSampleRateHz / 10;
+  const auto samples = static_cast<std::int64_t>(sound.pcm.size());
+  std::vector<Samples> clips;
+  if (samples <= clip_samples) {
+    clips.push_back(std::move(sound));
+    return clips;
+  }
+  for (std::int64_t from = 0; from < samples; from += clip_samples) {
+    const std::int64_t to = std::min(from + clip_samples, samples);
+    if (from > 0 && to - from < kLeastRest) break;
+    clips.push_back({{sound.pcm.begin() + from, sound.pcm.begin() + to}});
+  }
+  return clips;
 }
 
 }  // namespace g3n

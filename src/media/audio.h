@@ -6,11 +6,9 @@
 #include <string>
 
 #include "core/log.h"
-#include "g3n/message.h"
+#include "g3n/media.h"
 
 namespace g3n {
-
-constexpr int kSampleRateHz = 16000;
 
 // Reads WAV, W64, FLAC, MP3, Ogg (Vorbis, Opus), M4A and AAC, AIFF, AU, CAF, and the sound of MP4, WebM, MKV, AVI, ...
 // As transformers does when it opens a path: channels are averaged, then libsoxr HQ resamples to ceil(n * 16000 / rate)
@@ -20,7 +18,6 @@ constexpr int kSampleRateHz = 16000;
 // used in messages only. Thread-safe; leaves FFmpeg's log level, which belongs to the process, as it is. Throws Error:
 // kUnsupported (a format that is only known by name), kInvalidArgument (too long), kBadFile (empty, no sound, cut,
 // corrupt, NaN).
-Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& name, double max_seconds = 3600,
-                     const Log& log = {});
+Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& name, double max_seconds, const Log& log);
 
 }  // namespace g3n

@@ -55,6 +55,8 @@ class Gemma3n {
   // What the weights are kept in: the recipe's name, or that of the bundle's.
   const std::string& recipe() const { return checkpoint_.bundle ? checkpoint_.bundle->recipe() : recipe_.name(); }
 
+  std::string chat_template() const { return checkpoint_.chat_template.value_or(""); }
+
   bool has_tokenizer() const { return checkpoint_.tokenizer != nullptr; }
   const Tokenizer& tokenizer() const;  // throws kUnsupported if there is none
 

@@ -15,7 +15,9 @@ OpenedModel::OpenedModel(const ModelPaths& paths, const EngineOptions& options) 
   numbers_ = {.max_positions = config.max_position_embeddings,
               .vocab_size = config.vocab_size,
               .hidden_size = config.hidden_size,
-              .image_size = model_->processor().image_width};
+              .image_size = model_->processor().image_width,
+              .least_clip_samples = model_->processor().mel.frame_length + 1,
+              .most_clip_samples = model_->processor().mel.max_samples};
 }
 
 OpenedModel::~OpenedModel() = default;
@@ -34,6 +36,8 @@ const MediaKinds& OpenedModel::kinds() const { return model_->kinds(); }
 const GenerationConfig& OpenedModel::generation() const { return model_->generation(); }
 bool OpenedModel::has_tokenizer() const { return model_->has_tokenizer(); }
 const Tokenizer& OpenedModel::tokenizer() const { return model_->tokenizer(); }
+const std::string& OpenedModel::recipe() const { return model_->recipe(); }
+std::string OpenedModel::chat_template() const { return model_->chat_template(); }
 int64_t OpenedModel::packed_bytes() const { return model_->packed_bytes(); }
 MediaInput OpenedModel::read(const MediaPart& part, int image_size, const KnownMedia& known) const {
   return model_->read(part, image_size, known);

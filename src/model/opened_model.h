@@ -26,6 +26,7 @@ struct ModelNumbers {
   int64_t max_positions = 0;  // max_position_embeddings
   int64_t vocab_size = 0, hidden_size = 0;
   int image_size = 0;  // pixels a side, as the checkpoint wants pictures
+  int64_t least_clip_samples = 0, most_clip_samples = 0;
 };
 
 // What a model on this machine came to use.
@@ -55,6 +56,8 @@ class OpenedModel {
   const GenerationConfig& generation() const;
   bool has_tokenizer() const;
   const Tokenizer& tokenizer() const;  // throws kUnsupported if there is none
+  const std::string& recipe() const;   // what the weights are kept in
+  std::string chat_template() const;   // its Jinja text; empty: the checkpoint brings none
   int64_t packed_bytes() const;        // of text and of the encoders that are loaded
 
   // A medium decoded and brought to its encoder's size. Any thread. Throws kBadFile, kInvalidArgument.

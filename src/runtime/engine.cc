@@ -48,6 +48,12 @@ void check_options(const EngineOptions& o) {
     fail("max step: expected a positive number of milliseconds, got " + std::to_string(o.max_step_ms));
 }
 
+TokenTexts token_texts(const Tokenizer& tokenizer) {
+  const SpecialTokens& special = tokenizer.special();
+  const auto text = [&](int32_t id) { return id < 0 ? "" : tokenizer.piece(id); };
+  return {text(special.bos), text(special.eos), text(special.pad), text(special.image_soft), text(special.audio_soft)};
+}
+
 }  // namespace
 
 // ---- opening --------------------------------------------------------------------------------------------------------
@@ -87,6 +93,14 @@ void Engine::Impl::start(const EngineOptions& options, bool has_encoders) {
   info.hidden_size = numbers.hidden_size;
   info.image_size = options.image_size ? options.image_size : numbers.image_size;
   info.weight_bytes = checkpoint->packed_bytes();
+  info.version = G3N_VERSION;
+  info.recipe = checkpoint->recipe();
+  info.chat_template = checkpoint->chat_template();
+  if (info.has_tokenizer) info.tokens = token_texts(checkpoint->tokenizer());
+  info.image_tokens = checkpoint->kinds().of(MediaKind::kImage).soft_tokens;
+  info.clip_tokens = checkpoint->kinds().of(MediaKind::kAudio).soft_tokens;
+  info.least_clip_samples = numbers.least_clip_samples;
+  info.most_clip_samples = numbers.most_clip_samples;
   if (!model) return;
   scheduler = std::make_unique<Scheduler>(
       *model, SchedulerOptions{.tokenizer = tokenizer(),

@@ -102,6 +102,12 @@ void EventRelay::put(std::function<void(EventSink&)> event, bool is_last) {
   changed_.notify_one();
 }
 
+void EventRelay::on_queue(std::int64_t ahead) {
+  put([=](EventSink& sink) { sink.on_queue(ahead); });
+}
+void EventRelay::on_media(std::int64_t encoded, std::int64_t total) {
+  put([=](EventSink& sink) { sink.on_media(encoded, total); });
+}
 void EventRelay::on_prefill(std::int64_t done, std::int64_t total) {
   put([=](EventSink& sink) { sink.on_prefill(done, total); });
 }

@@ -112,6 +112,8 @@ class EventRelay : public EventSink {
  public:
   explicit EventRelay(EventSink& sink) : sink_(sink) {}
 
+  void on_queue(std::int64_t ahead) override;
+  void on_media(std::int64_t encoded, std::int64_t total) override;
   void on_prefill(std::int64_t done_tokens, std::int64_t total_tokens) override;
   void on_token(std::int32_t id) override;
   void on_logprobs(const TokenLogprob& token) override;

@@ -97,6 +97,7 @@ void Scheduler::work() {
       problem = std::current_exception();
     }
     job->plan_seconds_ = seconds_between(start, Job::Clock::now());
+    if (!problem) tell_queued(*job);
     {
       std::lock_guard lock(mutex_);
       std::erase(being_planned_, job);
@@ -108,6 +109,17 @@ void Scheduler::work() {
     if (problem) job->end(problem);
     wake_up_->notify();
   }
+}
+
+// Before the scheduler sees the job: all later events come from there.
+void Scheduler::tell_queued(const Job& job) const {
+  if (!job.setup_.sink) return;
+  int64_t ahead = 0;
+  {
+    std::lock_guard lock(mutex_);
+    ahead = std::count_if(planned_.begin(), planned_.end(), [&](const auto& o) { return o->number_ < job.number_; });
+  }
+  job.setup_.sink->on_queue(ahead);
 }
 
 // ---- the scheduler's thread -----------------------------------------------------------------------------------------
@@ -203,6 +215,11 @@ void Scheduler::encode_next(std::shared_ptr<Job> shared) {
     if (job.setup_.taps) job.setup_.taps->set_prefix(tap_prefix(medium));
     encoding_ = &job;
     media_done_ = true;
+    const auto tell = [&] {
+      if (job.setup_.sink)
+        job.setup_.sink->on_media(static_cast<int64_t>(job.next_medium_), static_cast<int64_t>(job.plan_.media.size()));
+    };
+    if (job.next_medium_ == 0) tell();
     const std::function<void()> between = [&] {
       drop_cancelled();
       admit();
@@ -232,7 +249,9 @@ void Scheduler::encode_next(std::shared_ptr<Job> shared) {
     for (const size_t span : medium.spans) job.plan_.prompt.soft[span].tokens = tokens;
     medium.input = {};
     job.encode_seconds_ += seconds_between(start, Job::Clock::now()) - others;
-    if (++job.next_medium_ < job.plan_.media.size()) return;
+    ++job.next_medium_;
+    tell();
+    if (job.next_medium_ < job.plan_.media.size()) return;
     take_plan(shared);
   } catch (...) {
     encoding_ = nullptr;

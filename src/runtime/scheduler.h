@@ -61,7 +61,7 @@ class Scheduler {
 
   // ---- workers ----
   void work();
-  void plan(Job& job);
+  void tell_queued(const Job& job) const;
 
   // ---- the scheduler's thread ----
   void run();

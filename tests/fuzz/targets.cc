@@ -18,6 +18,7 @@
 #include "core/file_set.h"
 #include "formats/gguf.h"
 #include "formats/safetensors_source.h"
+#include "fuzz/server_targets.h"
 #include "g3n/error.h"
 #include "json/config.h"
 #include "media/audio.h"
@@ -168,8 +169,10 @@ std::string headed(std::string header, size_t data_bytes) {
 
 }  // namespace
 
-const std::vector<Target>& targets() {
-  static const std::vector<Target> all = {
+namespace {
+
+std::vector<Target> library_targets() {
+  return {
       {"safetensors",
        run_safetensors,
        {"tests/golden/data/gguf/text-mixed.safetensors"},
@@ -222,7 +225,17 @@ const std::vector<Target>& targets() {
         "tests/data/media/*.webm"},
        {}},
   };
-  return all;
+}
+
+}  // namespace
+
+const std::vector<Target>& targets() {
+  static const std::vector<Target> kAll = [] {
+    std::vector<Target> all = library_targets();
+    for (Target& one : server_targets()) all.push_back(std::move(one));
+    return all;
+  }();
+  return kAll;
 }
 
 const Target& target(const std::string& name) {

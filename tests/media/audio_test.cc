@@ -330,5 +330,26 @@ TEST(DecodeAudio, BytesBehindTheEndAreIgnored) {
   }
 }
 
+TEST(SplitClips, ConsecutiveClipsWithoutAScrap) {
+  const auto lengths = [](std::size_t samples, std::int64_t clip) {
+    Samples sound;
+    for (std::size_t i = 0; i < samples; ++i) sound.pcm.push_back(static_cast<float>(i));
+    std::vector<std::size_t> out;
+    float next = 0;
+    for (const Samples& part : split_clips(std::move(sound), clip)) {
+      out.push_back(part.pcm.size());
+      EXPECT_EQ(part.pcm.at(0), next);
+      next += static_cast<float>(part.pcm.size());
+    }
+    return out;
+  };
+  using Lengths = std::vector<std::size_t>;
+  EXPECT_EQ(lengths(100, 8000), (Lengths{100}));
+  EXPECT_EQ(lengths(8000, 8000), (Lengths{8000}));
+  EXPECT_EQ(lengths(20'000, 8000), (Lengths{8000, 8000, 4000}));
+  EXPECT_EQ(lengths(17'599, 8000), (Lengths{8000, 8000})) << "less than 0.1 s is left";
+  EXPECT_EQ(lengths(17'600, 8000), (Lengths{8000, 8000, 1600}));
+}
+
 }  // namespace
 }  // namespace g3n

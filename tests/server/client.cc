@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -62,6 +63,12 @@ Socket::Socket(std::uint16_t port, int receive_bytes) : fd_(::socket(AF_INET, SO
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) throw std::runtime_error("connect");
+}
+Socket::Socket(const std::string& unix_path) : fd_(::socket(AF_UNIX, SOCK_STREAM, 0)) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  unix_path.copy(address.sun_path, sizeof address.sun_path - 1);
   if (::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) throw std::runtime_error("connect");
 }
 Socket::~Socket() { close(); }
@@ -202,11 +209,13 @@ std::string TestServer::metric(const std::string& line_begin) const {
   return text.substr(space + 1, end - space - 1);
 }
 
-std::shared_ptr<Engine> fake_engine(const std::string& answer, FakeModelOptions options, std::int64_t context) {
+std::shared_ptr<Engine> fake_engine(const std::string& answer, FakeModelOptions options, std::int64_t context,
+                                    std::int64_t max_sequences) {
   EngineOptions engine;
   engine.model = demo_folder();
   engine.load_weights = false;
   engine.context = context;
+  engine.max_sequences = max_sequences;
   const auto tokens = Engine::open(engine);
   options.vocab_size = tokens->info().vocab_size;
   options.hidden_size = tokens->info().hidden_size;

@@ -29,6 +29,7 @@ class Socket {
  public:
   // receive_bytes: of the kernel's buffer, for readers that do not follow; 0: the system's.
   explicit Socket(std::uint16_t port, int receive_bytes = 0);
+  explicit Socket(const std::string& unix_path);
   ~Socket();
   Socket(const Socket&) = delete;
   void send(const std::string& bytes) const;
@@ -66,7 +67,8 @@ class TestServer {
 };
 
 // The demo's tokenizer and template over a scripted model, which answers with this text.
-std::shared_ptr<Engine> fake_engine(const std::string& answer, FakeModelOptions options = {}, std::int64_t context = 0);
+std::shared_ptr<Engine> fake_engine(const std::string& answer, FakeModelOptions options = {}, std::int64_t context = 0,
+                                    std::int64_t max_sequences = 16);
 // Whether this comes true within 5 s.
 bool comes_true(const std::function<bool()>& condition);
 // Nothing runs or waits, and no memory is held but for prompts that begin like one before.

@@ -2,9 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <future>
 #include <sstream>
 
+#include "g3n/media.h"
 #include "golden/demo.h"
 #include "json/writer.h"
 #include "server/client.h"
@@ -75,6 +77,81 @@ TEST_F(DemoServer, ASoundIsHeard) {
   ASSERT_EQ(reply.status, 200) << reply.body;
   EXPECT_EQ(reply.at("usage.prompt_tokens_details.audio_tokens"), "188");
   EXPECT_FALSE(reply.at("choices.0.message.content").empty());
+}
+
+// 16-bit mono at 16 kHz.
+std::string wav(const std::vector<float>& pcm) {
+  const auto u32 = [](std::size_t n) {
+    std::string out;
+    for (int i = 0; i < 4; ++i) out += static_cast<char>(n >> (8 * i));
+    return out;
+  };
+  std::string data;
+  for (const float sample : pcm) {
+    const auto value = static_cast<std::int16_t>(std::lround(sample * 32767));
+    data += static_cast<char>(value & 0xFF);
+    data += static_cast<char>(value >> 8);
+  }
+  return "RIFF" + u32(36 + data.size()) + "WAVEfmt " + u32(16) + std::string("\1\0\1\0", 4) + u32(16000) + u32(32000) +
+         std::string("\2\0\x10\0", 4) + "data" + u32(data.size()) + data;
+}
+std::vector<float> tones(double seconds) {
+  std::vector<float> pcm;
+  for (int i = 0; i < static_cast<int>(seconds * 16000); ++i)
+    pcm.push_back(0.3f * static_cast<float>(std::sin(i * (0.05 + 0.00000004 * i))));
+  return pcm;
+}
+std::string sound_chat(const std::string& file, const std::string& more = "") {
+  return R"({"temperature":0,"max_tokens":12,"messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":")" +
+         base64(file) + R"("}},{"type":"text","text":"What do you hear?"}]}])" + more + "}";
+}
+
+TEST_F(DemoServer, ALongSoundBecomesConsecutiveClips) {
+  const ModelInfo& info = (*engine_)->info();
+  const std::string file = wav(tones(65));
+  const Samples all = decode_audio(std::span(reinterpret_cast<const std::uint8_t*>(file.data()), file.size()), "x");
+  Message message{"user", {}};
+  for (Samples& clip : split_clips(all, info.most_clip_samples)) message.parts.push_back(AudioPart{std::move(clip)});
+  EXPECT_EQ(message.parts.size(), 3u);
+  message.parts.push_back(TextPart{"What do you hear?"});
+  const Answer alone =
+      (*engine_)->generate({ChatPrompt{.messages = {message}}, {.sampling = {.temperature = 0}, .max_tokens = 12}});
+  const Reply reply = ask(post(kChat, sound_chat(file)));
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  EXPECT_EQ(reply.at("choices.0.message.content"), alone.text);
+  EXPECT_EQ(std::stoll(reply.at("usage.prompt_tokens")), alone.prompt_tokens);
+  EXPECT_EQ(std::stoll(reply.at("usage.prompt_tokens_details.audio_tokens")), 3 * info.clip_tokens);
+  const Reply count = ask(post("/v1/chat/completions/input_tokens", sound_chat(file)));
+  EXPECT_EQ(count.at("input_tokens"), reply.at("usage.prompt_tokens"));
+  const Reply scrap = ask(post(kChat, sound_chat(wav(tones(30.05)))));
+  EXPECT_EQ(std::stoll(scrap.at("usage.prompt_tokens_details.audio_tokens")), info.clip_tokens) << scrap.body;
+}
+
+TEST_F(DemoServer, SoundsThatAreNoneOrTooLong) {
+  const Reply empty = ask(post(kChat, sound_chat(wav({}))));
+  EXPECT_EQ(empty.status, 400);
+  EXPECT_EQ(empty.at("error.code"), "invalid_media");
+  EXPECT_EQ(empty.at("error.param"), "messages[0].content[0].input_audio.data");
+  EXPECT_EQ(ask(post(kChat, sound_chat(wav(tones(0.01))))).at("error.code"), "invalid_media");
+  EXPECT_EQ(ask(post(kChat, sound_chat("RIFF no sound", R"(,"stream":true)"))).at("error.code"), "invalid_media");
+  TestServer small(fake_engine("red ", {}, 600));  // three clips
+  const Reply longest = small.ask(post(kChat, sound_chat(wav(std::vector<float>(150 * 16000)))));
+  EXPECT_EQ(longest.status, 400);
+  EXPECT_EQ(longest.at("error.code"), "context_length_exceeded");
+  EXPECT_THAT(longest.at("error.message"), HasSubstr("maximum context length is 600 tokens"));
+  const Reply four = small.ask(post(kChat, sound_chat(wav(std::vector<float>(100 * 16000)))));
+  EXPECT_EQ(four.at("error.code"), "context_length_exceeded") << "decoded, and counted";
+}
+
+TEST_F(DemoServer, AStreamWithMediaTellsItsStages) {
+  const Reply reply = ask(
+      picture("What is this?", medium("red-circle.png"), R"(,"max_tokens":3,"stream":true,"return_progress":true)"));
+  std::vector<std::string> stages;
+  for (const JsonNode& frame : frames(reply.body))
+    if (const std::string stage = text_at(frame, "prompt_progress.stage"); !stage.empty())
+      if (stages.empty() || stages.back() != stage) stages.push_back(stage);
+  EXPECT_THAT(stages, ::testing::Contains("prefill")) << reply.body;
+  EXPECT_THAT(stages.front(), ::testing::AnyOf("queued", "encoding")) << reply.body;
 }
 
 TEST_F(DemoServer, BrokenMediaAreTheClientsErrorBeforeTheStatusLine) {

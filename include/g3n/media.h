@@ -1,0 +1,24 @@
+// Files of sound to samples and clips, without a model: for callers who cut what is longer than a clip. Any thread.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "g3n/message.h"
+
+namespace g3n {
+
+constexpr int kSampleRateHz = 16000;
+
+// Reads WAV, W64, FLAC, MP3, Ogg (Vorbis, Opus), M4A and AAC, AIFF, AU, CAF, and the sound of MP4, WebM, MKV, AVI, ...,
+// recognised by content, mixed to mono at 16 kHz. Decoding stops with an error beyond max_seconds, so memory is
+// bounded. `name` is used in messages only. Throws Error: kUnsupported (a format that is only known by name),
+// kInvalidArgument (too long), kBadFile (empty, no sound, cut, corrupt, NaN), kOutOfMemory.
+Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& name, double max_seconds = 3600);
+
+// Consecutive clips of at most clip_samples (ModelInfo::most_clip_samples). A rest of less than 0.1 s behind a whole
+// clip is dropped.
+std::vector<Samples> split_clips(Samples sound, std::int64_t clip_samples);
+
+}  // namespace g3n

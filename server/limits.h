@@ -1,0 +1,32 @@
+// The limits of spec/server.md 14.1 by name: --limit NAME=VALUE, --limit help, and what /props tells of them.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace g3n::server {
+
+struct ServerOptions;
+
+// What a request may hold, besides what HttpLimits says of its bytes.
+struct RequestLimits {
+  std::int64_t messages = 4096;
+  std::int64_t media = 64;            // pictures and sounds together
+  std::int64_t audio_seconds = 7200;  // of one sound
+};
+
+// "NAME=VALUE": sizes with KiB, MiB or GiB behind them, times with ms or s. Throws Error kInvalidArgument: no such
+// limit, no such value.
+void set_limit(ServerOptions& options, const std::string& assignment);
+// One line per limit: name, value, what it is.
+std::string limits_text(const ServerOptions& options);
+// Times in milliseconds, sizes in bytes.
+std::vector<std::pair<std::string, std::int64_t>> limit_values(const ServerOptions& options);
+
+// "250ms", "30s", "30": seconds. Throws Error kInvalidArgument.
+std::int64_t milliseconds_of(const std::string& text);
+// "64MiB", "4096". Throws Error kInvalidArgument.
+std::int64_t bytes_of(const std::string& text);
+
+}  // namespace g3n::server

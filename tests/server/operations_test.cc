@@ -1,0 +1,172 @@
+// What whoever runs the server sees and sets: limits, log, metrics, facts about the model.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <mutex>
+
+#include "server/client.h"
+#include "server/limits.h"
+#include "support/errors.h"
+
+namespace g3n::testing {
+namespace {
+
+using server::ServerOptions;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::string chat(const std::string& more, const std::string& headers = "") {
+  return post("/v1/chat/completions", R"({"messages":[{"role":"user","content":"hi"}],"max_tokens":3)" + more + "}",
+              headers);
+}
+
+// Lines of the log, from any thread.
+class Log {
+ public:
+  std::function<void(const std::string&)> sink() {
+    return [this](const std::string& line) {
+      std::lock_guard lock(mutex_);
+      lines_.push_back(line);
+    };
+  }
+  std::vector<std::string> lines() const {
+    std::lock_guard lock(mutex_);
+    return lines_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::string> lines_;
+};
+
+TEST(Limits, NamesValuesAndUnits) {
+  EXPECT_EQ(server::milliseconds_of("30"), 30'000);
+  EXPECT_EQ(server::milliseconds_of("1.5s"), 1500);
+  EXPECT_EQ(server::milliseconds_of("250ms"), 250);
+  EXPECT_EQ(server::bytes_of("4096"), 4096);
+  EXPECT_EQ(server::bytes_of("2KiB"), 2048);
+  EXPECT_EQ(server::bytes_of("1.5GiB"), 3LL << 29);
+  for (const char* bad : {"", "s", "-1s", "1 s", "1h", "nan", "1e99"})
+    EXPECT_ERROR(ErrorCode::kInvalidArgument, server::milliseconds_of(bad), "a time such as");
+  for (const char* bad : {"", "1MB", "MiB", "-5"})
+    EXPECT_ERROR(ErrorCode::kInvalidArgument, server::bytes_of(bad), "a size such as");
+  ServerOptions options;
+  server::set_limit(options, "body-bytes=2MiB");
+  server::set_limit(options, "write-stall=5s");
+  server::set_limit(options, "audio-seconds=60");
+  EXPECT_EQ(options.http.limits.body_bytes, std::size_t{2} << 20);
+  EXPECT_EQ(options.http.limits.write_stall, std::chrono::seconds(5));
+  EXPECT_EQ(options.limits.audio_seconds, 60);
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, server::set_limit(options, "media=0"), "at least 1");
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, server::set_limit(options, "colour=1"), "--limit help", "colour");
+  EXPECT_THAT(server::limits_text(options), AllOf(HasSubstr("body-bytes=2MiB "), HasSubstr("write-stall=5000ms ")));
+}
+
+TEST(Limits, OfARequest) {
+  ServerOptions options;
+  server::set_limit(options, "messages=2");
+  server::set_limit(options, "media=1");
+  TestServer server(fake_engine("red "), options);
+  const std::string turn = R"({"role":"user","content":"a"})";
+  EXPECT_EQ(
+      server.ask(post("/v1/chat/completions", R"({"max_tokens":1,"messages":[)" + turn + "," + turn + "]}")).status,
+      200);
+  const Reply many =
+      server.ask(post("/v1/chat/completions", R"({"messages":[)" + turn + "," + turn + "," + turn + "]}"));
+  EXPECT_EQ(many.status, 400);
+  EXPECT_EQ(many.at("error.param"), "messages");
+  const std::string picture = R"({"type":"image_url","image_url":"iVBORw0KGgo="})";
+  const Reply media = server.ask(
+      post("/v1/chat/completions", R"({"messages":[{"role":"user","content":[)" + picture + "," + picture + "]}]}"));
+  EXPECT_EQ(media.at("error.code"), "invalid_media");
+  EXPECT_THAT(media.at("error.message"), HasSubstr("more than 1"));
+}
+
+TEST(Facts, PropsModelAndTokenizerTellTheCheckpoint) {
+  TestServer server(fake_engine("red "));
+  const Reply props = server.ask(get("/props"));
+  EXPECT_THAT(props.at("chat_template"), HasSubstr("bos_token"));
+  EXPECT_EQ(props.at("recipe"), "keep");
+  EXPECT_EQ(props.at("limits.body_bytes"), std::to_string(64 << 20));
+  EXPECT_EQ(props.at("limits.header_time_ms"), "10000");
+  EXPECT_EQ(props.at("limits.media"), "64");
+  const Reply tokenizer = server.ask(get("/tokenizer_info"));
+  EXPECT_EQ(tokenizer.at("bos_token"), "<bos>");
+  EXPECT_EQ(tokenizer.at("eos_token"), "<eos>");
+  EXPECT_EQ(tokenizer.at("pad_token"), "<pad>");
+  EXPECT_EQ(tokenizer.at("chat_template"), props.at("chat_template"));
+  const Reply eos = server.ask(post("/tokenize", R"({"prompt":"<eos>","add_special_tokens":false})"));
+  EXPECT_EQ(eos.at("count"), "1");
+}
+
+TEST(Facts, TheFingerprintTellsRecipeAndVariant) {
+  ServerOptions options;
+  options.variant = "-f32-kvq8";
+  TestServer server(fake_engine("red "), options);
+  EXPECT_THAT(server.ask(chat("")).at("system_fingerprint"), ::testing::EndsWith("-keep-f32-kvq8"));
+}
+
+TEST(Fields, IgnoredOnesInsideAnObjectAreNamed) {
+  TestServer server(fake_engine("red "));
+  const Reply reply = server.ask(chat(
+      R"(,"stream":true,"stream_options":{"include_usage":true,"include_obfuscation":false},"response_format":{"type":"text","x":1})"));
+  EXPECT_THAT(reply.header("x-g3n-ignored"),
+              AllOf(HasSubstr("stream_options.include_obfuscation"), HasSubstr("response_format.x")));
+}
+
+TEST(RequestLog, TextAndJsonWithoutContents) {
+  for (const bool is_json : {false, true}) {
+    Log log;
+    ServerOptions options;
+    options.on_log = log.sink();
+    options.is_log_json = is_json;
+    options.access.keys = {{"me", "secret-key"}};
+    TestServer server(fake_engine("the red star "), options);
+    server.ask(chat("", "x-request-id: one\r\nAuthorization: Bearer secret-key\r\n"));
+    server.ask(chat("", "x-request-id: two\r\nAuthorization: Bearer wrong-key\r\n"));
+    const std::vector<std::string> lines = log.lines();
+    ASSERT_EQ(lines.size(), 2u);
+    for (const std::string& line : lines)
+      EXPECT_THAT(line, AllOf(Not(HasSubstr("secret-key")), Not(HasSubstr("wrong-key")), Not(HasSubstr("\"hi\""))));
+    if (is_json) {
+      const JsonNode first = parse_json_tree(lines[0], "log");
+      EXPECT_EQ(text_at(first, "id"), "one");
+      EXPECT_EQ(text_at(first, "key"), "me");
+      EXPECT_EQ(text_at(first, "status"), "200");
+      EXPECT_EQ(text_at(first, "endpoint"), "/v1/chat/completions");
+      EXPECT_THAT(text_at(first, "tokens"), ::testing::EndsWith("+3"));
+      EXPECT_EQ(text_at(parse_json_tree(lines[1], "log"), "finish"), "invalid_api_key");
+    } else {
+      EXPECT_THAT(lines[0],
+                  AllOf(HasSubstr(" one me POST /v1/chat/completions 200 "), HasSubstr("+3 "), HasSubstr("ms length")));
+    }
+  }
+}
+
+TEST(RequestLog, ContentsOnlyIfAskedFor) {
+  Log log;
+  ServerOptions options;
+  options.on_log = log.sink();
+  options.logs_content = true;
+  TestServer server(fake_engine("the red star "), options);
+  const Reply reply = server.ask(chat(R"(,"temperature":0)"));
+  const std::vector<std::string> lines = log.lines();
+  EXPECT_THAT(lines, ::testing::Contains(HasSubstr(R"(asked: {"messages":[{"role":"user","content":"hi"}])")));
+  EXPECT_THAT(lines, ::testing::Contains(HasSubstr("answered: " + reply.at("choices.0.message.content"))));
+}
+
+TEST(MetricsText, HistogramsOfTokensAndTimes) {
+  TestServer server(fake_engine("the red star "));
+  server.ask(chat(""));
+  EXPECT_EQ(server.metric("g3n_completion_length_tokens_bucket{model=\"demo\",le=\"4\"}"), "1");
+  EXPECT_EQ(server.metric("g3n_completion_length_tokens_sum"), "3");
+  EXPECT_EQ(server.metric("g3n_inter_token_seconds_count"), "2");
+  EXPECT_EQ(server.metric("g3n_time_to_first_token_seconds_count"), "1");
+  EXPECT_GT(std::stoll(server.metric("g3n_resident_bytes")), 1 << 20);
+}
+
+}  // namespace
+}  // namespace g3n::testing
