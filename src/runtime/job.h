@@ -49,6 +49,8 @@ struct JobSetup {
   // Whether it goes on from what others computed before, and leaves what it computed to others; they share nothing with
   // requests of another salt.
   bool shares_prefix = true;
+  std::shared_ptr<const SequenceCache> base;  // holds a beginning of the prompt, to go on from; null: none
+  bool keeps_cache = false;                   // Job::take_cache gives it back if the end was good
   std::string cache_salt;
 };
 
@@ -70,6 +72,7 @@ class Job {
   // After the end: throws the job's error.
   const Answer& answer() const;
   std::shared_ptr<const PreparedPrompt> prompt() const { return prompt_; }
+  std::unique_ptr<SequenceCache> take_cache() { return std::move(cache_); }
 
  private:
   friend class Scheduler;
@@ -103,6 +106,7 @@ class Job {
   mutable std::condition_variable ended_changed_;
   bool ended_ = false;
   Answer answer_;
+  std::unique_ptr<SequenceCache> cache_;
   // Of its error, if it has one. Each thread that asks makes an Error of its own: copies of one share their text.
   std::optional<std::pair<ErrorCode, std::string>> error_;
 };

@@ -330,7 +330,9 @@ TokensView Job::tokens() const { return sequence_ ? sequence_->tokens() : Tokens
 
 int64_t Job::most_shared() const {
   const int64_t known = static_cast<int64_t>(tokens().ids.size());
-  return setup_.logits && !sequence_ ? std::min(setup_.logits->first, known - 1) : known - 1;
+  if (!setup_.logits || sequence_) return known - 1;
+  const WantedLogits& wanted = *setup_.logits;
+  return std::min(wanted.positions.empty() ? wanted.first : wanted.positions.front(), known - 1);
 }
 
 // Whether a request before it is about to compute what it needs, too: from there it goes on.
@@ -365,6 +367,8 @@ bool Scheduler::can_share(const Job& other, const Job& job) const {
 PrefixCache::Hit Scheduler::find_prefix(const Job& job) {
   if (!job.setup_.shares_prefix) return {};
   PrefixCache::Hit best = prefixes_.find(job.tokens(), job.setup_.cache_salt, job.most_shared());
+  if (const SequenceCache* base = job.setup_.base.get(); base && base->length() > best.length)
+    best = {base, base->length(), base->length()};
   for (const auto& other : running_) {
     if (!can_share(*other, job)) continue;
     const SequenceCache& cache = *other->sequence_->cache();
@@ -624,7 +628,10 @@ void Scheduler::end(const std::shared_ptr<Job>& job, std::exception_ptr problem)
   ++ends_;
   if (job->sequence_) {
     std::unique_ptr<SequenceCache> cache = job->sequence_->take_cache();
-    if (!problem || job->is_cancelled()) keep(*job, [&] { return std::move(cache); });
+    if (!problem && job->setup_.keeps_cache)
+      job->cache_ = std::move(cache);
+    else if (!problem || job->is_cancelled())
+      keep(*job, [&] { return std::move(cache); });
   }
   note_idle();
   {

@@ -117,7 +117,7 @@ std::vector<Score> Engine::score(const PreparedPrompt& prefix, Continuations con
     whole.token_types.resize(whole.ids.size());
     JobSetup next = setup_of(std::make_shared<const PreparedPrompt>(std::move(whole)),
                              std::make_shared<PromptScores>(tokens, top, std::vector{ids.back()}), tokens);
-    next.open_cache = [cache, tokens](const PreparedPrompt&) { return cache->fork(tokens); };
+    next.base = cache;
     flight.start(std::move(next));
     flying.push_back(i);
   }

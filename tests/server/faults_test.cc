@@ -139,7 +139,7 @@ TEST(Faults, AClientThatLeavesAtAnyStageStopsItsWork) {
           return server.metric("g3n_cancelled_total{model=\"demo\",stage=\"" + std::string(c.stage) + "\"}") == "1";
         }));
         busy.clear();
-        EXPECT_TRUE(comes_true([&] { return engine->stats().running == 0 && engine->stats().cache_pages == 0; }));
+        EXPECT_TRUE(comes_true([&] { return is_idle(*engine); }));
       }
 }
 
@@ -160,7 +160,7 @@ TEST(Faults, ADeadlineEndsARequestAtAnyStage) {
     EXPECT_EQ(reply.status, 408) << reply.body;
     EXPECT_EQ(reply.at("error.code"), "request_timeout");
     busy.clear();
-    EXPECT_TRUE(comes_true([&] { return engine->stats().running == 0 && engine->stats().cache_pages == 0; }));
+    EXPECT_TRUE(comes_true([&] { return is_idle(*engine); }));
   }
 }
 
