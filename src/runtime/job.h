@@ -49,9 +49,9 @@ struct JobSetup {
   // Whether it goes on from what others computed before, and leaves what it computed to others; they share nothing with
   // requests of another salt.
   bool shares_prefix = true;
-  std::shared_ptr<const SequenceCache> base;  // holds a beginning of the prompt, to go on from; null: none
-  bool keeps_cache = false;                   // Job::take_cache gives it back if the end was good
   std::string cache_salt;
+  std::shared_ptr<const SequenceCache> base;  // holds a beginning of the prompt, to go on from in any case; null: none
+  bool keeps_cache = false;                   // Job::take_cache gives it back if the end was good
 };
 
 class Job {

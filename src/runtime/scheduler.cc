@@ -365,8 +365,8 @@ bool Scheduler::can_share(const Job& other, const Job& job) const {
 
 // The longest beginning that was computed before, by one that ended or one that runs.
 PrefixCache::Hit Scheduler::find_prefix(const Job& job) {
-  if (!job.setup_.shares_prefix) return {};
-  PrefixCache::Hit best = prefixes_.find(job.tokens(), job.setup_.cache_salt, job.most_shared());
+  PrefixCache::Hit best;
+  if (job.setup_.shares_prefix) best = prefixes_.find(job.tokens(), job.setup_.cache_salt, job.most_shared());
   if (const SequenceCache* base = job.setup_.base.get(); base && base->length() > best.length)
     best = {base, base->length(), base->length()};
   for (const auto& other : running_) {

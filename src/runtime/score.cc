@@ -118,6 +118,7 @@ std::vector<Score> Engine::score(const PreparedPrompt& prefix, Continuations con
     JobSetup next = setup_of(std::make_shared<const PreparedPrompt>(std::move(whole)),
                              std::make_shared<PromptScores>(tokens, top, std::vector{ids.back()}), tokens);
     next.base = cache;
+    next.shares_prefix = false;
     flight.start(std::move(next));
     flying.push_back(i);
   }
