@@ -70,7 +70,7 @@ function onServerProblem(error) {
 
 function showAbilities() {
   const can = server.modalities ?? {};
-  composer.setAbilities({ vision: !!can.vision, audio: !!can.audio }, bodyLimit());
+  composer.setAbilities({ vision: !!can.vision, audio: !!can.audio }, { bytes: bodyLimit(), seconds: server.limits?.audio_seconds ?? Infinity });
   settings.showDefaults(server.default_generation_settings.params, !!can.vision);
   const kinds = can.vision && can.audio ? texts.and(texts.pictures, texts.sound) : can.vision ? texts.pictures : can.audio ? texts.sound : "";
   $("welcome-text").textContent = kinds ? texts.welcomeMedia(kinds) : texts.welcomeNoMedia;

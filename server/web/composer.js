@@ -2,14 +2,16 @@
 import { say } from "./announce.js";
 import { $, element, icon, iconButton } from "./dom.js";
 import { kAcceptAudio, kAcceptImages, mediumOfFile } from "./media.js";
-import { Recording, hasMicrophone, kMostSeconds } from "./recorder.js";
+import { Recording, hasMicrophone } from "./recorder.js";
 import { texts } from "./texts.js";
+
+const kMostSeconds = 300;  // of a recording: nobody forgets the microphone for longer
 
 export class Composer {
   #owner;
   #media = [];
   #can = { vision: false, audio: false };
-  #limitBytes = Infinity;
+  #limits = { bytes: Infinity, seconds: kMostSeconds };
   #busy = false;
   #recording = null;
   #isStarting = false;              // the browser asks whether it may record
@@ -45,9 +47,10 @@ export class Composer {
   }
 
   // ---- what the server can do ----
-  setAbilities(can, limitBytes) {
+  // limits: bytes of a request, seconds of a sound
+  setAbilities(can, limits) {
     this.#can = can;
-    this.#limitBytes = limitBytes;
+    this.#limits = { bytes: limits.bytes, seconds: Math.min(limits.seconds, kMostSeconds) };
     const accept = [can.vision ? kAcceptImages : "", can.audio ? kAcceptAudio : ""].filter(Boolean).join(",");
     $("files").accept = accept;
     $("attach").hidden = !accept;
@@ -140,7 +143,7 @@ export class Composer {
     this.note("");
     for (const file of files) {
       try {
-        const medium = await mediumOfFile(file.blob ?? file, { name: file.name, can: this.#can, limitBytes: this.#limitBytes });
+        const medium = await mediumOfFile(file.blob ?? file, { name: file.name, can: this.#can, limitBytes: this.#limits.bytes });
         this.#media.push(medium);
         say(medium.kind === "image" ? texts.picture(medium.name) : texts.soundNamed(medium.name));
       } catch (error) {
@@ -206,8 +209,8 @@ export class Composer {
     try {
       this.#recording = await Recording.start((seconds, loudness) => {
         $("loudness").value = loudness;
-        $("recording-time").textContent = texts.recording(Math.floor(seconds), kMostSeconds);
-        if (seconds >= kMostSeconds && this.#recording) this.#finishRecording();
+        $("recording-time").textContent = texts.recording(seconds, this.#limits.seconds);
+        if (seconds >= this.#limits.seconds && this.#recording) this.#finishRecording();
       });
     } catch {
       this.note(texts.noMicrophone);
@@ -224,7 +227,7 @@ export class Composer {
     const recording = this.#recording;
     this.#recording = null;
     this.#showRecording();
-    const wav = await recording.finish().catch(() => null);
+    const wav = await recording.finish(this.#limits.seconds).catch(() => null);
     if (!wav) return this.note(texts.nothingRecorded);
     await this.add([{ blob: wav, name: texts.recordingName(++this.#names) }]);
   }
@@ -232,7 +235,7 @@ export class Composer {
   #showRecording() {
     const on = this.#recording !== null;
     $("recording").hidden = !on;
-    $("recording-time").textContent = texts.recording(0, kMostSeconds);
+    $("recording-time").textContent = texts.recording(0, this.#limits.seconds);
     const label = on ? texts.stopRecording : texts.record;
     $("record").setAttribute("aria-label", label);
     $("record").title = label;

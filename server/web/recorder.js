@@ -2,7 +2,6 @@
 import { wavOf } from "./media.js";
 
 const kRate = 16_000;
-export const kMostSeconds = 30;  // what the server takes as one sound
 
 export const canRecord = () => window.isSecureContext && !!navigator.mediaDevices?.getUserMedia && !!window.AudioWorkletNode;
 
@@ -55,8 +54,8 @@ export class Recording {
     await this.#context?.close();
   }
 
-  // A WAV file, or null if nothing came.
-  async finish() {
+  // A WAV file of at most so many seconds, or null if nothing came.
+  async finish(mostSeconds) {
     const rate = this.#context.sampleRate;
     await this.#release();
     if (this.#count === 0) return null;
@@ -66,7 +65,7 @@ export class Recording {
       samples.set(block, at);
       at += block.length;
     }
-    return wavOf((await resample(samples, rate)).subarray(0, kMostSeconds * kRate), kRate);
+    return wavOf((await resample(samples, rate)).subarray(0, mostSeconds * kRate), kRate);
   }
 
   async discard() {

@@ -1,6 +1,7 @@
 // All words of the page, in one table. A function where a value stands inside.
 
 const number = new Intl.NumberFormat("en");
+const clock = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
 const seconds = (ms) => (ms < 10_000 ? (ms / 1000).toFixed(2) : (ms / 1000).toFixed(1));
 
 export const texts = {
@@ -42,7 +43,7 @@ export const texts = {
   remove: (name) => `Remove ${name}`,
   picture: (name) => `Picture ${name}`,
   soundNamed: (name) => `Sound ${name}`,
-  recording: (s, most) => `${s} of ${most} s`,
+  recording: (s, most) => `${clock(s)} of ${clock(most)}`,
   recordingStarted: "Recording",
   recordingName: (n) => `recording-${n}.wav`,
   pastedName: (n, ending) => `pasted-${n}.${ending}`,

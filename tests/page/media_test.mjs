@@ -140,7 +140,7 @@ test("recorded sound: 16 kHz mono WAV, taken by the server", async () => {
   const record = page.locator("#record");
   assert.equal(await record.getAttribute("aria-label"), "Record sound");
   await record.click();
-  await page.locator("#recording-time", { hasText: /^2 of 30 s/ }).waitFor();
+  await page.locator("#recording-time", { hasText: /^0:02 of 5:00$/ }).waitFor();
   assert.equal(await record.getAttribute("aria-label"), "Finish the recording");
   await record.click();
   await page.getByRole("button", { name: "Remove recording-1.wav" }).waitFor();
@@ -161,20 +161,16 @@ test("recorded sound: 16 kHz mono WAV, taken by the server", async () => {
   await b.closePage(page);
 });
 
-test("a recording ends at 30 s", async () => {
-  const page = await b.openPage({ permissions: ["microphone"] });
-  const seconds = await page.evaluate(async () => {
-    const { kMostSeconds } = await import("/web/recorder.js");
-    return kMostSeconds;
-  });
-  assert.equal(seconds, 30);
-  // A worklet whose clock runs: 31 s of samples at once.
+test("a recording ends where the server's limit for a sound is; one of more than 30 s is taken", async () => {
+  const server = await b.startServer("--limit", "audio-seconds=40");
+  const page = await b.openPage({ url: server.url, permissions: ["microphone"] });
+  // A worklet whose clock runs: 41 s of samples at once.
   await page.evaluate(() => {
     const real = window.AudioWorkletNode;
     window.AudioWorkletNode = class extends real {
       constructor(...args) {
         super(...args);
-        setTimeout(() => this.port.onmessage({ data: new Float32Array(31 * args[0].sampleRate).map((_, i) => Math.sin(i / 50) / 2) }), 300);
+        setTimeout(() => this.port.onmessage({ data: new Float32Array(41 * args[0].sampleRate).map((_, i) => Math.sin(i / 50) / 2) }), 300);
       }
     };
   });
@@ -182,15 +178,16 @@ test("a recording ends at 30 s", async () => {
   await page.getByRole("button", { name: "Remove recording-1.wav" }).waitFor();
   await b.send(page, "What do you hear?");
   const wav = Buffer.from(b.lastBody(page).messages[0].content[0].input_audio.data, "base64");
-  assert.equal(wav.length, 44 + 2 * 480_000);
+  assert.equal(wav.length, 44 + 2 * 640_000);
   assert.equal(await page.locator(".problem:visible").count(), 0);
   await b.closePage(page);
+  server.stop();
 });
 
 test("sending ends a recording and takes it along, and waits for files that are being read", async () => {
   const page = await b.openPage({ permissions: ["microphone"] });
   await page.locator("#record").click();
-  await page.locator("#recording-time", { hasText: /^1 of/ }).waitFor();
+  await page.locator("#recording-time", { hasText: /^0:01 of/ }).waitFor();
   await page.evaluate(() => {
     const real = FileReader.prototype.readAsDataURL;
     FileReader.prototype.readAsDataURL = function (blob) {
