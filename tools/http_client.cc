@@ -64,7 +64,7 @@ HttpReply HttpClient::receive(const std::function<void(const std::string&)>& on_
 }
 
 void HttpClient::receive_and_leave(std::size_t bytes) {
-  while (buffer_.size() < bytes && more()) {
+  while (buffer_.size() < bytes && buffer_.find("\r\n0\r\n\r\n") == std::string::npos && more()) {
   }
   close();
 }

@@ -26,7 +26,7 @@ class HttpClient {
   void send(const std::string& bytes);
   // The next response. on_chunk: of a streamed one, as its pieces come.
   HttpReply receive(const std::function<void(const std::string&)>& on_chunk = {});
-  // So many bytes of what comes, then nothing more.
+  // So many bytes of a streamed response, or all of it, then nothing more.
   void receive_and_leave(std::size_t bytes);
   void close();
 
