@@ -47,30 +47,30 @@ AnswerFacts::AnswerFacts(const Service& service, const OpenAIRequest& request, c
 
 std::string OpenAIFormat::progress(const Progress& progress) {
   JsonObject chunk = head();
-  chunk.emplace_back("choices", node(JsonList{}));
-  if (facts_.has_usage) chunk.emplace_back("usage", node(nullptr));
-  chunk.emplace_back("prompt_progress", node(JsonObject{{"total", node(progress.total)},
-                                                        {"cache", node(0)},
-                                                        {"processed", node(progress.done)},
-                                                        {"time_ms", node(progress.ms)},
-                                                        {"stage", node(stage_name(progress.stage))}}));
+  chunk.push_back({"choices", node(JsonList{})});
+  if (facts_.has_usage) chunk.push_back({"usage", node(nullptr)});
+  chunk.push_back({"prompt_progress", node(JsonObject{{"total", node(progress.total)},
+                                                      {"cache", node(0)},
+                                                      {"processed", node(progress.done)},
+                                                      {"time_ms", node(progress.ms)},
+                                                      {"stage", node(stage_name(progress.stage))}})});
   return sse_frame(node(std::move(chunk)));
 }
 
 std::string OpenAIFormat::end(const std::vector<Result>& results) {
   if (!facts_.has_usage && !facts_.has_timings) return sse_done();
   JsonObject chunk = head();
-  chunk.emplace_back("choices", node(JsonList{}));
-  if (facts_.has_usage) chunk.emplace_back("usage", usage(results));
-  chunk.emplace_back("g3n", g3n_object(results));
-  if (facts_.has_timings) chunk.emplace_back("timings", timings_of(results));
+  chunk.push_back({"choices", node(JsonList{})});
+  if (facts_.has_usage) chunk.push_back({"usage", usage(results)});
+  chunk.push_back({"g3n", g3n_object(results)});
+  if (facts_.has_timings) chunk.push_back({"timings", timings_of(results)});
   return sse_frame(node(std::move(chunk))) + sse_done();
 }
 
 std::string OpenAIFormat::frame(JsonNode choice) const {
   JsonObject chunk = head();
-  chunk.emplace_back("choices", node(JsonList{std::move(choice)}));
-  if (facts_.has_usage) chunk.emplace_back("usage", node(nullptr));
+  chunk.push_back({"choices", node(JsonList{std::move(choice)})});
+  if (facts_.has_usage) chunk.push_back({"usage", node(nullptr)});
   return sse_frame(node(std::move(chunk)));
 }
 

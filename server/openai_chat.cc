@@ -55,7 +55,7 @@ class ChatFormat : public OpenAIFormat {
                       {"choices", node(std::move(choices))},
                       {"usage", usage(results)},
                       {"g3n", g3n_object(results)}};
-    if (facts_.has_timings) answer.emplace_back("timings", timings_of(results));
+    if (facts_.has_timings) answer.push_back({"timings", timings_of(results)});
     return node(std::move(answer));
   }
 

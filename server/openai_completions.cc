@@ -26,10 +26,10 @@ class CompletionFormat : public OpenAIFormat {
       choices.push_back(choice(i, results[i].answer.text, std::move(logprobs), finish_reason_of(results[i].answer)));
     }
     JsonObject answer = head();
-    answer.emplace_back("choices", node(std::move(choices)));
-    answer.emplace_back("usage", usage(results));
-    answer.emplace_back("g3n", g3n_object(results));
-    if (facts_.has_timings) answer.emplace_back("timings", timings_of(results));
+    answer.push_back({"choices", node(std::move(choices))});
+    answer.push_back({"usage", usage(results)});
+    answer.push_back({"g3n", g3n_object(results)});
+    if (facts_.has_timings) answer.push_back({"timings", timings_of(results)});
     return node(std::move(answer));
   }
   std::string begin(std::size_t) override { return ""; }
@@ -70,7 +70,7 @@ class CompletionFormat : public OpenAIFormat {
       const auto [own, is_new] = best.emplace(text, entry.logprob);
       if (!is_new) own->second = std::max(own->second, entry.logprob);
       JsonObject top;
-      for (const auto& [name, logprob] : best) top.emplace_back(name, logprob_node(logprob));
+      for (const auto& [name, logprob] : best) top.push_back({name, logprob_node(logprob)});
       tops.push_back(node(std::move(top)));
       offsets.push_back(node(offsets_[index]));
       offsets_[index] += characters(text);

@@ -139,7 +139,7 @@ void props(Call& call) {
   const ModelInfo& info = service.engine().info();
   JsonObject limits{{"max_queue", node(service.options.max_queue)},
                     {"max_sequences", node(service.options.max_sequences)}};
-  for (const auto& [name, value] : limit_values(service.options)) limits.emplace_back(name, node(value));
+  for (const auto& [name, value] : limit_values(service.options)) limits.push_back({name, node(value)});
   send(call, node(JsonObject{
                  {"default_generation_settings",
                   node(JsonObject{{"n_ctx", node(service.facts().context)},
