@@ -53,8 +53,8 @@ class ServerProcess {
     if (pid_ == 0) {
       ::dup2(ends[1], 2);
       ::close(ends[0]);
-      ::execl(program.c_str(), program.c_str(), "serve", "-m", model.c_str(), "--port", "0", "--limit",
-              "connections-per-address=512", static_cast<char*>(nullptr));
+      ::execl(program.c_str(), program.c_str(), "serve", "-m", model.c_str(), "--port", "0", "--cache-ram", "64MiB",
+              "--media-cache", "16MiB", static_cast<char*>(nullptr));
       ::_exit(127);
     }
     ::close(ends[1]);
