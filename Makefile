@@ -48,7 +48,7 @@ test-all: test
 	@tools/test_sanitized.sh all
 	@tools/test_tsan.sh
 	@$(MAKE) --no-print-directory test-page
-	@tools/test_server.sh
+	@tools/test_server.sh all
 
 # Goldens at full E2B and E4B shape: makes random checkpoints (11 and 16 GB) under build/ and removes them.
 test-full: build-tests

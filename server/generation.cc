@@ -33,12 +33,8 @@ class Generation::Sink : public EventSink {
   }
   void on_logprobs(const TokenLogprob& token) override {
     const Engine& engine = generation_->call_->service.engine();
-    TokenEntry entry{token_bytes(engine, token.id), token.logprob, {}};
+    TokenEntry entry = token_entry(engine, token);
     if (entry.bytes.empty()) return;
-    for (const auto& [id, logprob] : token.top) {
-      std::string bytes = token_bytes(engine, id);
-      entry.top.emplace_back(bytes.empty() ? engine.piece(id) : std::move(bytes), logprob);
-    }
     std::lock_guard lock(generation_->mutex_);
     Choice& choice = generation_->choices_[index_];
     choice.token_bytes += static_cast<std::int64_t>(entry.bytes.size());
@@ -89,6 +85,15 @@ class Generation::Sink : public EventSink {
   const std::size_t index_;
   std::optional<Call::Clock::time_point> last_token_;  // of the engine's thread
 };
+
+TokenEntry token_entry(const Engine& engine, const TokenLogprob& token) {
+  TokenEntry entry{token_bytes(engine, token.id), token.logprob, {}};
+  for (const auto& [id, logprob] : token.top) {
+    std::string bytes = token_bytes(engine, id);
+    entry.top.emplace_back(bytes.empty() ? engine.piece(id) : std::move(bytes), logprob);
+  }
+  return entry;
+}
 
 const char* stage_name(Stage stage) {
   static constexpr const char* kNames[] = {"queued", "encoding", "prefill", "decode"};

@@ -18,6 +18,8 @@ struct TokenEntry {
   float logprob = 0;
   std::vector<std::pair<std::string, float>> top;
 };
+// Control tokens add no bytes; among the likeliest they stand as they are written.
+TokenEntry token_entry(const Engine& engine, const TokenLogprob& token);
 
 // One answer of a request: a prompt, and what is asked of it.
 struct Sequence {

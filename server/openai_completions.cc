@@ -1,4 +1,4 @@
-// POST /v1/completions (spec/server.md 6). Echo is not built.
+// POST /v1/completions (spec/server.md 6).
 #include <algorithm>
 #include <map>
 
@@ -15,15 +15,25 @@ std::int64_t characters(const std::string& text) {
   return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
 }
 
+// A prompt that is to stand in front of its answers.
+struct Echo {
+  std::string text;
+  std::vector<std::int32_t> ids;
+  bool has_added_bos = false;  // which the text does not show
+};
+
 class CompletionFormat : public OpenAIFormat {
  public:
-  CompletionFormat(AnswerFacts facts, std::size_t choices) : OpenAIFormat(std::move(facts)), offsets_(choices) {}
+  // echoes: one per prompt, or none.
+  CompletionFormat(AnswerFacts facts, std::size_t choices, const Engine& engine, std::vector<Echo> echoes)
+      : OpenAIFormat(std::move(facts)), engine_(engine), echoes_(std::move(echoes)), offsets_(choices) {}
 
   JsonNode whole(const std::vector<Result>& results) override {
     JsonList choices;
     for (std::size_t i = 0; i < results.size(); ++i) {
-      JsonNode logprobs = logprobs_node(i, results[i].entries);
-      choices.push_back(choice(i, results[i].answer.text, std::move(logprobs), finish_reason_of(results[i].answer)));
+      const Answer& answer = results[i].answer;
+      JsonNode logprobs = echoes_.empty() ? logprobs_node(i, results[i].entries) : scored_echo(i, answer);
+      choices.push_back(choice(i, echo_text(i) + answer.text, std::move(logprobs), finish_reason_of(answer)));
     }
     JsonObject answer = head();
     answer.push_back({"choices", node(std::move(choices))});
@@ -32,7 +42,9 @@ class CompletionFormat : public OpenAIFormat {
     if (facts_.has_timings) answer.push_back({"timings", timings_of(results)});
     return node(std::move(answer));
   }
-  std::string begin(std::size_t) override { return ""; }
+  std::string begin(std::size_t index) override {
+    return echoes_.empty() ? "" : frame(choice(index, echo_text(index), node(nullptr), nullptr));
+  }
   std::string delta(std::size_t index, const std::string& text, const std::vector<TokenEntry>& entries) override {
     return frame(choice(index, text, logprobs_node(index, entries), nullptr));
   }
@@ -55,12 +67,39 @@ class CompletionFormat : public OpenAIFormat {
                            {"finish_reason", reason ? node(reason) : node(nullptr)}});
   }
 
-  JsonNode logprobs_node(std::size_t index, const std::vector<TokenEntry>& entries) {
+  const Echo& echo_of(std::size_t index) const { return echoes_[index / (offsets_.size() / echoes_.size())]; }
+  std::string echo_text(std::size_t index) const { return echoes_.empty() ? "" : echo_of(index).text; }
+
+  // All tokens of prompt and answer, of which the first has no probability; also the one that ends the text.
+  JsonNode scored_echo(std::size_t index, const Answer& answer) {
+    if (!facts_.has_logprobs) return node(nullptr);
+    const Echo& echo = echo_of(index);
+    std::vector<TokenEntry> entries;
+    const auto add = [&](const TokenLogprob& token) {
+      TokenEntry entry = token_entry(engine_, token);
+      if (entry.bytes.empty()) entry.bytes = engine_.piece(token.id);
+      entries.push_back(std::move(entry));
+    };
+    add({.id = echo.ids.at(0)});
+    for (const TokenLogprob& token : answer.prompt_logprobs) add(token);
+    for (const TokenLogprob& token : answer.logprobs) add(token);
+    if (echo.has_added_bos) offsets_[index] = -characters(entries[0].bytes);
+    return logprobs_node(index, entries, /*has_unscored_first=*/true);
+  }
+
+  JsonNode logprobs_node(std::size_t index, const std::vector<TokenEntry>& entries, bool has_unscored_first = false) {
     if (!facts_.has_logprobs) return node(nullptr);
     JsonList tokens, token_logprobs, tops, offsets;
     for (const TokenEntry& entry : entries) {
       const std::string text = utf8_repaired(entry.bytes);
       tokens.push_back(node(text));
+      offsets.push_back(node(std::max<std::int64_t>(0, offsets_[index])));
+      offsets_[index] += characters(text);
+      if (has_unscored_first && tokens.size() == 1) {
+        token_logprobs.push_back(node(nullptr));
+        tops.push_back(node(nullptr));
+        continue;
+      }
       token_logprobs.push_back(logprob_node(entry.logprob));
       std::map<std::string, float> best;  // equal texts of different ids keep the larger
       for (const auto& [bytes, logprob] : entry.top) {
@@ -72,8 +111,6 @@ class CompletionFormat : public OpenAIFormat {
       JsonObject top;
       for (const auto& [name, logprob] : best) top.push_back({name, logprob_node(logprob)});
       tops.push_back(node(std::move(top)));
-      offsets.push_back(node(offsets_[index]));
-      offsets_[index] += characters(text);
     }
     return node(JsonObject{{"tokens", node(std::move(tokens))},
                            {"token_logprobs", node(std::move(token_logprobs))},
@@ -81,6 +118,8 @@ class CompletionFormat : public OpenAIFormat {
                            {"text_offset", node(std::move(offsets))}});
   }
 
+  const Engine& engine_;
+  const std::vector<Echo> echoes_;
   std::vector<std::int64_t> offsets_;  // of each choice, in characters
 };
 
@@ -173,6 +212,20 @@ std::vector<std::vector<std::int32_t>> read_prompts(const JsonNode& value, const
   return prompts;
 }
 
+// What was sent, in the order of the prompts.
+std::vector<Echo> echoes_of(const JsonNode& prompt, const Service& service,
+                            const std::vector<std::vector<std::int32_t>>& prompts) {
+  const bool is_list = prompt.list() && (prompt.list()->front().text() || prompt.list()->front().list());
+  std::vector<Echo> echoes;
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    const JsonNode& sent = is_list ? (*prompt.list())[i] : prompt;
+    const bool is_text = sent.text() != nullptr;
+    const std::string text = is_text ? *sent.text() : service.engine().decode(prompts[i], /*skip_special=*/false);
+    echoes.push_back({text, prompts[i], is_text && !text.starts_with(service.facts().bos)});
+  }
+  return echoes;
+}
+
 }  // namespace
 
 void completions(const std::shared_ptr<Call>& call) {
@@ -183,7 +236,7 @@ void completions(const std::shared_ptr<Call>& call) {
   CommonFields& common = request.common;
   common = read_common_fields(fields, service);
   if (common.options.max_tokens < 0) common.options.max_tokens = 16;
-  if (fields.boolean("echo").value_or(false)) fail_unsupported("echo", "echo is not supported by this build");
+  const bool has_echo = fields.boolean("echo").value_or(false);
   fields.refuse("suffix", "Gemma 3n has no infilling");
   if (const auto best_of = fields.integer("best_of", 1, 16); best_of && *best_of != common.n)
     fail_unsupported("best_of", "only a best_of equal to n is supported");
@@ -193,8 +246,14 @@ void completions(const std::shared_ptr<Call>& call) {
     if (request.has_logprobs)
       common.options.logprobs = flag ? 1 : static_cast<int>(integer_at(*logprobs, "logprobs", 0, 20));
   }
+  if (has_echo && request.has_logprobs && common.is_stream)
+    fail_unsupported("echo", "echo with logprobs has no stream: all of it is known at the end alone");
+  if (has_echo) common.options.prompt_logprobs = common.options.logprobs;
   request.media = read_media(fields, service, common.image_size);
-  request.prompts = read_prompts(fields.required("prompt"), service, request.media);
+  const JsonNode& prompt = fields.required("prompt");
+  request.prompts = read_prompts(prompt, service, request.media);
+  std::vector<Echo> echoes;
+  if (has_echo) echoes = echoes_of(prompt, service, request.prompts);
   call->ignored = fields.ignored(service.options.is_strict);
   call->request.body.clear();
   call->request.body.shrink_to_fit();
@@ -202,7 +261,8 @@ void completions(const std::shared_ptr<Call>& call) {
   GenerationRequest generation = generation_of(*call, request);
   const std::size_t choices = generation.sequences.size();
   Generation::start(call, std::move(generation),
-                    std::make_unique<CompletionFormat>(AnswerFacts(service, request, "cmpl-"), choices));
+                    std::make_unique<CompletionFormat>(AnswerFacts(service, request, "cmpl-"), choices,
+                                                       service.engine(), std::move(echoes)));
 }
 
 }  // namespace g3n::server

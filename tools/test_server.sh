@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# make test-server: the openai package against g3n serve over the demo. Virtual environment in build/venv-server. Environment: RELEASE (build folder), PYTHON.
+# make test-server: the openai package against g3n serve over the demo. "all": lm-evaluation-harness, too (some hundred
+# MB of packages). Virtual environment in build/venv-server. Environment: RELEASE (build folder), PYTHON.
 set -eu
 cd "$(dirname "$0")/.."
 release=${RELEASE:-build/release}
@@ -13,4 +14,5 @@ install() { # what is there is not asked for again
   cp "$1" "$venv/"
 }
 install $tests/requirements.txt
-G3N=$PWD/$release/g3n "$venv/bin/python" -m pytest -q -p no:cacheprovider "$tests"
+[ "${1:-}" != all ] || install $tests/requirements-harness.txt
+G3N=$PWD/$release/g3n HF_HUB_OFFLINE=1 "$venv/bin/python" -m pytest -q -p no:cacheprovider "$tests"

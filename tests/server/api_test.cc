@@ -363,7 +363,7 @@ TEST_F(Api, CompletionsRefuse) {
     const Reply reply = ask(post("/v1/completions", "{" + fields + "}"));
     return std::to_string(reply.status) + " " + reply.at("error.param") + " " + reply.at("error.code");
   };
-  EXPECT_EQ(error(R"("prompt":"a","echo":true)"), "400 echo unsupported_parameter");
+  EXPECT_EQ(error(R"("prompt":"a","echo":true,"logprobs":1,"stream":true)"), "400 echo unsupported_parameter");
   EXPECT_EQ(error(R"("prompt":"a","suffix":"b")"), "400 suffix unsupported_parameter");
   EXPECT_EQ(error(R"("prompt":"a","best_of":3)"), "400 best_of unsupported_parameter");
   EXPECT_EQ(error(R"("prompt":"a","logprobs":21)"), "400 logprobs invalid_value");
@@ -373,6 +373,51 @@ TEST_F(Api, CompletionsRefuse) {
   EXPECT_EQ(error(R"("prompt":{"a":1})"), "400 prompt invalid_type");
   EXPECT_EQ(error(R"("model":"x")"), "400 prompt missing_required_parameter");
   EXPECT_EQ(error(R"("prompt":"<image_soft_token>")"), "400 prompt invalid_value");
+}
+
+TEST_F(Api, EchoPutsThePromptInFront) {
+  const auto complete = [](const std::string& fields) { return ask(post("/v1/completions", "{" + fields + "}")); };
+  const std::string answer = complete(R"("prompt":"red","max_tokens":4,"temperature":0)").at("choices.0.text");
+  EXPECT_EQ(complete(R"("prompt":"red","max_tokens":4,"temperature":0,"echo":true)").at("choices.0.text"),
+            "red" + answer);
+  const Reply stream = complete(R"("prompt":"red","max_tokens":4,"temperature":0,"echo":true,"stream":true)");
+  std::string text;
+  for (const JsonNode& frame : frames(stream.body)) text += text_at(frame, "choices.0.text");
+  EXPECT_EQ(text, "red" + answer);
+  const Reply two = complete(R"("prompt":["red","blue"],"max_tokens":2,"temperature":0,"echo":true,"n":2)");
+  EXPECT_THAT(two.at("choices.1.text"), ::testing::StartsWith("red"));
+  EXPECT_THAT(two.at("choices.2.text"), ::testing::StartsWith("blue"));
+}
+
+TEST_F(Api, EchoScoresThePrompt) {
+  const auto complete = [](const std::string& fields) {
+    return ask(post("/v1/completions", R"({"temperature":0,"echo":true,"logprobs":1,)" + fields + "}"));
+  };
+  const std::string ids = ask(post("/tokenize", R"({"content":"the red circle","add_special":true})")).at("tokens");
+  const std::size_t count = static_cast<std::size_t>(std::count(ids.begin(), ids.end(), ',')) + 1;
+  for (const std::string& prompt : {std::string("\"the red circle\""), "[" + ids + "]"}) {
+    const Reply scored = complete("\"prompt\":" + prompt + R"(,"max_tokens":1)");
+    ASSERT_EQ(scored.status, 200) << scored.body;
+    const JsonNode json = scored.json();
+    const JsonNode& logprobs = *json.find("choices")->list()->front().find("logprobs");
+    for (const char* name : {"tokens", "token_logprobs", "top_logprobs", "text_offset"})
+      EXPECT_EQ(logprobs.find(name)->list()->size(), count + 1) << name;
+    EXPECT_EQ(text_at(logprobs, "tokens.0"), "<bos>");
+    EXPECT_EQ(text_at(logprobs, "token_logprobs.0"), "null");
+    EXPECT_EQ(text_at(logprobs, "top_logprobs.0"), "null");
+    EXPECT_LT(std::stod(text_at(logprobs, "token_logprobs.1")), 0);
+    const bool shows_bos = prompt[0] == '[';
+    EXPECT_EQ(text_at(logprobs, "text_offset.1"), shows_bos ? "5" : "0");
+    // The harness holds a token's own value against the largest beside it.
+    const JsonNode& tops = *logprobs.find("top_logprobs");
+    for (std::size_t i = 1; i <= count; ++i)
+      EXPECT_NE((*tops.list())[i].find(text_at(logprobs, "tokens." + std::to_string(i))), nullptr) << i;
+    EXPECT_EQ(scored.at("usage.completion_tokens"), "1");
+  }
+  const Reply alone = complete(R"("prompt":"the red circle","max_tokens":0)");
+  EXPECT_EQ(alone.at("choices.0.text"), "the red circle");
+  EXPECT_EQ(alone.at("usage.completion_tokens"), "0");
+  EXPECT_EQ(alone.json().find("choices")->list()->front().find("logprobs")->find("tokens")->list()->size(), count);
 }
 
 TEST_F(Api, MetricsCount) {

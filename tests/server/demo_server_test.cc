@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <future>
+#include <numeric>
 #include <sstream>
 
 #include "g3n/media.h"
@@ -172,6 +173,30 @@ TEST_F(DemoServer, LogprobsDoNotDependOnSampling) {
         .at("choices.0.logprobs.content.0.top_logprobs");
   };
   EXPECT_EQ(first(R"(,"temperature":0)"), first(R"(,"temperature":2,"top_k":5,"seed":3,"logit_bias":{"300":50})"));
+}
+
+TEST_F(DemoServer, EchoScoresAreThoseOfTheLogits) {
+  const std::string text = "The star is red and the circle is blue.";
+  const std::vector<std::int32_t> ids = (*engine_)->tokenize(RawPrompt{text});
+  std::vector<double> wanted;
+  std::vector<std::int64_t> positions(ids.size() - 1);
+  std::iota(positions.begin(), positions.end(), 0);
+  const PreparedPrompt prompt = (*engine_)->prepare(RawPrompt{text});
+  (*engine_)->logits(prompt, positions, [&](std::int64_t position, std::span<const float> row) {
+    const std::size_t next = static_cast<std::size_t>(position) + 1;
+    double largest = -INFINITY, sum = 0;
+    for (const float logit : row) largest = std::max(largest, static_cast<double>(logit));
+    for (const float logit : row) sum += std::exp(static_cast<double>(logit) - largest);
+    wanted.push_back(static_cast<double>(row[static_cast<std::size_t>(ids[next])]) - largest - std::log(sum));
+  });
+  const Reply reply =
+      ask(post("/v1/completions",
+               R"({"echo":true,"logprobs":1,"max_tokens":1,"temperature":0,"prompt":)" + json_string(text) + "}"));
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  EXPECT_EQ(reply.at("usage.prompt_tokens_details.cached_tokens"), "0");
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    EXPECT_NEAR(std::stod(reply.at("choices.0.logprobs.token_logprobs." + std::to_string(i + 1))), wanted[i], 2e-5)
+        << i;
 }
 
 TEST_F(DemoServer, SixteenClientsAtOnceGetWhatEachGetsAlone) {
