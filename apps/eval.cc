@@ -42,7 +42,7 @@ std::shared_ptr<Engine> open_side(Options options, const std::string& side) {
 }
 
 void compare_texts(const Options& options, Engine& reference, Engine& candidate, const std::atomic<bool>* cancelled) {
-  const std::string text = read_text_file(*options.file);
+  const std::string text = read_utf8_file(*options.file);
   TextComparisonOptions asked;
   asked.window = options.eval.window;
   asked.tokens = options.eval.tokens;

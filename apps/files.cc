@@ -56,7 +56,7 @@ std::string read_file(const std::string& path) {
   return text;
 }
 
-std::string read_text_file(const std::string& path) {
+std::string read_utf8_file(const std::string& path) {
   std::string text = read_file(path);
   expect_utf8(text, path);
   return text;

@@ -10,7 +10,7 @@ namespace g3n::cli {
 
 // Throws Error{kNotFound, kBadFile} naming the path and the system's reason.
 std::string read_file(const std::string& path);
-std::string read_text_file(const std::string& path);  // and Error{kInvalidArgument} if it is not UTF-8
+std::string read_utf8_file(const std::string& path);  // and Error{kInvalidArgument} if it is not UTF-8
 MediaBytes read_media(const std::string& path);
 MediaPart read_media_part(const MediaFile& file);
 std::vector<MediaPart> read_media_parts(const std::vector<MediaFile>& files);

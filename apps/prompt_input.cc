@@ -31,7 +31,7 @@ std::string run_text(const Options& o) {
   const bool stdin_is_prompt = o.text == "-";
   std::string text = stdin_is_prompt ? read_stdin() : o.text.value_or("");
   expect_utf8(text, stdin_is_prompt ? "stdin" : "the prompt");
-  if (o.file) append_paragraph(text, read_text_file(*o.file));
+  if (o.file) append_paragraph(text, read_utf8_file(*o.file));
   if (!stdin_is_prompt) {
     const std::string piped = read_piped_stdin();
     expect_utf8(piped, "stdin");

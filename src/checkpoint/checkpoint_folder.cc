@@ -6,6 +6,7 @@
 
 #include "checkpoint/model_candidates.h"
 #include "core/file_kind.h"
+#include "core/open_file.h"
 #include "json/config.h"
 #include "g3n/error.h"
 
@@ -122,6 +123,8 @@ void check_model_folder(const std::string& path) {
     throw Error(ErrorCode::kUnsupported, path + ": " + kWanted + ", found " + describe_file(path));
   const fs::path folder(path);
   const std::vector<std::string> names = file_names(folder);
+  for (const char* name : {"config.json", "model.safetensors", "model.safetensors.index.json"})
+    refuse_dead_link((folder / name).string());
   const bool weights = is_there(folder / "model.safetensors") || is_there(folder / "model.safetensors.index.json");
   if (is_there(folder / "adapter_config.json") && !weights) refuse_adapter(folder);
   if (!is_there(folder / "config.json")) refuse_folder_without_config(folder, names);

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "core/file_kind.h"
+#include "core/open_file.h"
 #include "g3n/error.h"
 
 namespace g3n {
@@ -45,7 +46,9 @@ bool FileSet::has(const std::string& name) const {
   if (const auto* other = replaced(name)) return other->has_value();
   if (!is_folder_) return files_.contains(name);
   std::error_code ignored;
-  return std::filesystem::is_regular_file(path(name), ignored);
+  if (std::filesystem::is_regular_file(path(name), ignored)) return true;
+  refuse_dead_link(path(name));  // what was there once is not to be replaced by a default
+  return false;
 }
 
 std::string FileSet::path(const std::string& name) const { return where_ + (is_folder_ ? "/" : ": ") + name; }

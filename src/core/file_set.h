@@ -26,6 +26,7 @@ class FileSet {
   FileSet with(std::map<std::string, std::optional<std::string>> files) const;
 
   const std::string& where() const { return where_; }  // the folder or the file around
+  // Throws kNotFound for a link to nothing.
   bool has(const std::string& name) const;
   // For messages: "DIR/config.json", "model.g3n: config.json".
   std::string path(const std::string& name) const;

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "g3n/error.h"
 
@@ -21,6 +22,15 @@ const char* file_type_name(mode_t mode) noexcept {
     case S_IFBLK: return "a device";
     default: return "something else";
   }
+}
+
+void refuse_dead_link(const std::string& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0 || !S_ISLNK(info.st_mode)) return;
+  if (::stat(path.c_str(), &info) == 0 || (errno != ENOENT && errno != ENOTDIR)) return;
+  std::error_code ignored;
+  throw Error(ErrorCode::kNotFound, path + ": a link to " + std::filesystem::read_symlink(path, ignored).string() +
+                                        ", which is not there: fetch the model again");
 }
 
 OpenedFile open_regular_file(const std::string& path) {

@@ -18,4 +18,7 @@ struct OpenedFile {
 // Throws kNotFound (no such file) or kInvalidArgument (unreadable, or no regular file), naming the path.
 OpenedFile open_regular_file(const std::string& path);
 
+// Throws kNotFound, naming both, if path is a symbolic link to what is not there: a hub cache that was cleaned up.
+void refuse_dead_link(const std::string& path);
+
 }  // namespace g3n

@@ -3,6 +3,7 @@
 
 #include "support/errors.h"
 #include "checkpoint/hub_cache.h"
+#include "core/file_set.h"
 
 namespace g3n::testing {
 namespace {
@@ -35,6 +36,22 @@ TEST(CheckpointFolder, FilesAreNamedByContent) {
   EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder.write("config.json", kConfig)),
                "a JSON file: give the model's folder");
   EXPECT_ERROR(ErrorCode::kUnsupported, check_model_folder(folder.write("e", "")), "an empty file");
+}
+
+TEST(CheckpointFolder, LinksToNothingAreNamed) {
+  for (const std::string name : {"config.json", "model.safetensors", "model.safetensors.index.json"}) {
+    const TemporaryFolder folder;
+    folder.write("config.json", kConfig);
+    folder.write("model.safetensors", kWeights);
+    std::filesystem::remove(folder / name);
+    std::filesystem::create_symlink("../blobs/gone", folder / name);
+    EXPECT_ERROR(ErrorCode::kNotFound, check_model_folder(folder.path()),
+                 name + ": a link to ../blobs/gone, which is not there");
+  }
+  const TemporaryFolder folder;  // optional files: not as if they had never been there
+  std::filesystem::create_symlink("gone", folder / "generation_config.json");
+  EXPECT_ERROR(ErrorCode::kNotFound, FileSet::folder(folder.path()).has("generation_config.json"), "a link to gone");
+  EXPECT_FALSE(FileSet::folder(folder.path()).has("tokenizer.json"));
 }
 
 TEST(CheckpointFolder, FoldersOfOtherThings) {
