@@ -2,8 +2,11 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <sstream>
+
 #include "apps/conversations.h"
 #include "apps/program.h"
+#include "support/source_path.h"
 
 namespace g3n::testing {
 namespace {
@@ -38,6 +41,19 @@ TEST(Help, EveryCommandHasItsOwn) {
     EXPECT_EQ(outcome.status, 0) << command;
     EXPECT_THAT(outcome.out, HasSubstr("--model")) << command;
     EXPECT_THAT(outcome.err, IsEmpty()) << command;
+  }
+}
+
+TEST(Help, EveryFlagIsInTheManual) {
+  const std::string manual = read_text(source_path("docs/cli.md"));
+  for (const char* command : {"run", "chat", "serve", "inspect", "tokenize", "trace", "bench", "convert", "eval"}) {
+    std::istringstream help(run_g3n({command, "--help"}).out);
+    for (std::string line; std::getline(help, line);) {
+      const size_t begin = line.find("--"), end = line.find_first_of(" ,", std::min(begin, line.size()));
+      if (!line.starts_with("  -") || line.starts_with("  -h")) continue;
+      const std::string flag = line.substr(begin, end - begin);
+      EXPECT_THAT(manual, ::testing::ContainsRegex(flag + "[^-a-z]")) << command;
+    }
   }
 }
 
