@@ -48,6 +48,7 @@ class PlainLines : public LineEditor {
 
   InputLine next() {
     for (;;) {
+      if (takes_waiting_end()) return {};
       if (const size_t end = buffer_.find('\n', searched_); end != std::string::npos) return take(end, 1);
       searched_ = buffer_.size();
       if (interactive_ && !wait_for_input()) return {InputLine::Kind::kInterrupted, ""};
@@ -65,15 +66,20 @@ class PlainLines : public LineEditor {
     }
   }
 
+  // Ctrl-D at the beginning of a line, pressed while nobody read: itself, or the zero that the kernel makes of it if
+  // that was before the program began.
+  bool takes_waiting_end() {
+    if (!stdin_is_terminal() || buffer_.empty() || (buffer_[0] != '\x04' && buffer_[0] != '\0')) return false;
+    buffer_.erase(0, 1);
+    return true;
+  }
+
   InputLine take(size_t length, size_t line_break) {
     InputLine line{InputLine::Kind::kText, buffer_.substr(0, length)};
     buffer_.erase(0, length + line_break);
     searched_ = 0;
     if (!line.text.empty() && line.text.back() == '\r') line.text.pop_back();
-    if (stdin_is_terminal()) {
-      if (line.text == "\x04") return {};  // Ctrl-D that waited
-      erase_as_typed(line.text);
-    }
+    if (stdin_is_terminal()) erase_as_typed(line.text);
     return line;
   }
 

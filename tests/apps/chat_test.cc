@@ -259,6 +259,16 @@ TEST_F(ChatTerminal, WhatIsTypedDuringAnAnswerIsKeptWhole) {
   expect_good_end();
 }
 
+// Without an editor, as where stderr is a file: what was typed early is a line, its corrections made, Ctrl-D the end.
+TEST(PlainTerminal, KeysThatWaitAreALine) {
+  Running g3n({"chat", "-m", demo(), "--temperature", "0"}, Running::Stdio::kTerminalWithoutStderr);
+  ::usleep(300'000);
+  g3n.write("Hello?\x7f!\r");
+  ASSERT_TRUE(g3n.read_until("How can I"));
+  g3n.write(sevens(500) + "\r\x04");
+  EXPECT_EQ(g3n.finish().status, 0);
+}
+
 // Whatever ends it, the shell finds its terminal as it was.
 TEST_F(ChatTerminal, IsAsItWasAfterASignal) {
   ASSERT_TRUE(at_prompt());

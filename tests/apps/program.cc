@@ -122,12 +122,14 @@ Outcome run_g3n_into_closed_pipe(const Arguments& arguments) {
   return outcome;
 }
 
-Running::Running(const Arguments& arguments, Stdio stdio) : is_terminal_(stdio == Stdio::kTerminal) {
+Running::Running(const Arguments& arguments, Stdio stdio)
+    : is_terminal_(stdio == Stdio::kTerminal || stdio == Stdio::kTerminalWithoutStderr) {
   if (is_terminal_) {
     pid_ = ::forkpty(&in_, nullptr, nullptr, nullptr);
     if (pid_ < 0) throw std::runtime_error("forkpty failed");
     if (pid_ == 0) {
       ::setenv("TERM", "xterm", 1);
+      if (stdio == Stdio::kTerminalWithoutStderr) ::dup2(::open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
       execute(G3N_PROGRAM, arguments);
     }
     out_ = in_;

@@ -30,7 +30,8 @@ class Running {
   enum class Stdio {
     kPipes,
     kNonBlockingPipes,  // the child's stdin is
-    kTerminal           // a pseudo-terminal is stdin, stdout and stderr (read by read_until)
+    kTerminal,          // a pseudo-terminal is stdin, stdout and stderr (read by read_until)
+    kTerminalWithoutStderr
   };
   Running(const Arguments& arguments, Stdio stdio = Stdio::kPipes);
   ~Running();
