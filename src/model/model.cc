@@ -97,7 +97,12 @@ void Gemma3n::check_tensors_of(const WeightFiles& files, bool has_text, bool has
     check_front_end(checkpoint_, audio);
     AudioTower(audio).bind(*all);
   }
-  all->check();
+  try {
+    all->check();
+  } catch (const Error& error) {
+    if (has_text) throw;
+    throw Error(error.code(), "mmproj: " + files.path + ": " + error.what());  // what is missing names no file itself
+  }
 }
 
 void Gemma3n::load_weights(ThreadPool& pool, const LoadProgress& progress) {

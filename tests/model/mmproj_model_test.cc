@@ -160,7 +160,7 @@ TEST(MmprojModel, TensorsThatAreMissingOrNobodyUses) {
     return folder.write("changed.gguf", changed);
   };
   EXPECT_ERROR(ErrorCode::kBadFile, open_tiny({kText, rename("a.blk.1.attn_q.weight", "a.blk.1.attn_x.weight")}),
-               "conformer.1.attention.attn.q_proj.weight: missing");
+               "mmproj: " + folder / "changed.gguf", "conformer.1.attention.attn.q_proj.weight: missing");
   std::vector<std::string> warnings;
   const std::string extra = rename("v.conv_stem.conv.bias", "v.conv_stem.conv.bixs");
   Gemma3n::open({kText, extra}, {.log = Log([&](const std::string& text) { warnings.push_back(text); })});
