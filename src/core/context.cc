@@ -3,14 +3,24 @@
 #include <vector>
 
 namespace g3n {
+namespace {
+
+// Rows begin at lines. Steps of 4096 bytes would put one column of all rows into the same sets of L1 and L2, and
+// products come back to a column of many rows for each chunk of inputs: such rows get a line more.
+int64_t row_step(int64_t cols) {
+  const int64_t step = (cols + 15) / 16 * 16;
+  return step % 1024 == 0 ? step + 16 : step;
+}
+
+}  // namespace
 
 View<float, 2> Context::scratch(int64_t rows, int64_t cols) {
-  const int64_t step = (cols + 15) / 16 * 16;
+  const int64_t step = row_step(cols);
   return {arena.take<float>(rows * step), {rows, cols}, {step, 1}};
 }
 
 View<float, 3> Context::scratch(int64_t planes, int64_t rows, int64_t cols) {
-  const int64_t step = (cols + 15) / 16 * 16;
+  const int64_t step = row_step(cols);
   return {arena.take<float>(planes * rows * step), {planes, rows, cols}, {rows * step, step, 1}};
 }
 

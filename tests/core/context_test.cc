@@ -37,6 +37,25 @@ TEST(Context, TapsPackStridedViewsAndAskFirst) {
   EXPECT_EQ(recorder.values.count("unwanted"), 0u);
 }
 
+// Rows begin at lines, and no step is a multiple of 4096 bytes: one column of all rows would share sets of the caches.
+TEST(Context, RowsOfScratchLieApart) {
+  ThreadPool pool(1);
+  Arena arena;
+  const KernelTable unused{};
+  Context ctx{.pool = pool, .kernels = unused, .arena = arena};
+  for (const int64_t cols : {1, 16, 17, 1023, 1024, 2048, 3072, 8192, 8200}) {
+    const View<float, 2> rows = ctx.scratch(3, cols);
+    const View<float, 3> planes = ctx.scratch(2, 3, cols);
+    EXPECT_EQ(planes.step[1], rows.step[0]);
+    EXPECT_EQ(planes.step[0], 3 * rows.step[0]);
+    EXPECT_GE(rows.step[0], cols);
+    EXPECT_LT(rows.step[0], cols + 32);
+    EXPECT_EQ(rows.step[0] % 16, 0);
+    EXPECT_NE(rows.step[0] % 1024, 0);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(rows.row(1)) % 64, 0u);
+  }
+}
+
 TEST(Context, CallsBetweenBlocks) {
   ThreadPool pool(1);
   Arena arena;
