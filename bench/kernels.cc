@@ -209,6 +209,9 @@ class KernelBench {
       case DType::kQ4_K: return "q4k";
       case DType::kQ5_K: return "q5k";
       case DType::kQ6_K: return "q6k";
+      case DType::kQ4_1: return "q4_1";
+      case DType::kQ5_0: return "q5_0";
+      case DType::kQ5_1: return "q5_1";
       case DType::kIQ4_NL: return "iq4nl";
       case DType::kIQ4_XS: return "iq4xs";
       case DType::kBF16: return "bf16";
@@ -262,8 +265,8 @@ int run(int threads, int repeat, const std::string& only, bool json) {
   KernelBench bench(threads, repeat);
   bench.measure_ceilings();
   const bool rows = ("," + only + ",").find(",rows,") != std::string::npos;
-  for (const DType dtype : {DType::kQ4_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS,
-                            DType::kQ8_0, DType::kBF16}) {
+  for (const DType dtype : {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ4_K, DType::kQ5_K,
+                            DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS, DType::kQ8_0, DType::kBF16}) {
     if (wanted("matmul")) bench.matmuls(dtype);
     if (rows) bench.few_rows(dtype);
     if (wanted("sparse")) bench.sparse(dtype);

@@ -18,7 +18,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / "tests/golden/data/full"
 SLOW = 10.0  # seconds: a peer's first turn warms up and does not count, unless it takes so long that this is nothing
-GGUF_ONLY = ["q4_k_m", "q5_k_m", "q6_k"]  # read from the same file by both
+GGUF_ONLY = ["q4_0", "q4_k_m", "q5_k_m", "q6_k", "ud-q4_k_xl"]  # read from the same file by both
 # Same bits per weight; the checkpoints are bf16.
 PEER_TYPE = {"q4": "q4_0", "q8": "q8_0", "keep": "bf16"} | {kind: kind for kind in GGUF_ONLY}
 
@@ -188,7 +188,7 @@ def start_programs(args) -> list:
     for recipe in args.recipes:
         from_gguf = recipe in GGUF_ONLY  # text only
         programs.append(Ours(args, f"g3n {recipe}", gguf(args, recipe) if from_gguf else bundle(args, recipe), media=not from_gguf))
-        if node:
+        if node and f"llama.cpp {PEER_TYPE[recipe].upper()}" not in [program.label for program in programs]:  # q4 and q4_0: one file
             words = ["node", str(ROOT / "bench/llama_bench.mjs"), str(gguf(args, recipe)), "--packages", str(node), "--threads", str(args.threads)]
             programs.append(Peer(f"llama.cpp {PEER_TYPE[recipe].upper()}", words, "", media=False))
     if python:

@@ -52,20 +52,39 @@ void encode_q6_k(const float* x, uint8_t* out) {
   }
 }
 
-// 32 values: value = d * code + m, codes of five bits, their fifth bits in a word of their own.
-void encode_q5_1(const float* x, uint8_t* out) {
+// 32 values: value = d * code + m, codes of four bits (Q4_1) or five (Q5_1), or of five about a zero at 16 (Q5_0,
+// without m); fifth bits in a word of their own.
+void encode_small_block(DType dtype, const float* x, uint8_t* out) {
+  const bool about_zero = dtype == DType::kQ5_0, fifth_bits = dtype != DType::kQ4_1;
   const auto [least, most] = std::minmax_element(x, x + 32);
-  const uint16_t d = f32_to_f16((*most - *least) / 31.0f), m = f32_to_f16(*least);
-  const float scale = f16_to_f32(d), minimum = f16_to_f32(m);
+  const float most_code = fifth_bits ? 31.0f : 15.0f, largest = std::max(-*least, *most);
+  const uint16_t d = f32_to_f16(about_zero ? largest / 15.0f : (*most - *least) / most_code), m = f32_to_f16(*least);
+  const float scale = f16_to_f32(d), zero = about_zero ? -16.0f * scale : f16_to_f32(m);
   uint32_t fifth = 0;
-  std::memset(out, 0, 24);
+  std::memset(out, 0, static_cast<size_t>(dtype_bytes(dtype)));
+  uint8_t* nibbles = out + dtype_bytes(dtype) - 16;
   for (int i = 0; i < 32; ++i) {
-    const float code = scale != 0 ? std::nearbyint((x[i] - minimum) / scale) : 0.0f;
-    const uint32_t bits = static_cast<uint32_t>(std::clamp(code, 0.0f, 31.0f));
-    out[8 + i % 16] |= static_cast<uint8_t>((bits & 15) << (i < 16 ? 0 : 4));
+    const float code = scale != 0 ? std::nearbyint((x[i] - zero) / scale) : 0.0f;
+    const uint32_t bits = static_cast<uint32_t>(std::clamp(code, 0.0f, most_code));
+    nibbles[i % 16] |= static_cast<uint8_t>((bits & 15) << (i < 16 ? 0 : 4));
     fifth |= bits >> 4 << i;
   }
-  std::memcpy(out, &d, 2), std::memcpy(out + 2, &m, 2), std::memcpy(out + 4, &fifth, 4);
+  std::memcpy(out, &d, 2);
+  if (!about_zero) std::memcpy(out + 2, &m, 2);
+  if (fifth_bits) std::memcpy(nibbles - 4, &fifth, 4);
+}
+
+// 64 values: scale f16, codes of two bits: value = d * (code - 1). Nothing has kernels for it.
+void encode_q2_0(const float* x, uint8_t* out) {
+  float most = 0;
+  for (int i = 0; i < 64; ++i) most = std::max(most, std::fabs(x[i]));
+  const uint16_t d = f32_to_f16(most);
+  std::memset(out, 0, 18);
+  std::memcpy(out, &d, 2);
+  for (int i = 0; i < 64; ++i) {
+    const int code = most > 0 ? static_cast<int>(std::nearbyint(x[i] / most)) + 1 : 1;
+    out[2 + i / 4] |= static_cast<uint8_t>(code << i % 4 * 2);
+  }
 }
 
 // 256 values: codes of four (Q4_K) or five bits (Q5_K), a scale and a minimum of six bits for 32 of them, two f16 over
@@ -111,8 +130,8 @@ void encode_minimum_k(DType dtype, const float* x, uint8_t* out) {
 
 bool can_encode(DType dtype) {
   return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kQ4_0 ||
-         dtype == DType::kQ8_0 || dtype == DType::kQ5_1 || dtype == DType::kQ4_K || dtype == DType::kQ5_K ||
-         dtype == DType::kQ6_K;
+         dtype == DType::kQ8_0 || dtype == DType::kQ4_1 || dtype == DType::kQ5_0 || dtype == DType::kQ5_1 ||
+         dtype == DType::kQ4_K || dtype == DType::kQ5_K || dtype == DType::kQ6_K || dtype == DType::kQ2_0;
 }
 
 void encode_values(DType dtype, const float* values, int64_t n, std::byte* out) {
@@ -126,10 +145,13 @@ void encode_values(DType dtype, const float* values, int64_t n, std::byte* out) 
       case DType::kBF16: store(f32_to_bf16(*values)); break;
       case DType::kQ4_0:
       case DType::kQ8_0: encode_block32(dtype, values, at); break;
-      case DType::kQ5_1: encode_q5_1(values, at); break;
+      case DType::kQ4_1:
+      case DType::kQ5_0:
+      case DType::kQ5_1: encode_small_block(dtype, values, at); break;
       case DType::kQ4_K:
       case DType::kQ5_K: encode_minimum_k(dtype, values, at); break;
       case DType::kQ6_K: encode_q6_k(values, at); break;
+      case DType::kQ2_0: encode_q2_0(values, at); break;
       default: throw Error(ErrorCode::kInternal, std::string("no encoder of ") + dtype_name(dtype));
     }
   }

@@ -260,6 +260,20 @@ void write_piece(const GgufWriter& file, const Source& source, const HashTensor&
 
 }  // namespace
 
+std::map<std::string, DType> ud_q4_k_xl_types(const std::string& config_path) {
+  const TextConfig config = TextConfig::from(Config::parse(read_text_file(config_path), config_path));
+  std::map<std::string, DType> types = {{"token_embd.weight", DType::kQ8_0},
+                                        {"per_layer_token_embd.weight", DType::kQ8_0}};
+  const int64_t layers = config.num_hidden_layers, some = std::max<int64_t>(layers / 8, 1);
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    const std::string blk = "blk." + std::to_string(layer) + ".";
+    types[blk + "attn_v.weight"] = has_more_bits(layer, layers) ? DType::kQ6_K : DType::kQ5_K;
+    if (layer < some) types[blk + "ffn_up.weight"] = DType::kQ5_0, types[blk + "ffn_down.weight"] = DType::kQ5_1;
+    if (layer >= layers - some) types[blk + "ffn_gate.weight"] = DType::kQ4_1;
+  }
+  return types;
+}
+
 void write_random_gguf(ThreadPool& pool, const std::string& config_path, const std::string& out_path, DType type,
                        const std::function<void(int64_t done_bytes, int64_t total_bytes)>& progress,
                        const std::map<std::string, DType>& others) {

@@ -19,4 +19,9 @@ void write_random_gguf(ThreadPool& pool, const std::string& config_path, const s
                        const std::function<void(int64_t done_bytes, int64_t total_bytes)>& progress = {},
                        const std::map<std::string, DType>& others = {});
 
+// For `others`, with Q4_K: every type that published UD-Q4_K_XL files choose among (which tensor has which is not
+// known): Q8_0 tables and head, Q5_0 and Q5_1 in the first eighth of the feed-forwards, Q4_1 gates in the last, Q6_K
+// and Q5_K in attn_v.
+std::map<std::string, DType> ud_q4_k_xl_types(const std::string& config_path);
+
 }  // namespace g3n

@@ -1,5 +1,5 @@
-// random_gguf CONFIG.json OUT.gguf --type q4_0|q8_0|q4_k_m|q5_k_m|q6_k|bf16|f16 [--threads N]: a text file of random
-// weights in the config's shape that llama.cpp loads (gguf_maker.h). Exit 0 written, 1 failed, 2 usage.
+// random_gguf CONFIG.json OUT.gguf --type q4_0|q8_0|q4_k_m|q5_k_m|q6_k|ud-q4_k_xl|bf16|f16 [--threads N]: a text file
+// of random weights in the config's shape that llama.cpp loads (gguf_maker.h). Exit 0 written, 1 failed, 2 usage.
 #include <unistd.h>
 
 #include <cstdio>
@@ -15,7 +15,7 @@
 namespace {
 
 constexpr char kUsage[] =
-    "usage: random_gguf CONFIG.json OUT.gguf --type q4_0|q8_0|q4_k_m|q5_k_m|q6_k|bf16|f16 [--threads N]\n"
+    "usage: random_gguf CONFIG.json OUT.gguf --type q4_0|q8_0|q4_k_m|q5_k_m|q6_k|ud-q4_k_xl|bf16|f16 [--threads N]\n"
     "Writes a Gemma 3n text file of that config for llama.cpp: weights are hashes of their names.\n";
 
 int usage(const std::string& problem) {
@@ -38,18 +38,20 @@ void show_progress(int64_t done, int64_t total) {
 int main(int argc, char** argv) {
   const std::map<std::string, g3n::DType> types = {{"q4_0", g3n::DType::kQ4_0},   {"q8_0", g3n::DType::kQ8_0},
                                                    {"q4_k_m", g3n::DType::kQ4_K}, {"q5_k_m", g3n::DType::kQ5_K},
-                                                   {"q6_k", g3n::DType::kQ6_K},   {"bf16", g3n::DType::kBF16},
-                                                   {"f16", g3n::DType::kF16}};
+                                                   {"q6_k", g3n::DType::kQ6_K},   {"ud-q4_k_xl", g3n::DType::kQ4_K},
+                                                   {"bf16", g3n::DType::kBF16},   {"f16", g3n::DType::kF16}};
   std::vector<std::string> paths;
   std::optional<g3n::DType> type;
+  bool ud = false;
   int threads = 0;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i], next = i + 1 < argc ? argv[i + 1] : "";
     if (word == "--help" || word == "-h") return std::fputs(kUsage, stdout) < 0;
     if (word == "--type") {
       if (!types.contains(next))
-        return usage("--type: expected q4_0, q8_0, q4_k_m, q5_k_m, q6_k, bf16 or f16, found '" + next + "'");
-      type = types.at(next), ++i;
+        return usage("--type: expected q4_0, q8_0, q4_k_m, q5_k_m, q6_k, ud-q4_k_xl, bf16 or f16, found '" + next +
+                     "'");
+      type = types.at(next), ud = next == "ud-q4_k_xl", ++i;
     } else if (word == "--threads") {
       threads = std::atoi(next.c_str()), ++i;
       if (threads < 1) return usage("--threads: expected a number from 1 on, found '" + next + "'");
@@ -63,7 +65,8 @@ int main(int argc, char** argv) {
   if (!type) return usage("expected --type");
   try {
     g3n::ThreadPool pool(threads);
-    g3n::write_random_gguf(pool, paths[0], paths[1], *type, show_progress);
+    g3n::write_random_gguf(pool, paths[0], paths[1], *type, show_progress,
+                           ud ? g3n::ud_q4_k_xl_types(paths[0]) : std::map<std::string, g3n::DType>());
   } catch (const std::exception& error) {
     std::fprintf(stderr, "random_gguf: %s\n", error.what());
     return 1;

@@ -6,8 +6,8 @@
 namespace g3n {
 
 // Plain types, one value an element; then block types: 32 to 256 values share scales (docs/formats.md; spec of GGUF).
-// Of these, q8 (kQ8_0), q4 (kQ4_0) and in panels q4k, q5k, q6k (kQ4_K and so on), iq4nl and iq4xs have kernels of their
-// own; what stands in a WeightView's `layout` says how their values are arranged. The others are decoded
+// Of these, q8 (kQ8_0), q4 (kQ4_0), q4_1, q5_0, q5_1, q4k, q5k, q6k (kQ4_K and so on), iq4nl and iq4xs have kernels of
+// their own; what stands in a WeightView's `layout` says how their values are arranged. The others are decoded
 // (quant/gguf_blocks.h).
 enum class DType : uint8_t {
   kF32,

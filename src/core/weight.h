@@ -26,6 +26,9 @@ enum class Layout : uint8_t {
 //     q8: 8 lines a block, line j: byte 4 * row + k = code of input 4j + k, plus 128 (unsigned).
 //     q4: 4 lines a block, line m: byte 4 * row + k = code of input 8m + k in the low nibble, of input 8m + 4 + k in
 //     the high nibble; unsigned, value - 8.
+//   q4_1, q5_0, q5_1 (of GGUF, the file's values to the bit): as q4; q5_0 has five code lines a block, value = d *
+//     (u - 16); q4_1 and q5_1 (five code lines) have a line d f16[16] | -m f16[16] for each block, value = d * u + m.
+//     The fifth line: bit k of byte 4 * row + i = bit 4 of the code of input 4k + i.
 //   q4k, q5k, q6k (Q4_K, Q5_K, Q6_K of GGUF, the file's values to the bit): per super-block of 256 inputs, b a block of
 //   it and u a code, unsigned:
 //     q4k, q5k: a line d f16[16] | dmin f16[16]; 4 lines, of each block sc u8[16] and mn u8[16]; then block by block
@@ -40,7 +43,8 @@ enum class Layout : uint8_t {
 // value - 8) of input 64p + k in the low
 //   nibble, of input 64p + 32 + k in the high nibble; then the scales f16[blocks].
 // kNeurons of q8, q4 and iq4nl: groups of 32 neurons (inputs): a plane of scales f16[outputs], then the codes of each
-//   neuron, arranged as in kRows (iq4nl: as q4).
+//   neuron, arranged as in kRows (iq4nl: as q4). q4_1, q5_1: a second plane, -m f16[outputs]; q5_0, q5_1: behind the
+//   codes the high bits, as q5k has them.
 //   q4k, q5k, q6k, iq4xs: per super-block of 256 neurons planes d f16[outputs] and (q4k, q5k) dmin f16[outputs], then
 //   eight groups of 32: planes (q4k, q5k) sc u8, mn u8, (q6k) sc s8 of the first 16 neurons, of the other 16, (iq4xs)
 //   ls s8, each [outputs]; then of each neuron its nibbles as q4 has them, and of all neurons, one by one, the high
@@ -55,7 +59,7 @@ struct WeightView {
   int64_t cols = 0;  // inputs, logical
   // Bytes from one panel (kPanels), row (kRows, kBlocks), neuron (kNeurons) or group of neurons (kNeurons of codes:
   // neuron_group) to the next; a multiple of 64 but in kBlocks. Padding is zero: outputs to 16 in panels, inputs to 32
-  // (q8, q4 and iq4nl: 64; the others have whole super-blocks); in kNeurons outputs to 32 (128).
+  // (types with blocks of 32: 64; the others have whole super-blocks); in kNeurons outputs to 32 (128).
   int64_t step_bytes = 0;
   const std::byte* data = nullptr;
 
@@ -84,6 +88,9 @@ constexpr bool is_quantized(DType dtype) { return dtype == DType::kQ8_0 || dtype
 // Types of GGUF that are packed from the blocks of a file only, to panels and neurons; their rows are read as blocks.
 constexpr bool is_file_type(DType dtype) {
   switch (dtype) {
+    case DType::kQ4_1:
+    case DType::kQ5_0:
+    case DType::kQ5_1:
     case DType::kQ4_K:
     case DType::kQ5_K:
     case DType::kQ6_K:
@@ -114,6 +121,9 @@ constexpr PanelGroup panel_group(DType dtype) {
     case DType::kQ8_0: return {kPairCols, 17 * 64};
     case DType::kQ4_0:
     case DType::kIQ4_NL: return {kPairCols, 9 * 64};
+    case DType::kQ4_1: return {kPairCols, 10 * 64};
+    case DType::kQ5_0: return {kPairCols, 11 * 64};
+    case DType::kQ5_1: return {kPairCols, 12 * 64};
     case DType::kQ4_K: return {256, 37 * 64};
     case DType::kQ5_K: return {256, 45 * 64};
     case DType::kQ6_K: return {256, 53 * 64};
@@ -132,6 +142,9 @@ constexpr NeuronGroup neuron_group(DType dtype) {
     case DType::kQ8_0: return {kBlockCols, 0, 34};
     case DType::kQ4_0:
     case DType::kIQ4_NL: return {kBlockCols, 0, 18};
+    case DType::kQ4_1: return {kBlockCols, 0, 20};
+    case DType::kQ5_0: return {kBlockCols, 0, 22};
+    case DType::kQ5_1: return {kBlockCols, 0, 24};
     case DType::kQ4_K: return {256, 4, 18};
     case DType::kQ5_K: return {256, 4, 22};
     case DType::kQ6_K: return {256, 2, 26};

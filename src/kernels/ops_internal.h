@@ -35,8 +35,8 @@ const CodeKernels& code_kernels(const KernelTable& table, DType dtype);
 
 // x as bf16 compute wants it in f32: rounded into scratch, or x itself under f32 compute.
 View<const float, 2> rounded_input(Context& ctx, View<const float, 2> x);
-// x in int8, as weights in codes want it; in scratch. The sums that K formats want only if asked for.
-enum class CodeSums { kOfBlocks, kForSuperBlocks };
+// x in int8, as weights in codes want it; in scratch. The sums for minima and q6k's halves only if asked for.
+enum class CodeSums { kOfBlocks, kForMinima };
 CodeSums sums_for(DType dtype);  // of a weight
 QuantizedRows quantize_rows(Context& ctx, View<const float, 2> x, CodeSums sums = CodeSums::kOfBlocks);
 // half_starts and minima of one row of quantised blocks (table.h).

@@ -162,6 +162,9 @@ const CodeKernels& code_kernels(const KernelTable& table, DType dtype) {
   switch (dtype) {
     case DType::kQ8_0: return table.q8;
     case DType::kQ4_0: return table.q4;
+    case DType::kQ4_1: return table.q4_1;
+    case DType::kQ5_0: return table.q5_0;
+    case DType::kQ5_1: return table.q5_1;
     case DType::kQ4_K: return table.q4k;
     case DType::kQ5_K: return table.q5k;
     case DType::kQ6_K: return table.q6k;
@@ -172,8 +175,14 @@ const CodeKernels& code_kernels(const KernelTable& table, DType dtype) {
 }
 
 CodeSums sums_for(DType dtype) {
-  const bool more = dtype == DType::kQ4_K || dtype == DType::kQ5_K || dtype == DType::kQ6_K;
-  return more ? CodeSums::kForSuperBlocks : CodeSums::kOfBlocks;
+  switch (dtype) {
+    case DType::kQ4_1:
+    case DType::kQ5_1:
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+    case DType::kQ6_K: return CodeSums::kForMinima;
+    default: return CodeSums::kOfBlocks;
+  }
 }
 
 void expect(bool condition, const char* message) {
@@ -184,9 +193,10 @@ void expect_weight(const WeightView& weight, Layout layout, const char* op) {
   if (!weight) throw Error(ErrorCode::kInternal, std::string(op) + ": the weight is null");
   if (weight.layout != layout) throw Error(ErrorCode::kInternal, std::string(op) + ": the weight has the wrong layout");
   if (layout == Layout::kBlocks || has_kernels(weight.dtype, layout)) return;
-  throw Error(ErrorCode::kInternal, std::string(op) + ": weights in this layout are F32, BF16, Q8_0, Q4_0" +
-                                        (layout == Layout::kRows ? "" : ", Q4_K, Q5_K, Q6_K, IQ4_NL or IQ4_XS") +
-                                        ", this one is " + dtype_name(weight.dtype));
+  throw Error(ErrorCode::kInternal,
+              std::string(op) + ": weights in this layout are F32, BF16, Q8_0, Q4_0" +
+                  (layout == Layout::kRows ? "" : ", Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, IQ4_NL or IQ4_XS") +
+                  ", this one is " + dtype_name(weight.dtype));
 }
 
 void for_rows(Context& ctx, int64_t rows, int64_t cost, RangeFunction f) {
@@ -222,7 +232,7 @@ QuantizedRows quantize_rows(Context& ctx, View<const float, 2> x, CodeSums sums)
   int8_t* codes = ctx.arena.take<int8_t>(rows * step);
   float* scales = ctx.arena.take<float>(rows * blocks);
   int32_t* starts = ctx.arena.take<int32_t>(rows * blocks);
-  const bool more = sums == CodeSums::kForSuperBlocks;
+  const bool more = sums == CodeSums::kForMinima;
   int32_t* half_starts = more ? ctx.arena.take<int32_t>(rows * blocks * 2) : nullptr;
   float* minima = more ? ctx.arena.take<float>(rows * blocks) : nullptr;
   for_rows(ctx, rows, cols, [&](int64_t begin, int64_t end) {

@@ -17,8 +17,8 @@ struct PackSource {
 // Writes packed_bytes(view) bytes to `out` (64-byte aligned, any content) in view.dtype (f32, bf16 or codes) and
 // view.layout; padding is zero. f16 and f32 sources go to f32 unless they are bf16 values exactly: the caller chooses
 // view.dtype, a lossy choice throws kInternal. To q8 and q4: values are quantised (quant/q8.h, q4.h); blocks of the
-// same type move as they are. To q4k, q5k, q6k, iq4nl and iq4xs (panels and neurons): from blocks of the same type
-// only. A value or scale that is not finite throws kBadFile naming the first row and block.
+// same type move as they are. To types that come from files only (is_file_type; panels and neurons): from blocks of the
+// same type only. A value or scale that is not finite throws kBadFile naming the first row and block.
 void pack_weight(ThreadPool& pool, const PackSource& source, const WeightView& view, std::byte* out);
 
 // Rows of a table (embeddings), row-major: to q8 (Q8_0 blocks, cols a multiple of 32), bf16 (rounded) or f32, or as

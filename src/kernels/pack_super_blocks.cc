@@ -18,7 +18,26 @@ using quant::SuperBlock;
 int64_t head_bytes(DType dtype) { return (dtype == DType::kIQ4_XS ? 3 : 5) * 64; }
 
 // High bits of a code beyond its nibble.
-int high_bits(DType dtype) { return dtype == DType::kQ6_K ? 2 : dtype == DType::kQ5_K ? 1 : 0; }
+int high_bits(DType dtype) {
+  switch (dtype) {
+    case DType::kQ6_K: return 2;
+    case DType::kQ5_0:
+    case DType::kQ5_1:
+    case DType::kQ5_K: return 1;
+    default: return 0;
+  }
+}
+// f16 numbers of a block of the file: a scale, or a scale and a minimum.
+int halves(DType dtype) {
+  switch (dtype) {
+    case DType::kQ4_1:
+    case DType::kQ5_1:
+    case DType::kQ4_K:
+    case DType::kQ5_K: return 2;
+    default: return 1;
+  }
+}
+bool has_small_blocks(DType dtype) { return dtype_facts(dtype).block_values == 32; }
 
 // The lines of scales of 16 outputs.
 void put_scales(DType dtype, const SuperBlock (&rows)[16], std::byte* out) {
@@ -88,9 +107,34 @@ void pack_panels(ThreadPool& pool, const PackSource& source, const WeightView& v
   });
 }
 
+// Types with blocks of 32: two stand together, behind their scales (and minima).
+void pack_panels_of_pairs(ThreadPool& pool, const PackSource& source, const WeightView& view, std::byte* out) {
+  const PanelGroup group = panel_group(view.dtype);
+  const int64_t blocks = view.cols / 32, code_bytes = (4 + high_bits(view.dtype)) * 64,
+                scale_bytes = 32 * halves(view.dtype);
+  pool.parallel_for((view.rows + kPanelRows - 1) / kPanelRows, 1, [&](int64_t begin, int64_t end) {
+    SuperBlock rows[kPanelRows];
+    for (int64_t panel = begin; panel < end; ++panel)
+      for (int64_t b = 0; b < round_up(blocks, 2); ++b) {
+        std::byte* pair = out + panel * view.step_bytes + b / 2 * group.bytes;
+        std::byte* scales = pair + b % 2 * scale_bytes;
+        for (int64_t lane = 0; lane < kPanelRows; ++lane) {
+          const int64_t row = panel * kPanelRows + lane;
+          rows[lane] = {};
+          if (row < view.rows && b < blocks)
+            quant::read_super_block(view.dtype, source.data + (row * blocks + b) * dtype_bytes(view.dtype), rows[lane]);
+          std::memcpy(scales + lane * 2, &rows[lane].d, 2);
+          if (halves(view.dtype) == 2) std::memcpy(scales + 32 + lane * 2, &rows[lane].dmin, 2);
+        }
+        put_codes(view.dtype, rows, 0, pair + 2 * scale_bytes + b % 2 * code_bytes);
+      }
+  });
+}
+
 // ---- neurons
 
-// Where the parts of one super-block of neurons lie, in bytes from its begin (core/weight.h).
+// Where the parts of the neurons that stand together lie, in bytes from their begin (core/weight.h): planes of f16,
+// then groups of 32, which in super-blocks begin with planes of bytes.
 struct NeuronPlaces {
   int64_t outputs, high;  // padded; high bits of a code
   int64_t planes;         // of scales in a group of 32 neurons, a byte for each output
@@ -98,8 +142,10 @@ struct NeuronPlaces {
   explicit NeuronPlaces(const WeightView& view)
       : outputs(round_up(view.rows, kNeuronOutputs)),
         high(::g3n::high_bits(view.dtype)),
-        planes(view.dtype == DType::kIQ4_XS ? 1 : 2),
-        group(outputs * neuron_group(view.dtype).head_bytes),
+        planes(has_small_blocks(view.dtype)   ? 0
+               : view.dtype == DType::kIQ4_XS ? 1
+                                              : 2),
+        group(outputs * 2 * halves(view.dtype)),
         group_step(outputs * neuron_group(view.dtype).group_bytes),
         codes(outputs * planes),
         high_bits(codes + 32 * (outputs / 2)) {}
@@ -119,7 +165,7 @@ struct NeuronPlaces {
   }
 };
 
-// One super-block of 256 neurons: 64 outputs are read, then turned round.
+// One such group of neurons: 64 outputs are read, then turned round.
 void pack_neuron_group(const PackSource& source, const WeightView& view, int64_t g, std::byte* to) {
   const NeuronPlaces places(view);
   const int64_t row_bytes = dtype_bytes(view.dtype, view.cols), block_bytes = dtype_bytes(view.dtype);
@@ -132,15 +178,15 @@ void pack_neuron_group(const PackSource& source, const WeightView& view, int64_t
       SuperBlock& r = rows[i];
       quant::read_super_block(view.dtype, source.data + row * row_bytes + g * block_bytes, r);
       std::memcpy(to + row * 2, &r.d, 2);
-      const bool minima = neuron_group(view.dtype).head_bytes == 4;
+      const bool minima = halves(view.dtype) == 2;
       if (minima) std::memcpy(to + (places.outputs + row) * 2, &r.dmin, 2);
-      for (int64_t j = 0; j < 8; ++j) {
+      for (int64_t j = 0; j < 8 && places.planes > 0; ++j) {
         std::byte* planes = to + places.group_at(j) + row;
         planes[0] = std::byte{r.scales[view.dtype == DType::kQ6_K ? 2 * j : j]};
         if (places.planes == 2) planes[places.outputs] = std::byte{minima ? r.minima[j] : r.scales[2 * j + 1]};
       }
     }
-    for (int64_t n = 0; n < 256; ++n) {
+    for (int64_t n = 0; n < neuron_group(view.dtype).neurons; ++n) {
       std::byte* group = to + places.group_at(n / 32);
       for (int64_t i = 0; i < count; ++i) {
         const int code = rows[i].codes[n];
@@ -155,8 +201,9 @@ void pack_neuron_group(const PackSource& source, const WeightView& view, int64_t
 
 float neuron_value(const WeightView& view, int64_t row, int64_t col) {
   const NeuronPlaces places(view);
-  const std::byte* head = view.data + col / 256 * view.step_bytes;
-  const std::byte* group = head + places.group_at(col % 256 / 32);
+  const int64_t together = neuron_group(view.dtype).neurons;
+  const std::byte* head = view.data + col / together * view.step_bytes;
+  const std::byte* group = head + places.group_at(col % together / 32);
   int code = static_cast<int>(group[places.nibble(col % 32, row)]) >> (row % 64 < 32 ? 0 : 4) & 15;
   if (places.high > 0) {
     const auto [byte, shift] = places.bits(col % 32, row);
@@ -172,10 +219,29 @@ float neuron_value(const WeightView& view, int64_t row, int64_t col) {
              static_cast<float>(code - 32);
     case DType::kIQ4_XS:
       return f16_to_f32(d) * static_cast<float>(static_cast<int8_t>(*first)) * static_cast<float>(kIq4Values[code]);
+    case DType::kQ5_0: return f16_to_f32(d) * static_cast<float>(code - 16);
+    case DType::kQ4_1:
+    case DType::kQ5_1: return f16_to_f32(d) * static_cast<float>(code) - f16_to_f32(dmin);
     default:
       return f16_to_f32(d) * static_cast<float>(*first) * static_cast<float>(code) -
              f16_to_f32(dmin) * static_cast<float>(*second);
   }
+}
+
+// From panels of types with blocks of 32.
+float pair_value(const WeightView& view, int64_t row, int64_t col) {
+  const PanelGroup group = panel_group(view.dtype);
+  const int64_t lane = row % kPanelRows, block = col % 64 / 32, line = col % 32 / 4, byte = lane * 4 + col % 4,
+                scale_bytes = 32 * halves(view.dtype), block_bytes = (4 + high_bits(view.dtype)) * 64;
+  const std::byte* at = view.data + row / kPanelRows * view.step_bytes + col / 64 * group.bytes;
+  const std::byte *codes = at + 2 * scale_bytes + block * block_bytes, *scales = at + block * scale_bytes + lane * 2;
+  int code = static_cast<int>(codes[line / 2 * 64 + byte]) >> line % 2 * 4 & 15;
+  if (high_bits(view.dtype) > 0) code |= (static_cast<int>(codes[256 + byte]) >> line & 1) << 4;
+  uint16_t d, minimum;
+  std::memcpy(&d, scales, 2);
+  std::memcpy(&minimum, scales + (halves(view.dtype) == 2 ? 32 : 0), 2);
+  if (view.dtype == DType::kQ5_0) return f16_to_f32(d) * static_cast<float>(code - 16);
+  return f16_to_f32(d) * static_cast<float>(code) - f16_to_f32(minimum);
 }
 
 }  // namespace
@@ -189,6 +255,7 @@ void pack_super_blocks(ThreadPool& pool, const PackSource& source, const WeightV
                                           "type, not from " +
                                           dtype_name(source.dtype));
   expect_finite_scales(pool, source, view.rows, view.cols);
+  if (!neurons && has_small_blocks(view.dtype)) return pack_panels_of_pairs(pool, source, view, out);
   if (!neurons) return pack_panels(pool, source, view, out);
   pool.parallel_for(view.cols / neuron_group(view.dtype).neurons, 1, [&](int64_t begin, int64_t end) {
     for (int64_t g = begin; g < end; ++g) pack_neuron_group(source, view, g, out + g * view.step_bytes);
@@ -197,6 +264,7 @@ void pack_super_blocks(ThreadPool& pool, const PackSource& source, const WeightV
 
 float super_block_value(const WeightView& view, int64_t row, int64_t col) {
   if (view.layout == Layout::kNeurons) return neuron_value(view, row, col);
+  if (has_small_blocks(view.dtype)) return pair_value(view, row, col);
   const PanelGroup group = panel_group(view.dtype);
   const int64_t lane = row % kPanelRows, high = high_bits(view.dtype), block = col % group.cols / 32,
                 line = col % 32 / 4, byte = lane * 4 + col % 4;

@@ -38,7 +38,7 @@ struct QuantizedRows {
       starts;  // [rows, code_step / 32]: -8 * sum of a block's codes: where the integer sums of unsigned q4 codes start
   const int32_t* half_starts =
       nullptr;                    // for panels of q6k: [rows, code_step / 16]: -32 * sum of the codes of half a block
-  const float* minima = nullptr;  // for q4k and q5k: [rows, code_step / 32]: -(scale * sum of a block's codes)
+  const float* minima = nullptr;  // for types with minima: [rows, code_step / 32]: -(scale * sum of a block's codes)
 };
 // Rows of x against consecutive panels of one weight in codes. Block by block (q6k: half by half), w = scale of w, of
 // super-blocks the product of its two: total = fma(scale of x * w, float(sum of code products), total); with a minimum
@@ -181,7 +181,7 @@ struct KernelTable {
   void (*neuron_sum_bf16)(const NeuronSum&);
 
   // Dense and sparse products with weights in codes, by their type.
-  CodeKernels q8, q4, q4k, q5k, q6k, iq4nl, iq4xs;
+  CodeKernels q8, q4, q4_1, q5_0, q5_1, q4k, q5k, q6k, iq4nl, iq4xs;
 
   // Attention.
   void (*attention_f32)(const AttentionSegment&);        // K and V in f32

@@ -57,8 +57,10 @@ TEST(Contents, BytesOfAToken) {
 TEST(Contents, TypesWithoutKernelsAreSlow) {
   const ModelContents c = contents_with({{"blk.4.ffn_gate.weight", DType::kQ4_0},
                                          {"blk.5.attn_q.weight", DType::kQ4_0},
-                                         {"blk.0.ffn_up.weight", DType::kQ5_1}});
-  ASSERT_EQ(c.slow.size(), 1u) << "q4 has kernels";
+                                         {"blk.6.attn_q.weight", DType::kQ5_1},
+                                         {"blk.1.ffn_up.weight", DType::kQ5_1},
+                                         {"blk.0.ffn_up.weight", DType::kQ2_0}});
+  ASSERT_EQ(c.slow.size(), 1u) << "q4 and q5_1 have kernels";
   EXPECT_EQ(c.slow[0].component, "feed-forward");
   EXPECT_EQ(c.slow[0].tensors, 1);
   EXPECT_THAT(c.slow[0].why, HasSubstr("sparsity"));

@@ -1,4 +1,4 @@
-// Packing of Q4_K, Q5_K, Q6_K, IQ4_NL and IQ4_XS: every bit in the place that core/weight.h says, back to the bytes of
+// Packing of types that come from files only: every bit in the place that core/weight.h says, back to the bytes of
 // the file, values bit for bit, padding zero, scales that are not finite.
 #include <gtest/gtest.h>
 
@@ -11,28 +11,34 @@
 namespace g3n::test {
 namespace {
 
-// A super-block of a row (of IQ4_NL: a block), as numbers.
+// A block of a row, as numbers.
 struct Unpacked {
   uint16_t d = 0, dmin = 0;
   float d32 = 0;
   int scales[16], minima[8], codes[256];
 };
+bool is_small(DType dtype) { return dtype_facts(dtype).block_values == 32; }
+int high_bits(DType dtype) {
+  return dtype == DType::kQ6_K ? 2 : dtype == DType::kQ5_K || dtype == DType::kQ5_0 || dtype == DType::kQ5_1 ? 1 : 0;
+}
 Unpacked unpack(const WeightView& w, const std::byte* data, int64_t row, int64_t super_block) {
-  const int high = w.dtype == DType::kQ5_K ? 1 : w.dtype == DType::kQ6_K ? 2 : 0;
-  const bool nl = w.dtype == DType::kIQ4_NL;
-  const int64_t block_bytes = 64 * (4 + high), lane = row % 16, head = w.dtype == DType::kIQ4_XS ? 192 : 320;
-  const std::byte* at =
-      data + row / 16 * w.step_bytes + (nl ? super_block / 2 * (64 + 2 * 256) : super_block * (head + 8 * block_bytes));
+  const int high = high_bits(w.dtype);
+  const bool nl = is_small(w.dtype), pair_minima = w.dtype == DType::kQ4_1 || w.dtype == DType::kQ5_1;
+  const int64_t block_bytes = 64 * (4 + high), lane = row % 16, head = w.dtype == DType::kIQ4_XS ? 192 : 320,
+                pair_head = pair_minima ? 128 : 64;
+  const std::byte* at = data + row / 16 * w.step_bytes +
+                        (nl ? super_block / 2 * (pair_head + 2 * block_bytes) : super_block * (head + 8 * block_bytes));
   const auto byte = [&](int64_t i) { return static_cast<int>(at[i]); };
   Unpacked u{};
-  std::memcpy(&u.d, at + 2 * lane + (nl ? super_block % 2 * 32 : 0), 2);
-  std::memcpy(&u.dmin, at + 32 + 2 * lane, 2);
+  const int64_t scales = nl ? super_block % 2 * (pair_head / 2) : 0;
+  std::memcpy(&u.d, at + 2 * lane + scales, 2);
+  std::memcpy(&u.dmin, at + 32 + 2 * lane + (pair_minima ? scales : 0), 2);
   std::memcpy(&u.d32, at + 4 * lane, 4);
   const bool narrow = w.dtype == DType::kQ4_K || w.dtype == DType::kQ5_K;
   for (int j = 0; j < (high == 2 ? 16 : 8) && !nl; ++j) u.scales[j] = byte(64 + (narrow ? 32 : 16) * j + lane);
   for (int j = 0; j < 8 && narrow; ++j) u.minima[j] = byte(64 + 32 * j + 16 + lane);
   for (int i = 0; i < (nl ? 32 : 256); ++i) {
-    const int64_t codes = nl ? 64 + super_block % 2 * 256 : head + i / 32 * block_bytes;
+    const int64_t codes = nl ? pair_head + super_block % 2 * block_bytes : head + i / 32 * block_bytes;
     const int half_line = i % 32 / 4;
     const int64_t place = 4 * lane + i % 4;
     int code = byte(codes + half_line / 2 * 64 + place) >> (half_line % 2 * 4) & 15;
@@ -45,19 +51,23 @@ Unpacked unpack(const WeightView& w, const std::byte* data, int64_t row, int64_t
 
 // The same from neurons.
 Unpacked unpack_neurons(const WeightView& w, const std::byte* data, int64_t row, int64_t super_block) {
-  const bool nl = w.dtype == DType::kIQ4_NL, xs = w.dtype == DType::kIQ4_XS, q6k = w.dtype == DType::kQ6_K;
-  const int high = w.dtype == DType::kQ5_K ? 1 : q6k ? 2 : 0;
+  const bool nl = is_small(w.dtype), xs = w.dtype == DType::kIQ4_XS, q6k = w.dtype == DType::kQ6_K,
+             pair_minima = w.dtype == DType::kQ4_1 || w.dtype == DType::kQ5_1;
+  const int high = high_bits(w.dtype);
   const int64_t outputs = round_up(w.rows, 128),
                 head = outputs * (nl          ? 0
                                   : q6k || xs ? 2
                                               : 4),
-                planes = outputs * (xs ? 1 : 2), group_bytes = planes + 32 * (outputs / 2 + outputs * high / 8);
+                planes = outputs * (xs            ? 1
+                                    : pair_minima ? 4
+                                                  : 2),
+                group_bytes = planes + 32 * (outputs / 2 + outputs * high / 8);
   const std::byte* at = data + super_block * w.step_bytes;
   EXPECT_EQ(w.step_bytes, head + (nl ? 1 : 8) * group_bytes);
   const auto byte = [&](int64_t i) { return static_cast<int>(at[i]); };
   Unpacked u{};
   std::memcpy(&u.d, at + 2 * row, 2);
-  if (!nl && !q6k && !xs) std::memcpy(&u.dmin, at + 2 * outputs + 2 * row, 2);
+  if (pair_minima || (!nl && !q6k && !xs)) std::memcpy(&u.dmin, at + 2 * outputs + 2 * row, 2);
   u.d32 = f16_to_f32(u.d);
   for (int g = 0; g < (nl ? 1 : 8); ++g) {
     const int64_t group = head + g * group_bytes, codes = group + planes, more = codes + 16 * outputs;
@@ -88,9 +98,16 @@ std::vector<std::byte> to_file(DType dtype, const Unpacked& u) {
       b[64 * n + 32 * (k % 2) + l] |= static_cast<uint8_t>((u.codes[i] & 15) << (k / 2 * 4));
       b[128 + 32 * n + l] |= static_cast<uint8_t>(u.codes[i] >> 4 << (2 * k));
     }
-  } else if (dtype == DType::kIQ4_NL) {
+  } else if (is_small(dtype)) {
+    const bool minimum = dtype == DType::kQ4_1 || dtype == DType::kQ5_1;
+    const uint16_t m = u.dmin ^ 0x8000;  // kept with its sign turned
+    uint32_t fifth = 0;
+    for (size_t i = 0; i < 32; ++i) fifth |= static_cast<uint32_t>(u.codes[i] >> 4) << i;
     std::memcpy(&b[0], &u.d, 2);
-    for (size_t i = 0; i < 32; ++i) b[2 + i % 16] |= static_cast<uint8_t>(u.codes[i] << (i / 16 * 4));
+    if (minimum) std::memcpy(&b[2], &m, 2);
+    if (high_bits(dtype) == 1) std::memcpy(&b[minimum ? 4 : 2], &fifth, 4);
+    for (size_t i = 0; i < 32; ++i)
+      b[b.size() - 16 + i % 16] |= static_cast<uint8_t>((u.codes[i] & 15) << (i / 16 * 4));
   } else if (dtype == DType::kIQ4_XS) {
     const uint16_t d = f32_to_f16(u.d32);
     std::memcpy(&b[0], &d, 2);

@@ -167,9 +167,12 @@ TEST_P(Quantized, ExtremeCodesOfFilesDoNotOverflow) {
     for (int byte : {0x00, 0xff, 0x0f, 0xf0}) {
       FileWeight w(dtype, 16, 512, 1);
       const PanelGroup group = panel_group(dtype);
+      const int64_t head = dtype == DType::kIQ4_NL || dtype == DType::kQ5_0 ? 64
+                           : dtype == DType::kQ4_1 || dtype == DType::kQ5_1 ? 2 * 64
+                           : dtype == DType::kIQ4_XS                        ? 3 * 64
+                                                                            : 5 * 64;
       for (int64_t i = 0; i < w.view.step_bytes; ++i)
-        if (i % group.bytes >= (dtype == DType::kIQ4_NL ? 64 : dtype == DType::kIQ4_XS ? 3 * 64 : 5 * 64))
-          w.memory[static_cast<size_t>(i)] = std::byte{static_cast<uint8_t>(byte)};
+        if (i % group.bytes >= head) w.memory[static_cast<size_t>(i)] = std::byte{static_cast<uint8_t>(byte)};
       for (int pattern = 0; pattern < 6; ++pattern) {
         const int64_t rows = 9;
         std::vector<float> x(static_cast<size_t>(rows * 512));

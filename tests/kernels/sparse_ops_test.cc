@@ -67,8 +67,8 @@ std::vector<double> values_of(const WeightView& w) {
   return values;
 }
 
-constexpr DType kTypes[] = {DType::kF32,  DType::kBF16, DType::kQ8_0,   DType::kQ4_0,  DType::kQ4_K,
-                            DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS};
+constexpr DType kTypes[] = {DType::kF32,  DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1,   DType::kQ5_0,
+                            DType::kQ5_1, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS};
 
 // Each type of `up` with each of `down`. What values lose in int8 is half a code of 127 per input, so a hundredth of
 // the terms' sizes is plenty.

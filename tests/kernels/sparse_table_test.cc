@@ -48,6 +48,9 @@ std::vector<std::byte> blocks_of_codes(DType dtype, int64_t blocks, uint8_t byte
   std::vector<std::byte> out = random_blocks(dtype, blocks, 1);
   const int64_t size = dtype_bytes(dtype), first = dtype == DType::kQ6_K     ? 0
                                                    : dtype == DType::kIQ4_NL ? 2
+                                                   : dtype == DType::kQ5_0   ? 2
+                                                   : dtype == DType::kQ4_1   ? 4
+                                                   : dtype == DType::kQ5_1   ? 4
                                                    : dtype == DType::kIQ4_XS ? 8
                                                                              : 16;
   const int64_t last = dtype == DType::kQ6_K ? 192 : size;
@@ -170,13 +173,13 @@ TEST_P(QuantizedSparse, DotsOfBlocksMatchTheReference) {
 
 TEST_P(QuantizedSparse, SumsOfFilesMatchTheReference) {
   for (DType dtype : kFileTypes)
-    for (int64_t outputs : {1, 31, 33, 64, 100, 128, 200, 300, 700}) {
+    for (int64_t outputs : {1, 33, 100, 128, 300}) {
       const FileWeight down(dtype, outputs, 512, static_cast<uint64_t>(outputs), Layout::kNeurons);
-      for (int64_t group : {0, 1, 7, 8, 13})
-        for (int count : {1, 2, 3, 4, 5, 8, 13, 16, 17, 31, 32})
+      for (int64_t group : {0, 1, 13})
+        for (int count : {1, 2, 3, 5, 9, 16, 17, 32})
           for (int64_t first = 0; first < outputs; first += 64)
             for (int64_t width : {outputs - first, std::min<int64_t>(outputs - first, 41)}) {
-              if ((first > 128 || group > 0) && count > 4) continue;
+              if ((first > 0 || group > 0) && count > 3) continue;
               ASSERT_THAT(sums(table, down.view, count, 0, first, width, group),
                           SameBits(sums(reference, down.view, count, 0, first, width, group)))
                   << dtype_name(dtype) << " outputs " << outputs << " live " << count << " first " << first << " width "

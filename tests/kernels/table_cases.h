@@ -37,7 +37,8 @@ struct PackedWeight {
 };
 
 // Types that come from files only: panels, neurons, and rows as blocks.
-constexpr DType kFileTypes[] = {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS};
+constexpr DType kFileTypes[] = {DType::kQ4_1, DType::kQ5_0, DType::kQ5_1,   DType::kQ4_K,
+                                DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS};
 
 // Blocks as a file has them: codes and sub-scales any bits; scales ordinary, denormal or zero, of either sign.
 inline std::vector<std::byte> random_blocks(DType dtype, int64_t blocks, uint64_t seed) {
@@ -54,7 +55,8 @@ inline std::vector<std::byte> random_blocks(DType dtype, int64_t blocks, uint64_
   for (int64_t b = 0; b < blocks; ++b) {
     const uint64_t random = mix64(seed * 77 + static_cast<uint64_t>(b));
     put_scale(b * size + (dtype == DType::kQ6_K ? 208 : 0), random);
-    if (dtype == DType::kQ4_K || dtype == DType::kQ5_K) put_scale(b * size + 2, random >> 24);
+    if (dtype == DType::kQ4_1 || dtype == DType::kQ5_1 || dtype == DType::kQ4_K || dtype == DType::kQ5_K)
+      put_scale(b * size + 2, random >> 24);
   }
   return bytes;
 }

@@ -123,7 +123,7 @@ TEST(WeightParts, OfBlocksAndNeuronsOfFiles) {
     const SparseWeight up(dtype, Layout::kRows, kFfn, kHidden, 1), down(dtype, Layout::kNeurons, kHidden, kFfn, 2);
     EXPECT_EQ(row_cut(up.view), 1);
     EXPECT_EQ(row_cut(down.view), 0);
-    EXPECT_EQ(input_cut(down.view), dtype == DType::kIQ4_NL ? 32 : 256);
+    EXPECT_EQ(input_cut(down.view), dtype_facts(dtype).block_values);
     const std::vector<float> x = normal(kRows * kHidden, 3);
     std::vector<float> gate = normal(kRows * kFfn, 4);
     for (size_t i = 0; i < gate.size(); i += 3) gate[i] = 0;

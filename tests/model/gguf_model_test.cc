@@ -159,33 +159,37 @@ std::string super_block_config(const TemporaryFolder& folder) {
 TEST(GgufModel, SuperBlocksInPanels) {
   ThreadPool pool(2);
   const std::vector<int32_t> ids = {2, 105, 300, 7, 440, 106, 12};
-  for (const DType type : {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K}) {
+  for (const std::string mix : {"Q4_K", "Q5_K", "Q6_K", "UD"}) {
+    const DType type = mix == "Q5_K" ? DType::kQ5_K : mix == "Q6_K" ? DType::kQ6_K : DType::kQ4_K;
+    const bool ud = mix == "UD";
     const TemporaryFolder folder;
-    write_random_gguf(pool, super_block_config(folder), folder / "random.gguf", type);
+    const std::string config = super_block_config(folder);
+    write_random_gguf(pool, config, folder / "random.gguf", type, {},
+                      ud ? ud_q4_k_xl_types(config) : std::map<std::string, DType>());
     const Checkpoint checkpoint = open_checkpoint(folder / "random.gguf");
     std::map<DType, int> count;
     for (const auto& [name, tensor] : checkpoint.source->tensors()) ++count[tensor.dtype];
-    EXPECT_GT(count[type], 50) << dtype_name(type);
-    EXPECT_GT(count[DType::kQ6_K], 10);
+    EXPECT_GT(count[type], ud ? 30 : 50) << mix;
+    EXPECT_GT(count[DType::kQ6_K], ud ? 1 : 10);
     Loader loader(checkpoint.source, {.pool = pool});
     WeightView head, gate, up, down;
     loader.matrix(kText + "embed_tokens.weight", head, checkpoint.source->find(kText + "embed_tokens.weight")->shape);
     loader.matrix(kText + "layers.0.mlp.gate_proj.weight", gate, {256, 256});
-    EXPECT_EQ(head.dtype, DType::kQ6_K);
+    EXPECT_EQ(head.dtype, ud ? DType::kQ8_0 : DType::kQ6_K);
     EXPECT_EQ(head.layout, Layout::kPanels);
     EXPECT_EQ(gate.dtype, type);
     EXPECT_EQ(gate.layout, Layout::kPanels);
     loader.matrix(kText + "layers.0.mlp.up_proj.weight", up, {256, 256}, Layout::kRows);
     loader.matrix(kText + "layers.0.mlp.down_proj.weight", down, {256, 256}, Layout::kNeurons);
-    EXPECT_EQ(up.dtype, type);
+    EXPECT_EQ(up.dtype, ud ? DType::kQ5_0 : type);
     EXPECT_EQ(up.layout, Layout::kBlocks);
     EXPECT_EQ(down.dtype, checkpoint.source->find(kText + "layers.0.mlp.down_proj.weight")->dtype);
     EXPECT_EQ(down.layout, Layout::kNeurons);
     const std::vector<float> got = logits_of(checkpoint.source, checkpoint.config, ids);
     const double distance =
         relative_rms(got, logits_of(std::make_shared<DecodedTensors>(*checkpoint.source), checkpoint.config, ids));
-    EXPECT_LE(distance, 0.05) << dtype_name(type);
-    std::printf("%s: relative rms of the logits: %.3g\n", dtype_name(type), distance);
+    EXPECT_LE(distance, 0.05) << mix;
+    std::printf("%s: relative rms of the logits: %.3g\n", mix.c_str(), distance);
     TextRun run;
     run.threads = 1, run.chunk = 2;
     EXPECT_EQ(logits_of(checkpoint.source, checkpoint.config, ids, run), got);

@@ -27,7 +27,8 @@ TEST(PackingPlan, BlocksWithKernelsKeepTheirTypeInEveryLayout) {
 
 TEST(PackingPlan, BlocksOfFileTypesArePanelsNeuronsOrStay) {
   const PackingPlan plan(Recipe::named("q4"), kBig);
-  for (const DType type : {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS}) {
+  for (const DType type : {DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K,
+                           DType::kIQ4_NL, DType::kIQ4_XS}) {
     expect_packing(plan.matrix(kLayer + "m", tensor(type), Layout::kPanels), type, Layout::kPanels);
     expect_packing(plan.matrix(kLayer + "m", tensor(type), Layout::kRows), type, Layout::kBlocks);
     expect_packing(plan.matrix(kLayer + "m", tensor(type), Layout::kNeurons), type, Layout::kNeurons);
@@ -36,7 +37,7 @@ TEST(PackingPlan, BlocksOfFileTypesArePanelsNeuronsOrStay) {
 
 TEST(PackingPlan, OtherBlocksStayWhereTheyLieOrAreDecoded) {
   const PackingPlan plan(Recipe::named("q4"), kBig);
-  for (const DType type : {DType::kQ5_1, DType::kIQ2_XS, DType::kMXFP4}) {
+  for (const DType type : {DType::kQ3_K, DType::kIQ2_XS, DType::kMXFP4}) {
     expect_packing(plan.matrix(kLayer + "m", tensor(type), Layout::kPanels), type, Layout::kBlocks);
     expect_packing(plan.matrix(kLayer + "m", tensor(type), Layout::kRows), DType::kF32, Layout::kRows);
     expect_packing(plan.matrix(kLayer + "m", tensor(type), Layout::kNeurons), DType::kF32, Layout::kNeurons);

@@ -89,22 +89,23 @@ TEST(QuantizedLoader, BlocksMoveBitForBitIntoEveryLayout) {
 TEST(QuantizedLoader, OtherBlocksStayInTheFile) {
   ThreadPool pool(1);
   auto source = std::make_shared<Source>();
-  source->add(kScope + "m", DType::kQ5_0, {37, 512});
+  source->add(kScope + "m", DType::kIQ3_S, {37, 512});
   Loader loader(source, {.pool = pool, .recipe = Recipe::named("q4")});
   WeightView m;
   loader.matrix(kScope + "m", m, {37, 512});
   const WeightStore store = loader.finish();
   EXPECT_EQ(m.layout, Layout::kBlocks);
-  EXPECT_EQ(m.dtype, DType::kQ5_0);
+  EXPECT_EQ(m.dtype, DType::kIQ3_S);
   EXPECT_EQ(m.data, source->find(kScope + "m")->data);
-  EXPECT_EQ(m.step_bytes, 16 * 22);
+  EXPECT_EQ(m.step_bytes, 2 * 110);
   EXPECT_EQ(store.allocated_bytes(), 0);
 }
 
 // Types that come from files only: as they are, the head too; rows stay in the file.
 TEST(QuantizedLoader, BlocksOfFileTypesKeepTheirValuesInEveryLayout) {
   ThreadPool pool(2);
-  for (const DType dtype : {DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS}) {
+  for (const DType dtype : {DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K,
+                            DType::kIQ4_NL, DType::kIQ4_XS}) {
     auto source = std::make_shared<Source>();
     for (const char* name : {"embed_tokens.weight", "panels", "rows", "neurons"})
       source->add(kScope + name, dtype, {37, 512});

@@ -16,11 +16,32 @@ void read_scales(const uint8_t* s, SuperBlock& out) {
   }
 }
 
+// Blocks of 32: f16 scale, f16 minimum or none, fifth bits or none, nibbles.
+void read_small_block(DType dtype, const uint8_t* b, SuperBlock& out) {
+  const bool minimum = dtype == DType::kQ4_1 || dtype == DType::kQ5_1,
+             fifth = dtype == DType::kQ5_0 || dtype == DType::kQ5_1;
+  std::memcpy(&out.d, b, 2);
+  b += 2;
+  if (minimum) {
+    std::memcpy(&out.dmin, b, 2);
+    out.dmin ^= 0x8000;
+    b += 2;
+  }
+  uint32_t bits = 0;
+  if (fifth) {
+    std::memcpy(&bits, b, 4);
+    b += 4;
+  }
+  for (int i = 0; i < 32; ++i)
+    out.codes[i] = static_cast<uint8_t>((b[i % 16] >> (i / 16 * 4) & 15) | (bits >> i & 1) << 4);
+}
+
 }  // namespace
 
 void read_super_block(DType dtype, const std::byte* block, SuperBlock& out) {
   uint8_t b[210];
   std::memcpy(b, block, static_cast<size_t>(dtype_bytes(dtype)));
+  if (dtype_facts(dtype).block_values == 32) return read_small_block(dtype, b, out);
   if (dtype == DType::kQ6_K) {
     std::memcpy(&out.d, b + 208, 2);
     std::memcpy(out.scales, b + 192, 16);

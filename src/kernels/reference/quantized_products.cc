@@ -29,6 +29,15 @@ struct Iq4NlPanel {
   static int code(const std::byte* block, int i, int lane) { return kIq4Values[Q4Panel::code(block, i, lane) + 8]; }
 };
 
+// Five code lines a block, as the super-blocks of q5k have them.
+struct Q50Panel {
+  static constexpr int64_t kBlockBytes = 320;
+  static int code(const std::byte* block, int i, int lane) {
+    const int fifth = static_cast<int>(block[256 + lane * 4 + i % 4]) >> i / 4 & 1;
+    return Q4Panel::code(block, i, lane) + 8 + 16 * fifth - 16;
+  }
+};
+
 template <typename Panel>
 void quantized_matmul(const QuantMatmul& m) {
   const int64_t blocks = m.cols / 32, pair_bytes = 64 + 2 * Panel::kBlockBytes;
@@ -46,6 +55,31 @@ void quantized_matmul(const QuantMatmul& m) {
         for (int i = 0; i < 32; ++i) sum += x[b * 32 + i] * Panel::code(codes, i, lane);
         const float scale = f16_to_f32(reinterpret_cast<const uint16_t*>(pair)[b % 2 * 16 + lane]);
         total = std::fma(scales[b] * scale, static_cast<float>(sum), total);
+      }
+      m.out[row * m.out_step + o] = total;
+    }
+  }
+}
+
+// q4_1, q5_1: a minimum for each block of 32. The codes of these have no offset.
+template <typename Panel, int kOffset>
+void minimum_pair_matmul(const QuantMatmul& m) {
+  const int64_t pair_bytes = 2 * 64 + 2 * Panel::kBlockBytes;
+  for (int64_t row = 0; row < m.rows; ++row) {
+    const int8_t* x = m.x.codes + row * m.x.code_step;
+    const int64_t first = row * (m.x.code_step / 32);
+    for (int64_t o = 0; o < m.outputs; ++o) {
+      const std::byte* panel = static_cast<const std::byte*>(m.weight) + o / 16 * m.panel_step;
+      const int lane = static_cast<int>(o % 16);
+      float total = 0.0f;
+      for (int64_t b = 0; b < m.cols / 32; ++b) {
+        const std::byte* pair = panel + b / 2 * pair_bytes;
+        const auto* halves = reinterpret_cast<const uint16_t*>(pair) + b % 2 * 32;
+        const std::byte* codes = pair + 128 + b % 2 * Panel::kBlockBytes;
+        int sum = 0;
+        for (int i = 0; i < 32; ++i) sum += x[b * 32 + i] * (Panel::code(codes, i, lane) + kOffset);
+        total = std::fma(m.x.scales[first + b] * f16_to_f32(halves[lane]), static_cast<float>(sum), total);
+        total = std::fma(m.x.minima[first + b], f16_to_f32(halves[16 + lane]), total);
       }
       m.out[row * m.out_step + o] = total;
     }
@@ -116,6 +150,9 @@ void quantize_row(const float* x, int64_t cols, int8_t* codes, float* scales, in
 
 void matmul_q8(const QuantMatmul& m) { quantized_matmul<Q8Panel>(m); }
 void matmul_q4(const QuantMatmul& m) { quantized_matmul<Q4Panel>(m); }
+void matmul_q4_1(const QuantMatmul& m) { minimum_pair_matmul<Q4Panel, 8>(m); }
+void matmul_q5_0(const QuantMatmul& m) { quantized_matmul<Q50Panel>(m); }
+void matmul_q5_1(const QuantMatmul& m) { minimum_pair_matmul<Q50Panel, 16>(m); }
 void matmul_q4k(const QuantMatmul& m) { minimum_matmul<0>(m); }
 void matmul_q5k(const QuantMatmul& m) { minimum_matmul<1>(m); }
 

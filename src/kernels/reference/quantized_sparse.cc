@@ -23,11 +23,6 @@ struct Q4Codes {
   }
 };
 
-struct Iq4NlCodes {
-  static constexpr DType kType = DType::kQ4_0;  // arranged as that
-  static int code(const std::byte* codes, int64_t i) { return kIq4Values[Q4Codes::code(codes, i) + 8]; }
-};
-
 template <typename Codes>
 void neuron_dot(const QuantNeuronDot& d) {
   for (int64_t i = 0; i < d.count; ++i) {
@@ -69,33 +64,37 @@ struct RowBlock {
   float scale[2], minimum;
   int codes[32];
 };
-// Super-blocks by the eighth; IQ4_NL.
 class BlockRow {
  public:
   BlockRow(DType dtype, const void* row) : dtype_(dtype), row_(static_cast<const std::byte*>(row)) {}
   RowBlock at(int64_t b) {
+    const int64_t blocks = dtype_facts(dtype_).block_values / 32, j = b % blocks;  // of a block of the file
+    if (b / blocks != loaded_) quant::read_super_block(dtype_, row_ + b / blocks * dtype_bytes(dtype_), block_);
+    loaded_ = b / blocks;
+    const float d = f16_to_f32(block_.d), dmin = f16_to_f32(block_.dmin);
     RowBlock out{};
-    if (dtype_ == DType::kIQ4_NL) {
-      const auto* block = reinterpret_cast<const uint8_t*>(row_) + b * 18;
-      out.scale[0] = out.scale[1] = f16_to_f32(static_cast<uint16_t>(block[0] | block[1] << 8));
-      for (int i = 0; i < 32; ++i) out.codes[i] = kIq4Values[block[2 + i % 16] >> i / 16 * 4 & 15];
-      return out;
-    }
-    if (b / 8 != loaded_) quant::read_super_block(dtype_, row_ + b / 8 * dtype_bytes(dtype_), block_), loaded_ = b / 8;
-    const float d = f16_to_f32(block_.d);
-    const int64_t j = b % 8;
     for (int half = 0; half < 2; ++half) {
-      const uint8_t scale = block_.scales[dtype_ == DType::kQ6_K ? 2 * j + half : j];
-      out.scale[half] = d * static_cast<float>(has_minima(dtype_) ? scale : static_cast<int8_t>(scale));
+      const uint8_t bits = block_.scales[dtype_ == DType::kQ6_K ? 2 * j + half : j];
+      const float scale = static_cast<float>(has_minima(dtype_) ? bits : static_cast<int8_t>(bits));
+      out.scale[half] = blocks == 1 ? d : d * scale;
     }
-    if (has_minima(dtype_)) out.minimum = f16_to_f32(block_.dmin) * static_cast<float>(block_.minima[j]);
-    for (int64_t i = 0; i < 32; ++i) {
-      const int code = block_.codes[32 * j + i];
-      out.codes[i] = dtype_ == DType::kQ6_K ? code - 32 : dtype_ == DType::kIQ4_XS ? kIq4Values[code] : code;
-    }
+    if (has_minima(dtype_)) out.minimum = blocks == 1 ? dmin : dmin * static_cast<float>(block_.minima[j]);
+    for (int64_t i = 0; i < 32; ++i) out.codes[i] = meaning(dtype_, block_.codes[32 * j + i]);
     return out;
   }
-  static bool has_minima(DType dtype) { return dtype == DType::kQ4_K || dtype == DType::kQ5_K; }
+  static bool has_minima(DType dtype) {
+    return dtype == DType::kQ4_1 || dtype == DType::kQ5_1 || dtype == DType::kQ4_K || dtype == DType::kQ5_K;
+  }
+  // The number that a code stands for.
+  static int meaning(DType dtype, int code) {
+    switch (dtype) {
+      case DType::kQ6_K: return code - 32;
+      case DType::kQ5_0: return code - 16;
+      case DType::kIQ4_NL:
+      case DType::kIQ4_XS: return kIq4Values[code];
+      default: return code;
+    }
+  }
 
  private:
   DType dtype_;
@@ -137,16 +136,22 @@ int neuron_code(const std::byte* codes, int64_t outputs, int high, int64_t neuro
   return low | (static_cast<int>(*bits) >> shift & ((1 << high) - 1)) << 4;
 }
 
-// Groups of super-blocks. kParts: of 32 neurons, with a scale each.
+// kParts: of 32 neurons, with a scale each. Types with blocks of 32 have their scales in the group, super-blocks f16
+// factors before it.
 template <DType dtype, int kHigh, int kParts>
 void block_neuron_sum(const QuantNeuronSum& s) {
-  constexpr bool kMinima = dtype == DType::kQ4_K || dtype == DType::kQ5_K;
-  const auto* d = static_cast<const uint16_t*>(s.head);
+  constexpr bool kSuper = dtype_facts(dtype).block_values == 256;
+  const bool minima = BlockRow::has_minima(dtype);
+  const auto* d = static_cast<const uint16_t*>(kSuper ? s.head : s.group);
   const auto* scales = static_cast<const int8_t*>(s.group);
-  const std::byte* codes = static_cast<const std::byte*>(s.group) + s.outputs * (dtype == DType::kIQ4_XS ? 1 : 2);
+  const int64_t planes = kSuper ? (dtype == DType::kIQ4_XS ? 1 : 2) : minima ? 4 : 2;  // bytes of an output
+  const std::byte* codes = static_cast<const std::byte*>(s.group) + s.outputs * planes;
+  const auto factor = [&](int plane, int sub_plane, int64_t c) {
+    const float f16 = f16_to_f32(d[plane * s.outputs + c]);
+    return kSuper ? f16 * static_cast<float>(scales[sub_plane * s.outputs + c]) : f16;
+  };
   const auto code = [&](int64_t neuron, int64_t c) {
-    const int u = neuron_code(codes, s.outputs, kHigh, neuron, c);
-    return dtype == DType::kQ6_K ? u - 32 : dtype == DType::kIQ4_XS ? kIq4Values[u] : u;
+    return BlockRow::meaning(dtype, neuron_code(codes, s.outputs, kHigh, neuron, c));
   };
   const NeuronPair* pair = s.pairs;
   for (int64_t i = 0; i < s.count; pair += s.live[i++].pairs)
@@ -161,11 +166,8 @@ void block_neuron_sum(const QuantNeuronSum& s) {
           codes_sum += pair[p].a_code + pair[p].b_code, ++pairs;
         }
         if (pairs == 0) continue;
-        const float scale = f16_to_f32(d[c]) * static_cast<float>(scales[part * s.outputs + c]);
-        out = std::fma(live.scale * scale, static_cast<float>(sum), out);
-        if (!kMinima) continue;
-        const float minimum = f16_to_f32(d[s.outputs + c]) * static_cast<float>(scales[s.outputs + c]);
-        out = std::fma(live.scale * static_cast<float>(-codes_sum), minimum, out);
+        out = std::fma(live.scale * factor(0, part, c), static_cast<float>(sum), out);
+        if (minima) out = std::fma(live.scale * static_cast<float>(-codes_sum), factor(1, 1, c), out);
       }
     }
 }
@@ -183,6 +185,12 @@ void neuron_dot_q8(const QuantNeuronDot& d) { neuron_dot<Q8Codes>(d); }
 void neuron_dot_q4(const QuantNeuronDot& d) { neuron_dot<Q4Codes>(d); }
 void neuron_sum_q8(const QuantNeuronSum& s) { neuron_sum<Q8Codes>(s); }
 void neuron_sum_q4(const QuantNeuronSum& s) { neuron_sum<Q4Codes>(s); }
+void neuron_dot_q4_1(const QuantNeuronDot& d) { block_neuron_dot<DType::kQ4_1>(d); }
+void neuron_dot_q5_0(const QuantNeuronDot& d) { block_neuron_dot<DType::kQ5_0>(d); }
+void neuron_dot_q5_1(const QuantNeuronDot& d) { block_neuron_dot<DType::kQ5_1>(d); }
+void neuron_sum_q4_1(const QuantNeuronSum& s) { block_neuron_sum<DType::kQ4_1, 0, 1>(s); }
+void neuron_sum_q5_0(const QuantNeuronSum& s) { block_neuron_sum<DType::kQ5_0, 1, 1>(s); }
+void neuron_sum_q5_1(const QuantNeuronSum& s) { block_neuron_sum<DType::kQ5_1, 1, 1>(s); }
 void neuron_dot_q4k(const QuantNeuronDot& d) { block_neuron_dot<DType::kQ4_K>(d); }
 void neuron_dot_q5k(const QuantNeuronDot& d) { block_neuron_dot<DType::kQ5_K>(d); }
 void neuron_dot_q6k(const QuantNeuronDot& d) { block_neuron_dot<DType::kQ6_K>(d); }
@@ -191,7 +199,7 @@ void neuron_dot_iq4xs(const QuantNeuronDot& d) { block_neuron_dot<DType::kIQ4_XS
 void neuron_sum_q4k(const QuantNeuronSum& s) { block_neuron_sum<DType::kQ4_K, 0, 1>(s); }
 void neuron_sum_q5k(const QuantNeuronSum& s) { block_neuron_sum<DType::kQ5_K, 1, 1>(s); }
 void neuron_sum_q6k(const QuantNeuronSum& s) { block_neuron_sum<DType::kQ6_K, 2, 2>(s); }
-void neuron_sum_iq4nl(const QuantNeuronSum& s) { neuron_sum<Iq4NlCodes>(s); }
+void neuron_sum_iq4nl(const QuantNeuronSum& s) { block_neuron_sum<DType::kIQ4_NL, 0, 1>(s); }
 void neuron_sum_iq4xs(const QuantNeuronSum& s) { block_neuron_sum<DType::kIQ4_XS, 0, 1>(s); }
 
 }  // namespace g3n::reference

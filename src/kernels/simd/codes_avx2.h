@@ -90,6 +90,15 @@ struct Q5KCodes {
   }
 };
 
+// The offset is 16, twice that of q4.
+struct Q50Codes : Q5KCodes {
+  static inline Vec end(Sums s, const int32_t* start) {
+    const __m256i first = _mm256_set1_epi32(*start * 2);
+    return Q5KCodes::end({s.low, s.high, _mm256_add_epi32(s.wide_low, first), _mm256_add_epi32(s.wide_high, first)},
+                         start);
+  }
+};
+
 // 16-bit sums hold two lines (2 x 2 x 63 x 127), then they join those of half a block.
 struct Q6KCodes {
   static constexpr int kBlockBytes = 384, kStep = 2, kTurn = 0;

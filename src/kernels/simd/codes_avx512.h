@@ -68,6 +68,12 @@ struct Q5KCodes {
   }
 };
 
+struct Q50Codes : Q5KCodes {
+  static inline Vec end(Sums s, const int32_t* start) {
+    return Q5KCodes::end({s.v, _mm512_add_epi32(s.wide, _mm512_set1_epi32(*start * 2))}, start);
+  }
+};
+
 struct Q6KCodes {
   static constexpr int kBlockBytes = 384, kStep = 2, kTurn = 0;
   using Line = ZmmLine;

@@ -25,6 +25,7 @@ struct AvxVnni {
 using Q4Codes = UnsignedQ4<AvxVnni>;
 using Q4KCodes = UnsignedQ4K<AvxVnni>;
 using Q5KCodes = UnsignedQ5K<AvxVnni>;
+using Q50Codes = UnsignedQ50<AvxVnni>;
 using Q6KCodes = UnsignedQ6K<AvxVnni>;
 using Q8Codes = UnsignedQ8<AvxVnni>;
 using Iq4Codes = UnsignedIq4<AvxVnni>;

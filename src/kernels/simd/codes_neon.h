@@ -118,6 +118,13 @@ struct Q5KCodes : SignedCodes {
   static constexpr int kBlockBytes = 320;
   static inline void unpack(const char* block, int m, Line& a, Line& b) { unpack_fifth_bits(block, m, a, b); }
 };
+struct Q50Codes : SignedCodes {
+  static constexpr int kBlockBytes = 320;
+  static inline void unpack(const char* block, int m, Line& a, Line& b) {
+    unpack_fifth_bits(block, m, a, b);
+    a = less(a, 16), b = less(b, 16);
+  }
+};
 struct Q6KCodes : SignedCodes {
   static constexpr int kBlockBytes = 384;
   static inline void unpack(const char* block, int m, Line& a, Line& b) {

@@ -26,6 +26,11 @@ struct UnsignedQ5K : UnsignedQ4K<Isa> {
   using typename Isa::Line;
   static inline void unpack(const char* block, int m, Line& a, Line& b) { unpack_fifth_bits(block, m, a, b); }
 };
+// The offset of q5_0 is 16, twice that of q4.
+template <typename Isa>
+struct UnsignedQ50 : UnsignedQ5K<Isa> {
+  static inline typename Isa::Sums begin(const int32_t* start) { return Isa::all_sums(*start * 2); }
+};
 template <typename Isa>
 struct UnsignedQ6K : UnsignedQ4<Isa> {
   static constexpr int kBlockBytes = 384;

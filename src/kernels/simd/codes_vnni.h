@@ -20,6 +20,7 @@ struct Vnni {
 using Q4Codes = UnsignedQ4<Vnni>;
 using Q4KCodes = UnsignedQ4K<Vnni>;
 using Q5KCodes = UnsignedQ5K<Vnni>;
+using Q50Codes = UnsignedQ50<Vnni>;
 using Q6KCodes = UnsignedQ6K<Vnni>;
 using Q8Codes = UnsignedQ8<Vnni>;
 using Iq4Codes = UnsignedIq4<Vnni>;
