@@ -598,8 +598,10 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 // What a command did not expect: a flag is told here, a word goes behind the others.
 void take_extras(const CLI::App& command, std::vector<std::string>& positionals) {
-  const std::vector<std::string> extras = command.remaining();
-  for (const std::string& extra : extras) {
+  std::vector<std::string> extras = command.remaining();
+  const auto end_of_flags = std::find(extras.begin(), extras.end(), "--");
+  for (auto at = extras.begin(); at != end_of_flags; ++at) {
+    const std::string& extra = *at;
     if (!extra.starts_with("-") || extra.size() < 2) continue;
     const std::string given = extra.substr(0, extra.find('='));
     std::string nearest;
@@ -612,6 +614,7 @@ void take_extras(const CLI::App& command, std::vector<std::string>& positionals)
         command.get_name() + " has no flag " + given +
         (nearest.empty() ? ": g3n " + command.get_name() + " --help lists its flags" : ": " + nearest + "?"));
   }
+  if (end_of_flags != extras.end()) extras.erase(end_of_flags);
   positionals.insert(positionals.end(), extras.begin(), extras.end());
 }
 

@@ -107,7 +107,7 @@ TEST(Targets, TheSourceOfAConvertIsNotReplaced) {
     const Outcome traced = run_g3n({"trace", "-m", model, "--ids", "2", "--out", out});
     EXPECT_EQ(traced.status, 1);
     EXPECT_THAT(traced.err, HasSubstr("a file of the model that is being read"));
-    const Outcome saved = run_g3n({"chat", "-m", model}, "/save " + out + "\n/exit\n");
+    const Outcome saved = run_g3n({"chat", "-m", model}, "Hello!\n/save " + out + "\n/exit\n");
     EXPECT_THAT(saved.err, HasSubstr("a file of the model that is being read"));
   }
   EXPECT_EQ(fs::file_size(model + "/model.safetensors"), size);
