@@ -13,7 +13,7 @@ namespace {
 // Tensors in memory, as a GGUF file or a folder would give them.
 class Source : public TensorSource {
  public:
-  // Bytes are pseudo-random; scales of Q8_0, Q4_0 and Q4_K blocks and plain values are finite.
+  // Bytes are pseudo-random; scales of types with kernels and plain values are finite.
   void add(const std::string& name, DType dtype, const Shape& shape) {
     std::vector<std::byte>& data = bytes_[name];
     data.resize(static_cast<size_t>(element_count(shape, 0) / dtype_facts(dtype).block_values * dtype_bytes(dtype)));
@@ -21,7 +21,8 @@ class Source : public TensorSource {
     const size_t unit = static_cast<size_t>(dtype_bytes(dtype)),
                  high = dtype == DType::kF32 ? 3 : 1;  // exponents of f16, bf16 and f32 around 1
     for (size_t at = high; at < data.size(); at += unit) data[at] = (data[at] & std::byte{0x81}) | std::byte{0x3e};
-    const bool minimum = dtype == DType::kQ4_K || dtype == DType::kQ5_K;
+    const bool minimum =
+        dtype == DType::kQ4_1 || dtype == DType::kQ5_1 || dtype == DType::kQ4_K || dtype == DType::kQ5_K;
     if (minimum || dtype == DType::kQ6_K)  // the minimum's, or where the scale is
       for (size_t at = minimum ? 3 : 209; at < data.size(); at += unit)
         data[at] = (data[at] & std::byte{0x81}) | std::byte{0x3e};
