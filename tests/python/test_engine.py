@@ -105,7 +105,8 @@ def test_signatures_have_every_option_written_out(engine):
         assert not any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         assert function.__doc__
     # The bindings know each of them: none is refused as unknown.
-    values = {"stop": "zzz", "logit_bias": {5: 0.0}, "temperature": 0, "seed": 1, "max_tokens": 2}
+    values = {"stop": "zzz", "logit_bias": {5: 0.0}, "temperature": 0, "seed": 1, "max_tokens": 2,
+              "logits_hook": lambda ids, logits: None}  # fmt: skip
     engine.generate("a", **{name: values.get(name, 1) for name in names})
 
 

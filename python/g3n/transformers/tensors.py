@@ -45,7 +45,7 @@ def to_torch(value: Any) -> Any:
 
 def has_torch() -> bool:
     """Whether the caller uses torch."""
-    return "torch" in sys.modules
+    return sys.modules.get("torch") is not None
 
 
 def like(array: Any, example: Any) -> Any:
