@@ -160,7 +160,10 @@ class PyCall {
                          "this request belongs to the process that forked this one: load the model in the child");
     return *call_;
   }
-  nb::object result() const { return result_(get()); }
+  nb::object result() const {
+    const Inside inside;
+    return result_(get());
+  }
 
  private:
   pid_t pid_ = getpid();
@@ -460,6 +463,7 @@ void bind_call(nb::module_& m) {
       .def(
           "take_row",
           [](const PyCall& self) -> nb::object {
+            const Inside inside;
             std::vector<std::int32_t> ids;
             const auto row = self.get().take_row(ids);
             if (!row) return nb::none();

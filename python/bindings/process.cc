@@ -97,6 +97,20 @@ bool Process::wait_until_outside(std::chrono::milliseconds time) {
   return changed_.wait_for(lock, time, [this] { return inside_ == 0; });
 }
 
+Inside::Inside() : process_(Process::get()) {
+  process_.expect_time();
+  std::lock_guard lock(process_.mutex_);
+  ++process_.inside_;
+}
+
+Inside::~Inside() {
+  {
+    std::lock_guard lock(process_.mutex_);
+    --process_.inside_;
+  }
+  process_.changed_.notify_all();
+}
+
 Unlocked::Unlocked() : process_(Process::get()) {
   bool is_late = false;
   {

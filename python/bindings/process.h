@@ -43,6 +43,7 @@ class Process {
 
  private:
   friend class Unlocked;
+  friend class Inside;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<const Call*, std::shared_ptr<Call>> calls_;
@@ -50,6 +51,19 @@ class Process {
   int inside_ = 0;
   bool is_exiting_ = false;
   std::thread::id exit_thread_;
+};
+
+// While one of these lives, the interpreter's exit waits: for stretches under the GIL that run Python code of their own
+// (arrays import numpy), in which the thread would lose the GIL and not come back.
+class Inside {
+ public:
+  Inside();  // as Process::expect_time
+  ~Inside();
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+
+ private:
+  Process& process_;
 };
 
 // The GIL is released while one of these lives. A thread that would come back for it after the interpreter has begun to

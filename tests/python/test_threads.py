@@ -138,7 +138,7 @@ def test_a_cancelled_task_cancels_its_request(engine):
         await pieces.aclose()
         # The loop goes on meanwhile.
         ticks = 0
-        task = asyncio.create_task(engine.agenerate([5] * 4000, max_tokens=1))
+        task = asyncio.create_task(engine.agenerate([7] * 4000, max_tokens=1))  # computed by nobody before
         while not task.done():
             ticks += 1
             await asyncio.sleep(0.001)

@@ -522,8 +522,10 @@ TEST(Scheduler, WithoutRoomTheYoungestPausesAndTheAnswersAreTheSame) {
     std::mt19937 random(static_cast<unsigned>(id));
     for (int i = 0; i < 31; ++i) model.scripts[id].push_back(static_cast<std::int32_t>(random() % 64));
   }
-  const auto ask = [](std::int32_t i) {
+  bool is_hooked = false;  // a row may be with its hook when its sequence pauses
+  const auto ask = [&](std::int32_t i) {
     JobSetup setup = setup_of(joined({i}, prompt(100 + 10 * i, i)), 150);
+    if (is_hooked) setup.options.logits_hook = [](std::span<const std::int32_t>, std::span<float>) {};
     setup.options.sampling = {.temperature = 3.0, .top_k = 0, .top_p = 1, .seed = static_cast<std::uint64_t>(i)};
     setup.stop_ids = {};
     return setup;
@@ -533,9 +535,10 @@ TEST(Scheduler, WithoutRoomTheYoungestPausesAndTheAnswersAreTheSame) {
     House house(model, {.context = 4000});
     for (std::int32_t i = 0; i < 5; ++i) alone.push_back(house.scheduler->submit(ask(i))->answer());
   }
-  for (const std::int64_t idle : {std::int64_t{0}, INT64_MAX}) {
+  for (const auto& [idle, hooked] : {std::pair{std::int64_t{0}, false}, {INT64_MAX, false}, {INT64_MAX, true}}) {
     SchedulerOptions options{.context = 4000, .chunk = 32, .kv_bytes = 500};
     options.idle_kv_bytes = idle;
+    is_hooked = hooked;
     House house(model, options);
     std::vector<std::shared_ptr<Job>> jobs;
     for (std::int32_t i = 0; i < 5; ++i) jobs.push_back(house.scheduler->submit(ask(i)));
