@@ -448,7 +448,7 @@ void Scheduler::make_room(std::vector<Turn>& turns) {
     if (prefixes_.drop_oldest()) continue;
     Jobs holders;
     for (const auto& job : running_)
-      if (job->sequence_ && job->sequence_->cache() && !job->sequence_->is_with_hook()) holders.push_back(job);
+      if (job->sequence_ && job->sequence_->cache()) holders.push_back(job);
     if (holders.size() < 2) return;
     const auto youngest = std::max_element(holders.begin(), holders.end(), [](const auto& a, const auto& b) {
       return std::pair(a->is_paused(), a->number_) < std::pair(b->is_paused(), b->number_);

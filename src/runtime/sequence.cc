@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <string>
-#include <utility>
 
 #include "g3n/error.h"
 
@@ -33,8 +32,9 @@ Sequence::Sequence(std::shared_ptr<const PreparedPrompt> prompt, std::unique_ptr
       tokens_(static_cast<int64_t>(ids_.size())),
       start_(cache_->length()),
       position_(start_),
+      context_(cache_->context()),
       told_(start_) {
-  expect_room(tokens_, cache_->context());
+  expect_room(tokens_, context_);
   if (start_ >= tokens_) throw Error(ErrorCode::kInternal, "a sequence without a position to compute");
   if (answer_) answer_->add_prompt(prompt_->ids);
   if (logits_ && logits_->scores) logits_->scores->start(prompt_->ids);
@@ -54,8 +54,12 @@ int64_t WantedLogits::rows_at_once(int64_t position) const {
 
 int64_t Sequence::prompt_rows() const { return position_ < tokens_ || rows_left() > 1 ? rows_left() : 0; }
 
+bool Sequence::is_asked_for(int64_t position) const {
+  return logits_ && position >= told_ && position < tokens_ && logits_->wants(position);
+}
+
 bool Sequence::wants_logits(int64_t position) const {
-  if (logits_ && position >= told_ && position < tokens_ && logits_->wants(position)) return true;
+  if (is_asked_for(position)) return true;
   return answer_ && position + 1 == static_cast<int64_t>(ids_.size());
 }
 
@@ -93,21 +97,17 @@ void Sequence::want(StepRows& step, int64_t budget) {
 
 void Sequence::choose(int64_t index, std::span<const float> logits) noexcept {
   const int64_t position = wanted_[static_cast<size_t>(index)];
-  if (logits_ && logits_->scores && position >= told_ && position < tokens_ && logits_->wants(position))
-    logits_->scores->take(position, logits);
+  if (logits_ && logits_->scores && is_asked_for(position)) logits_->scores->take(position, logits);
   if (answer_ && position + 1 == static_cast<int64_t>(ids_.size()) && answer_->wants_more())
     answer_->choose(logits, position + 1);
 }
 
 // The rows that somebody asked for, run by run of adjacent positions.
-void Sequence::hand_on(View<const float, 2> logits, int64_t from_position) const {
-  const auto wants = [&](size_t i) {
-    return wanted_[i] >= from_position && wanted_[i] < tokens_ && logits_->wants(wanted_[i]);
-  };
+void Sequence::hand_on(View<const float, 2> logits) const {
   for (size_t from = 0, to = 0; from < wanted_.size(); from = to) {
     to = from + 1;
-    if (!wants(from)) continue;
-    while (to < wanted_.size() && wanted_[to] == wanted_[to - 1] + 1 && wants(to)) ++to;
+    if (!is_asked_for(wanted_[from])) continue;
+    while (to < wanted_.size() && wanted_[to] == wanted_[to - 1] + 1 && is_asked_for(wanted_[to])) ++to;
     logits_->on_rows(wanted_[from],
                      {logits.row(static_cast<int64_t>(from)), {static_cast<int64_t>(to - from), logits.dim[1]}});
   }
@@ -116,14 +116,13 @@ void Sequence::hand_on(View<const float, 2> logits, int64_t from_position) const
 void Sequence::accept(View<const float, 2> logits) {
   cache_->commit(rows_);
   position_ += rows_;
-  const int64_t told = std::exchange(told_, std::max(told_, position_));
-  if (told < tokens_ && told_ > told) {  // of the prompt, and for the first time
-    if (sink_) sink_->on_prefill(told_ - start_, tokens_ - start_);
+  if (told_ < tokens_ && position_ > told_) {  // of the prompt, and for the first time
+    if (sink_) sink_->on_prefill(position_ - start_, tokens_ - start_);
     if (logits_ && logits_->scores) logits_->scores->check();
-    if (logits_ && logits_->on_rows) hand_on(logits, told);
+    if (logits_ && logits_->on_rows) hand_on(logits);
   }
-  if (rows_left() > 0 || is_with_hook()) return;
-  accept_choice();
+  told_ = std::max(told_, position_);
+  if (rows_left() == 0 && !is_with_hook()) accept_choice();
 }
 
 void Sequence::go_on() {
@@ -132,7 +131,8 @@ void Sequence::go_on() {
 }
 
 void Sequence::accept_choice() {
-  done_ = !answer_ || !answer_->wants_more() || !answer_->accept() || cache_->length() == cache_->context();
+  const bool is_full = static_cast<int64_t>(ids_.size()) == context_;
+  done_ = !answer_ || !answer_->wants_more() || !answer_->accept() || is_full;
   if (!done_) ids_.push_back(answer_->last_id());
 }
 

@@ -92,10 +92,11 @@ class Sequence {
   Answer finish(FinishReason reason);
 
  private:
+  bool is_asked_for(int64_t position) const;  // by logits_, for the first time
   bool wants_logits(int64_t position) const;
-  int64_t rows_left() const { return static_cast<int64_t>(ids_.size()) - position_; }
-  void hand_on(View<const float, 2> logits, int64_t from_position) const;
   void accept_choice();
+  void hand_on(View<const float, 2> logits) const;
+  int64_t rows_left() const { return static_cast<int64_t>(ids_.size()) - position_; }
 
   std::shared_ptr<const PreparedPrompt> prompt_;
   std::unique_ptr<SequenceCache> cache_;
@@ -104,11 +105,12 @@ class Sequence {
   EventSink* sink_;
   std::vector<int32_t> ids_;           // of the prompt, and of the answer so far
   int64_t tokens_, start_, position_;  // of the prompt; first computed; next
-  int64_t told_;                       // positions before it are known to the sink
-  std::vector<int64_t> keep_at_;       // ascending
-  size_t span_ = 0;                    // of prompt_->soft: the first that does not end before position_
-  int64_t rows_ = 0;                   // of the last want
-  std::vector<int64_t> wanted_;        // positions of it whose logits are wanted
+  int64_t context_;
+  int64_t told_;                  // positions before it are known to the sink
+  std::vector<int64_t> keep_at_;  // ascending
+  size_t span_ = 0;               // of prompt_->soft: the first that does not end before position_
+  int64_t rows_ = 0;              // of the last want
+  std::vector<int64_t> wanted_;   // positions of it whose logits are wanted
   bool done_ = false;
 };
 
