@@ -190,6 +190,10 @@ EngineOptions to_engine_options(const nb::dict& options) {
       integer(out.chunk);
     else if (text == "image_size")
       integer(out.image_size);
+    else if (text == "kv_ram")
+      integer(out.kv_ram);
+    else if (text == "cache_ram")
+      integer(out.cache_ram);
     else if (text == "load_weights")
       out.load_weights = to<bool>(value, name, "a bool");
     else if (text == "release_encoders")

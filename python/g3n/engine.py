@@ -153,6 +153,8 @@ class Engine:
         chunk: int | None = None,
         image_size: int | None = None,
         release_encoders: bool | None = None,
+        kv_ram: int | None = None,
+        cache_ram: int | None = None,
         load_weights: bool | None = None,
         revision: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
@@ -171,6 +173,9 @@ class Engine:
         chunk: prompt positions per step; bounds memory, changes no result
         image_size: pixels a side of images for the encoder; 0: the checkpoint's
         release_encoders: give vision and audio weights back after each prompt with media
+        kv_ram: bytes of all K and V; 0: half of what is free after loading
+        cache_ram: of that, at most so many bytes stay with what ended, so that a prompt that begins alike computes
+            only what is new; 0: none, -1: all that nobody runs in; 1 GiB if not given
         load_weights: False: tokens, templates and preprocessing only, ready at once
         cache_dir: the hub's cache, else found as huggingface_hub does
         progress: "auto", True, False, or a function of (done, total)
@@ -192,6 +197,8 @@ class Engine:
             "chunk": chunk,
             "image_size": image_size,
             "release_encoders": release_encoders,
+            "kv_ram": kv_ram,
+            "cache_ram": cache_ram,
             "load_weights": load_weights,
         }
         if not isinstance(given["model"], str):

@@ -220,7 +220,7 @@ print(sizes[4], sizes[-1])
 def test_requests_leave_nothing_behind():
     code = """
 import g3n, os
-engine = g3n.Engine("models/demo")
+engine = g3n.Engine("models/demo", cache_ram=0)  # what ended is let go
 def resident():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS"))
 def work(n):

@@ -23,7 +23,7 @@ WARNED = ("attn_implementation", "low_cpu_mem_usage", "max_memory", "use_safeten
 SILENT_WARNED = ("token", "local_files_only")
 REFUSED = ("config", "ignore_mismatched_sizes", "fusion_config", "adapter_kwargs", "state_dict", "from_tf", "from_flax", "force_download",
            "gguf_file", "tp_plan", "device_mesh")  # fmt: skip
-ENGINE = ("quantize", "kv_cache", "threads", "context", "chunk", "image_size", "release_encoders", "progress")
+ENGINE = ("quantize", "kv_cache", "threads", "context", "chunk", "image_size", "release_encoders", "kv_ram", "cache_ram", "progress")
 INPUTS = ("input_ids", "attention_mask", "token_type_ids", "pixel_values", "input_features", "input_features_mask")
 DEFAULT_NEW_TOKENS = 20
 
