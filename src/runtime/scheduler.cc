@@ -474,10 +474,12 @@ bool Scheduler::is_alone() const {
   return running_.size() == 1 && planned_.empty() && being_planned_.empty() && unplanned_.empty();
 }
 
-void Scheduler::take_from_hooks() {
+bool Scheduler::take_from_hooks() {
+  bool any = false;
   const Jobs running = running_;
   for (const auto& job : running) {
     if (!job->sequence_ || !job->sequence_->is_hook_done()) continue;
+    any = true;
     try {
       job->sequence_->go_on();
       end_if_done(job);
@@ -490,11 +492,12 @@ void Scheduler::take_from_hooks() {
       end(job, std::current_exception());
     }
   }
+  return any;
 }
 
 // A step with taps holds one sequence; all others share a step.
 bool Scheduler::step_all() {
-  take_from_hooks();
+  bool stepped = take_from_hooks();  // one that ended may have made room for others
   Jobs shared;
   std::vector<Jobs> alone;
   for (const auto& job : running_) {
@@ -504,7 +507,7 @@ bool Scheduler::step_all() {
     else
       shared.push_back(job);
   }
-  bool stepped = step(shared);
+  stepped |= step(shared);
   for (const Jobs& jobs : alone) stepped |= step(jobs);
   return stepped;
 }

@@ -87,7 +87,7 @@ class Scheduler {
   int64_t running_bytes() const;
   void note_idle();
   // Those whose row is back from its hook.
-  void take_from_hooks();
+  bool take_from_hooks();
   // A step for everybody who can take part; false: nobody can.
   bool step_all();
   bool step(const Jobs& jobs);
