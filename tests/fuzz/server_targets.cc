@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <stdexcept>
 #include <thread>
@@ -68,6 +69,7 @@ class HeadServer {
       throw std::runtime_error("cannot connect");
     for (std::size_t at = 0; at < bytes.size();) {
       const ssize_t n = ::send(fd, bytes.data() + at, bytes.size() - at, MSG_NOSIGNAL);
+      if (n < 0 && errno == EINTR) continue;  // libFuzzer's clock
       if (n <= 0) break;
       at += static_cast<std::size_t>(n);
     }
@@ -75,8 +77,11 @@ class HeadServer {
     constexpr int kPatienceMs = 20'000;
     for (char buffer[65536];;) {
       pollfd waiting{fd, POLLIN, 0};
-      if (::poll(&waiting, 1, kPatienceMs) <= 0) std::abort();  // a connection that nobody ends
-      if (::recv(fd, buffer, sizeof buffer, 0) <= 0) break;
+      const int ready = ::poll(&waiting, 1, kPatienceMs);
+      if (ready == 0) std::abort();  // a connection that nobody ends
+      const ssize_t n = ready > 0 ? ::recv(fd, buffer, sizeof buffer, 0) : -1;
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) break;
     }
     ::close(fd);
   }
