@@ -160,3 +160,13 @@ def test_only_the_modules_own_symbol_is_exported():
     ours = [line for line in out.splitlines() if "g3n" in line and " T " in line and "PyInit" not in line]
     assert not ours, ours[:5]
     assert os.path.getsize(module) < 6_000_000
+
+
+@pytest.mark.parametrize("program", [[sys.executable, "-m", "g3n"], [os.path.join(os.path.dirname(sys.executable), "g3n")]])
+def test_the_program_comes_with_the_package(program):
+    version = subprocess.run([*program, "--version"], capture_output=True, text=True, timeout=20)
+    assert (version.returncode, version.stdout, version.stderr) == (0, f"g3n {g3n.__version__}\n", "")
+    wrong = subprocess.run([*program, "run", "-m", "nowhere", "hi"], capture_output=True, text=True, timeout=20)
+    assert wrong.returncode == 1 and "nowhere" in wrong.stderr
+    ids = subprocess.run([*program, "tokenize", "-m", str(ROOT / "models/demo"), "-"], input="star", capture_output=True, text=True)
+    assert (ids.returncode, len(ids.stdout.split())) == (0, 1)
