@@ -78,14 +78,12 @@ int serve(const Options& options) {
   loading.engine.max_sequences = settings.max_sequences;
   loading.engine.preload_encoders = !options.engine.release_encoders && !options.serve.has_lazy_encoders;
 
-  const auto load = [&] {
-    std::shared_ptr<Engine> engine = open_engine(loading);
-    write_stderr("ready: " + settings.model_id + ", " + engine->info().recipe + settings.variant + ", context " +
-                 std::to_string(engine->info().context) + ", " + std::to_string(settings.max_sequences) +
-                 " sequences\n");
-    return engine;
+  const std::string about = ", " + std::to_string(settings.max_sequences) + " sequences\n";
+  settings.on_ready = [model = settings.model_id, variant = settings.variant, about](const Engine& engine) {
+    write_stderr("ready: " + model + ", " + engine.info().recipe + variant + ", context " +
+                 std::to_string(engine.info().context) + about);
   };
-  server::Server server(settings, load);
+  server::Server server(settings, [&] { return open_engine(loading); });
   write_stderr("g3n serve: " + address_of(server, settings.http) + "\n");
   server.run();
   return kExitDone;

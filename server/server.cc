@@ -117,6 +117,7 @@ class Server::Impl : public HttpHandler {
   void load_engine() {
     try {
       service_.set_engine(load_());
+      if (service_.options.on_ready) service_.options.on_ready(service_.engine());
     } catch (...) {
       failure_ = std::current_exception();
       http_.stop();

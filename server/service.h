@@ -40,6 +40,7 @@ struct ServerOptions {
   int workers = 2;
   std::chrono::milliseconds request_timeout{0};    // 0: none
   std::chrono::milliseconds drain{30'000};         // what running requests get at the end
+  std::function<void(const Engine&)> on_ready;     // the model is loaded, requests are answered; its own thread
   std::function<void(const std::string&)> on_log;  // one line per request; any thread
   bool is_log_json = false;
   bool logs_content = false;  // also what is asked and answered
