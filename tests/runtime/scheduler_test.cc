@@ -517,7 +517,7 @@ TEST(Scheduler, IdleCachesTakeNoMoreThanTheirShare) {
 
 // Room for two of five: the youngest pause, and nobody's answer is another.
 TEST(Scheduler, WithoutRoomTheYoungestPausesAndTheAnswersAreTheSame) {
-  FakeModelOptions model{.vocab_size = 64};
+  FakeModelOptions model{.vocab_size = 64, .step_seconds = 0.0002};  // they overlap
   for (std::int32_t id = 0; id < 64; ++id) {
     std::mt19937 random(static_cast<unsigned>(id));
     for (int i = 0; i < 31; ++i) model.scripts[id].push_back(static_cast<std::int32_t>(random() % 64));
@@ -557,7 +557,7 @@ TEST(Scheduler, WithoutRoomTheYoungestPausesAndTheAnswersAreTheSame) {
 // A sink hears of every prompt position and token once, also of a request that paused.
 TEST(Scheduler, APauseIsNotHeardOf) {
   SchedulerOptions options{.context = 4000, .chunk = 32, .kv_bytes = 450};
-  House house({.script = kDigits}, options);
+  House house({.script = kDigits, .step_seconds = 0.001}, options);
   const auto one = house.scheduler->submit(setup_of(prompt(200), 100));
   JobSetup setup = setup_of(joined({3}, prompt(150, 1)), 100);
   const auto sink = std::make_shared<Sink>();
