@@ -29,7 +29,8 @@ class Access {
 
   // Of the I/O thread, as all others here.
   void set_keys(std::vector<ApiKey> keys) { options_.keys = std::move(keys); }
-  bool needs_key() const { return !options_.keys.empty(); }
+  std::size_t keys() const { return options_.keys.size(); }
+  bool needs_key() const { return keys() > 0; }
   // The name of the key that came with a request; empty if none of them did. Takes as long whatever came.
   std::optional<std::string> key_name(const HttpRequest& request) const;
   // Whether the Host header may stand there.

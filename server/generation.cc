@@ -13,9 +13,12 @@ class Generation::Sink : public EventSink {
  public:
   Sink(std::shared_ptr<Generation> generation, std::size_t index) : generation_(std::move(generation)), index_(index) {}
 
-  void on_queue(std::int64_t) override { tell(Stage::kQueued, 0); }
-  void on_media(std::int64_t, std::int64_t) override { tell(Stage::kEncoding, 0); }
-  void on_prefill(std::int64_t done, std::int64_t) override { tell(Stage::kPrefill, done); }
+  void on_queue(std::int64_t) override { tell(Stage::kQueued); }
+  void on_media(std::int64_t, std::int64_t) override { tell(Stage::kEncoding); }
+  void on_prefill(std::int64_t done, std::int64_t total) override {
+    const std::int64_t cached = generation_->prompt_tokens_ - total;  // which the library does not count
+    tell(Stage::kPrefill, cached + done, cached);
+  }
   void on_token(std::int32_t) override {
     bool is_first = false;
     {
@@ -72,11 +75,11 @@ class Generation::Sink : public EventSink {
     pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(count));
   }
 
-  void tell(Stage stage, std::int64_t done_tokens) {
+  void tell(Stage stage, std::int64_t done_tokens = 0, std::int64_t cached_tokens = 0) {
     if (index_ != 0) return;
     {
       std::lock_guard lock(generation_->mutex_);
-      generation_->reach(stage, done_tokens);
+      generation_->reach(stage, done_tokens, cached_tokens);
     }
     generation_->on_event();
   }
@@ -104,13 +107,13 @@ Generation::Generation(std::shared_ptr<Call> call, GenerationRequest request, st
     : call_(std::move(call)),
       request_(std::move(request)),
       format_(std::move(format)),
-      prompt_tokens_(static_cast<std::int64_t>(request_.sequences.at(0).ids.size())),
+      prompt_tokens_(static_cast<std::int64_t>(request_.sequences.at(0).prompt.ids.size())),
       choices_(request_.sequences.size()) {}
 
 void Generation::start(std::shared_ptr<Call> call, GenerationRequest request, std::unique_ptr<AnswerFormat> format) {
   const std::shared_ptr<Generation> self(new Generation(std::move(call), std::move(request), std::move(format)));
   Service& service = self->call_->service;
-  service.enter(self);
+  service.enter(self, self->call_->key_name);
   self->call_->exchange->on_gone([self] { self->cancel(Cause::kGone); });
   if (const auto deadline = self->request_.deadline; deadline.count() > 0)
     self->call_->exchange->after(
@@ -138,7 +141,7 @@ void Generation::submit() {
     Sequence& sequence = request_.sequences[i];
     const auto sink = std::make_shared<Sink>(self, i);
     try {
-      Request request{IdsPrompt{std::move(sequence.ids), std::move(sequence.media)}, std::move(sequence.options)};
+      Request request{std::move(sequence.prompt), std::move(sequence.options)};
       Ticket ticket = service.engine().submit(std::move(request), sink);
       std::lock_guard lock(mutex_);
       if (is_over_) continue;  // a ticket kept now would keep this alive for ever
@@ -158,11 +161,11 @@ void Generation::submit() {
 }
 
 // Of the first sequence; the prompt of the others is the same, or they come behind it.
-void Generation::reach(Stage stage, std::int64_t done_tokens) {
+void Generation::reach(Stage stage, std::int64_t done_tokens, std::int64_t cached_tokens) {
   if (stage < stage_) return;
   stage_ = stage;
   const std::chrono::duration<double, std::milli> time = Call::Clock::now() - call_->start;
-  progress_ = Progress{stage, done_tokens, prompt_tokens_, time.count()};
+  progress_ = Progress{stage, done_tokens, cached_tokens, prompt_tokens_, time.count()};
 }
 
 void Generation::count_event() {

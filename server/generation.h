@@ -23,8 +23,7 @@ TokenEntry token_entry(const Engine& engine, const TokenLogprob& token);
 
 // One answer of a request: a prompt, and what is asked of it.
 struct Sequence {
-  std::vector<std::int32_t> ids;
-  std::vector<MediaPart> media;
+  IdsPrompt prompt;
   AnswerOptions options;
 };
 
@@ -34,7 +33,7 @@ const char* stage_name(Stage stage);
 
 struct Progress {
   Stage stage = Stage::kQueued;
-  std::int64_t done = 0, total = 0;  // tokens of the prompt
+  std::int64_t done = 0, cached = 0, total = 0;  // tokens of the prompt; done: cached ones, too
   double ms = 0;
 };
 
@@ -96,7 +95,7 @@ class Generation : public HttpStream, public std::enable_shared_from_this<Genera
   // Behind the mutex: an event came, all events were fetched.
   void count_event();
   void forget_events();
-  void reach(Stage stage, std::int64_t done_tokens);
+  void reach(Stage stage, std::int64_t done_tokens, std::int64_t cached_tokens);
   // ---- the engine's thread ----
   void on_event();
   void on_end(std::size_t index, const Answer* answer, const Error* error);

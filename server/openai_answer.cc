@@ -22,9 +22,10 @@ GenerationRequest generation_of(const Call& call, const OpenAIRequest& request) 
   if (images) call.service.metrics.add("g3n_images_total", "", static_cast<double>(images));
   for (const auto& ids : request.prompts)
     for (std::int64_t i = 0; i < request.common.n; ++i) {
-      generation.sequences.push_back({ids, request.media, request.common.options});
+      generation.sequences.push_back({{ids, request.media, request.likely_ends}, request.common.options});
       AnswerOptions& options = generation.sequences.back().options;
       options.sampling.seed += static_cast<std::uint64_t>(i);
+      options.client = call.key_name;
       if (call.service.options.caches_per_key) options.cache_salt = call.key_name + '\n' + options.cache_salt;
     }
   return generation;
@@ -50,7 +51,7 @@ std::string OpenAIFormat::progress(const Progress& progress) {
   chunk.push_back({"choices", node(JsonList{})});
   if (facts_.has_usage) chunk.push_back({"usage", node(nullptr)});
   chunk.push_back({"prompt_progress", node(JsonObject{{"total", node(progress.total)},
-                                                      {"cache", node(0)},
+                                                      {"cache", node(progress.cached)},
                                                       {"processed", node(progress.done)},
                                                       {"time_ms", node(progress.ms)},
                                                       {"stage", node(stage_name(progress.stage))}})});

@@ -12,7 +12,8 @@ namespace g3n::server {
 struct OpenAIRequest {
   CommonFields common;
   std::vector<std::vector<std::int32_t>> prompts;
-  std::vector<MediaPart> media;  // of each prompt
+  std::vector<MediaPart> media;           // of each prompt
+  std::vector<std::int64_t> likely_ends;  // IdsPrompt's, of each prompt
   bool has_logprobs = false;
 };
 

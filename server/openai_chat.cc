@@ -119,9 +119,11 @@ OpenAIRequest read_chat(Call& call) {
 
   expect_may_fit(text_bytes(chat.prompt), service.facts(), "messages");
   decode_sounds(call, chat.prompt);
-  request.prompts.push_back(service.engine().tokenize(chat.prompt));
+  IdsPrompt prompt = service.engine().as_ids(chat.prompt);
+  request.prompts.push_back(std::move(prompt.ids));
   expect_fits(request.prompts[0].size(), service.facts(), "messages");
-  request.media = media_of(chat.prompt.messages);
+  request.media = std::move(prompt.media);
+  request.likely_ends = std::move(prompt.likely_ends);
   return request;
 }
 

@@ -24,6 +24,7 @@ class Server::Impl : public HttpHandler {
       throw Error(ErrorCode::kInvalidArgument,
                   "host " + http_.host() +
                       ": expected an API key (--api-key-file) or --allow-anonymous, since others reach it");
+    service_.has_many_keys = access_.keys() > 1;
     loader_ = std::thread([this] { load_engine(); });
   }
 
@@ -108,6 +109,7 @@ class Server::Impl : public HttpHandler {
     std::string outcome = "the API keys are read again";
     try {
       access_.set_keys(options.read_keys());
+      service_.has_many_keys = access_.keys() > 1;
     } catch (const std::exception& error) {
       outcome = std::string("the API keys stay as they were: ") + error.what();
     }
@@ -207,7 +209,7 @@ class Server::Impl : public HttpHandler {
       call->exchange->on_gone([weak = std::weak_ptr(call)] {  // until its Generation asks
         if (const auto waiting = weak.lock()) waiting->is_gone = true;
       });
-    service_.work([call] {
+    service_.work(call->key_name, [call] {
       if (call->is_gone) return call->note_gone("queued");
       if (call->service.options.logs_content) call->log("asked: " + call->request.body);
       guarded(*call, [&] {

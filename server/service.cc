@@ -93,17 +93,16 @@ void Service::run_worker() {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [this] { return stop_ || !tasks_.empty(); });
       if (stop_) return;
-      task = std::move(tasks_.front());
-      tasks_.pop_front();
+      task = tasks_.pop();
     }
     task();
   }
 }
 
-void Service::work(std::function<void()> task) {
+void Service::work(const std::string& client, std::function<void()> task) {
   {
     std::lock_guard lock(mutex_);
-    tasks_.push_back(std::move(task));
+    tasks_.push(client, next_task_++, std::move(task));
   }
   changed_.notify_one();
 }
@@ -115,15 +114,22 @@ int Service::retry_seconds() const {
   return static_cast<int>(std::clamp(std::ceil(mean_seconds_ * rounds), 1.0, 60.0));
 }
 
-void Service::enter(const std::shared_ptr<Generation>& generation) {
+void Service::enter(const std::shared_ptr<Generation>& generation, const std::string& key_name) {
+  const std::int64_t places = options.max_sequences + options.max_queue;
+  const std::int64_t share = has_many_keys ? options.max_sequences + options.max_queue / 2 : places;
+  std::string full = "the queue is full (" + std::to_string(options.max_queue) + " requests wait)";
   {
     std::lock_guard lock(mutex_);
-    if (static_cast<std::int64_t>(running_.size()) < options.max_queue + options.max_sequences) {
-      running_.insert(generation);
+    const std::int64_t own =
+        std::count_if(running_.begin(), running_.end(), [&](const auto& one) { return one.second == key_name; });
+    if (std::ssize(running_) < places && own < share) {
+      running_.emplace(generation, key_name);
       return;
     }
+    if (std::ssize(running_) < places)
+      full = "this key's half of the queue is full (" + std::to_string(own) + " of its requests wait or run)";
   }
-  ApiError error(429, "queue_full", "the queue is full (" + std::to_string(options.max_queue) + " requests wait)");
+  ApiError error(429, "queue_full", full);
   error.retry_seconds = retry_seconds();
   throw error;
 }
@@ -135,7 +141,9 @@ void Service::leave(const std::shared_ptr<Generation>& generation, double second
 
 std::vector<std::shared_ptr<Generation>> Service::running() const {
   std::lock_guard lock(mutex_);
-  return {running_.begin(), running_.end()};
+  std::vector<std::shared_ptr<Generation>> all;
+  for (const auto& [generation, key_name] : running_) all.push_back(generation);
+  return all;
 }
 
 std::int64_t Service::running_count() const {

@@ -4,15 +4,15 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "core/fair_queue.h"
 #include "g3n/engine.h"
 #include "server/access.h"
 #include "server/http.h"
@@ -82,11 +82,12 @@ class Service {
   void check_model(Fields& fields) const;
 
   // ---- workers ----
-  void work(std::function<void()> task);
-  void stop_workers();  // waits for what they do
+  void work(const std::string& client, std::function<void()> task);  // clients by turns
+  void stop_workers();                                               // waits for what they do
 
-  // ---- places ---- enter throws ApiError 429 queue_full
-  void enter(const std::shared_ptr<Generation>& generation);
+  // ---- places ---- enter throws ApiError 429 queue_full; of several keys none gets more than half of the queue
+  std::atomic<bool> has_many_keys{false};
+  void enter(const std::shared_ptr<Generation>& generation, const std::string& key_name);
   void leave(const std::shared_ptr<Generation>& generation, double seconds);
   std::vector<std::shared_ptr<Generation>> running() const;
   std::int64_t running_count() const;
@@ -102,9 +103,10 @@ class Service {
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<std::function<void()>> tasks_;
+  FairQueue<std::function<void()>> tasks_;
+  std::uint64_t next_task_ = 0;
   bool stop_ = false;
-  std::set<std::shared_ptr<Generation>> running_;
+  std::map<std::shared_ptr<Generation>, std::string> running_;  // and who asked
   double mean_seconds_ = 1;
   std::vector<std::thread> workers_;
 };

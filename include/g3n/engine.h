@@ -176,6 +176,7 @@ class Engine {
   // ---- prompts ----
   std::string render(const ChatPrompt& prompt) const;              // the template's text, one placeholder per medium
   std::vector<std::int32_t> tokenize(const Prompt& prompt) const;  // ids alone; media are counted, not decoded
+  IdsPrompt as_ids(const ChatPrompt& prompt) const;                // that stands for it: ids as of tokenize
   PreparedPrompt prepare(const Prompt& prompt, const std::atomic<bool>* cancelled = nullptr);
 
   // ---- media ---- what encoders are fed, and what they make. Throw kUnsupported for a kind without encoder,

@@ -95,10 +95,11 @@ struct AnswerOptions {
   bool ignore_stop_ids = false;                            // only max_tokens, stop and the context end the answer
   std::vector<std::pair<std::int32_t, float>> logit_bias;  // added to logits; ids of the vocabulary, each once
   std::vector<std::int32_t> banned_ids;                    // never chosen
-  int logprobs = -1;                             // n in 0..20: of each chosen token, and the n likeliest; -1: none
-  std::string cache_salt;                        // prefixes are shared among requests of the same salt only
-  int prompt_logprobs = -1;                      // the same of each prompt token but the first: its rows are computed
-  LogitsHook logits_hook;                        // may be empty
+  int logprobs = -1;         // n in 0..20: of each chosen token, and the n likeliest; -1: none
+  std::string cache_salt;    // prefixes are shared among requests of the same salt only
+  std::string client;        // who asks: places are given to clients by turns, in any order of names
+  int prompt_logprobs = -1;  // the same of each prompt token but the first: its rows are computed
+  LogitsHook logits_hook;    // may be empty
   const std::atomic<bool>* cancelled = nullptr;  // for callers that wait; of a submitted request Ticket::cancel
 };
 

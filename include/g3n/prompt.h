@@ -18,8 +18,7 @@ struct ChatPrompt {
   bool continue_final_message = false;  // the answer goes on where the last message (the assistant's) ends
 };
 
-// The media of a conversation in the order of their placeholders. With the ids of Engine::tokenize they make an
-// IdsPrompt that stands for the ChatPrompt.
+// The media of a conversation in the order of their placeholders.
 std::vector<MediaPart> media_of(const std::vector<Message>& messages);
 
 // Text as it is: no template, <bos> in front unless present, control tokens parsed. <image_soft_token> and
@@ -33,6 +32,9 @@ struct RawPrompt {
 struct IdsPrompt {
   std::vector<std::int32_t> ids;
   std::vector<MediaPart> media;
+  // Where other prompts are likely to go another way, behind a system text: what is computed up to there is kept for
+  // them. Changes no result.
+  std::vector<std::int64_t> likely_ends = {};
 };
 
 struct PreparedPrompt;

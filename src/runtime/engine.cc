@@ -190,6 +190,19 @@ Scheduler& Engine::Impl::running() {
   return *scheduler;
 }
 
+JobSetup Engine::Impl::setup_of(AnswerOptions options, std::shared_ptr<EventSink> sink) const {
+  JobSetup setup;
+  setup.stop_ids = stop_ids(options);
+  if (options.prompt_logprobs >= 0)
+    setup.logits = WantedLogits{.scores = std::make_shared<PromptScores>(0, options.prompt_logprobs)};
+  setup.cache_salt = options.cache_salt;
+  setup.client = options.client;
+  setup.options = std::move(options);
+  setup.options.cancelled = nullptr;
+  setup.sink = std::move(sink);
+  return setup;
+}
+
 std::vector<int32_t> Engine::Impl::stop_ids(const AnswerOptions& options) const {
   check_answer_options(options);
   if (options.ignore_stop_ids) return {};
@@ -245,6 +258,7 @@ std::string Engine::bytes_of(std::int32_t id) const {
 
 std::string Engine::render(const ChatPrompt& prompt) const { return impl_->builder->render(prompt); }
 std::vector<std::int32_t> Engine::tokenize(const Prompt& prompt) const { return impl_->builder->tokenize(prompt); }
+IdsPrompt Engine::as_ids(const ChatPrompt& prompt) const { return impl_->builder->as_ids(prompt); }
 
 Stats Engine::stats() const { return impl_->scheduler ? impl_->scheduler->stats() : Stats{}; }
 
@@ -252,14 +266,7 @@ Stats Engine::stats() const { return impl_->scheduler ? impl_->scheduler->stats(
 
 Ticket Engine::submit(Request request, std::shared_ptr<EventSink> sink) {
   Scheduler& scheduler = impl_->running();
-  JobSetup setup;
-  setup.stop_ids = impl_->stop_ids(request.options);
-  setup.options = std::move(request.options);
-  setup.options.cancelled = nullptr;
-  if (setup.options.prompt_logprobs >= 0)
-    setup.logits = WantedLogits{.scores = std::make_shared<PromptScores>(0, setup.options.prompt_logprobs)};
-  setup.sink = std::move(sink);
-  setup.cache_salt = setup.options.cache_salt;
+  JobSetup setup = impl_->setup_of(std::move(request.options), std::move(sink));
   setup.plan = [builder = impl_->builder.get(), prompt = std::make_shared<const Prompt>(std::move(request.prompt))] {
     return builder->plan(*prompt);
   };

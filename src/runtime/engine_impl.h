@@ -22,6 +22,8 @@ struct Engine::Impl {
   // Throws kUnsupported if the engine was opened for tokens alone.
   Scheduler& running();
   const Tokenizer* tokenizer() const { return checkpoint->has_tokenizer() ? &checkpoint->tokenizer() : nullptr; }
+  // Of an answer: everything but its plan. Throws kInvalidArgument for options out of range.
+  JobSetup setup_of(AnswerOptions options, std::shared_ptr<EventSink> sink) const;
   // All stop ids in force for an answer. Throws kInvalidArgument for options out of range.
   std::vector<int32_t> stop_ids(const AnswerOptions& options) const;
   // Waits for the job's end while `relay`, if there is one, passes on its events; cancelled ends it.

@@ -1,5 +1,6 @@
 #include "runtime/job.h"
 
+#include <algorithm>
 #include <string>
 
 #include "g3n/error.h"
@@ -49,6 +50,15 @@ const Answer& Job::answer() const {
   wait();
   if (error_) throw Error(error_->first, error_->second);
   return answer_;
+}
+
+TokensView Job::tokens() const { return sequence_ ? sequence_->tokens() : TokensView{prompt_->ids, prompt_->soft}; }
+
+int64_t Job::most_shared() const {
+  const int64_t known = static_cast<int64_t>(tokens().ids.size());
+  if (!setup_.logits || sequence_) return known - 1;
+  const WantedLogits& wanted = *setup_.logits;
+  return std::min(wanted.positions.empty() ? wanted.first : wanted.positions.front(), known - 1);
 }
 
 namespace {

@@ -50,6 +50,7 @@ struct JobSetup {
   // requests of another salt.
   bool shares_prefix = true;
   std::string cache_salt;
+  std::string client;                         // places are given to clients by turns
   std::shared_ptr<const SequenceCache> base;  // holds a beginning of the prompt, to go on from in any case; null: none
   bool keeps_cache = false;                   // Job::take_cache gives it back if the end was good
 };

@@ -90,42 +90,37 @@ PromptPlan PromptBuilder::plan(const Prompt& prompt, bool encodes_all) const {
     return {.prompt = **prepared, .media = {}, .keep_at = {}};
   }
   const KnownMedia known = encodes_all ? KnownMedia{} : known_;
-  std::vector<int32_t> ids = tokenize(prompt);
-  std::vector<int64_t> ends = likely_ends(prompt, ids);
-  std::vector<MediaPart> of_chat;
-  std::span<const MediaPart> media;
-  if (const auto* chat = std::get_if<ChatPrompt>(&prompt))
-    media = of_chat = media_of(chat->messages);
-  else if (const auto* raw = std::get_if<RawPrompt>(&prompt))
-    media = raw->media;
-  else
-    media = std::get<IdsPrompt>(prompt).media;
-  PromptPlan plan = place({}, std::move(ids), media, known);
-  plan.keep_at = std::move(ends);
-  return plan;
+  if (const auto* ids = std::get_if<IdsPrompt>(&prompt)) {
+    PromptPlan plan = place({}, ids->ids, ids->media, known);
+    plan.keep_at = ids->likely_ends;
+    if (const auto turn = last_user_turn(ids->ids)) plan.keep_at.push_back(*turn);
+    return plan;
+  }
+  if (const auto* chat = std::get_if<ChatPrompt>(&prompt)) return plan(as_ids(*chat), encodes_all);
+  const RawPrompt& raw = std::get<RawPrompt>(prompt);
+  return plan(IdsPrompt{tokenize(prompt), raw.media}, encodes_all);
 }
 
-// Where other conversations are likely to go another way: behind the system text, and before the last user turn.
-std::vector<int64_t> PromptBuilder::likely_ends(const Prompt& prompt, std::span<const int32_t> ids) const {
-  std::vector<int64_t> ends;
-  if (!model_.has_tokenizer()) return ends;
-  const auto* chat = std::get_if<ChatPrompt>(&prompt);
-  if (chat && chat->messages.size() > 1 && chat->messages[0].role == "system") {
-    const std::vector<Message> alone{chat->messages[0], Message::text("user", "")};
-    const std::vector<int32_t> system = model_.tokenizer().encode(g3n::render(alone, PromptEnd::kNothing));
-    const size_t most = std::min(system.size(), ids.size());
-    ends.push_back(
-        std::mismatch(system.begin(), system.begin() + static_cast<std::ptrdiff_t>(most), ids.begin()).first -
-        system.begin());
-  }
+IdsPrompt PromptBuilder::as_ids(const ChatPrompt& prompt) const {
+  IdsPrompt out{tokenize(prompt), media_of(prompt.messages)};
+  if (const auto end = end_of_system(prompt, out.ids)) out.likely_ends.push_back(*end);
+  return out;
+}
+
+std::optional<int64_t> PromptBuilder::end_of_system(const ChatPrompt& prompt, std::span<const int32_t> ids) const {
+  if (prompt.messages.size() < 2 || prompt.messages[0].role != "system") return {};
+  const std::vector<Message> alone{prompt.messages[0], Message::text("user", "")};
+  const std::vector<int32_t> system = model_.tokenizer().encode(g3n::render(alone, PromptEnd::kNothing));
+  return common_prefix({system, {}}, {ids, {}});
+}
+
+std::optional<int64_t> PromptBuilder::last_user_turn(std::span<const int32_t> ids) const {
+  if (!model_.has_tokenizer()) return {};
   const int32_t start = model_.tokenizer().special().start_of_turn;
   const std::vector<int32_t> user = model_.tokenizer().encode("user");
   for (size_t i = ids.size(); i-- > 1 && !user.empty();)
-    if (ids[i - 1] == start && ids[i] == user[0]) {
-      ends.push_back(static_cast<int64_t>(i - 1));
-      break;
-    }
-  return ends;
+    if (ids[i - 1] == start && ids[i] == user[0]) return static_cast<int64_t>(i - 1);
+  return {};
 }
 
 PromptPlan PromptBuilder::plan_turn(const PreparedPrompt& history, const Message& user) const {

@@ -2,6 +2,7 @@
 // everything that can be checked (counts, room, every file decodes) before anything is encoded. Any thread.
 #pragma once
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -45,6 +46,8 @@ class PromptBuilder {
   std::string render(const ChatPrompt& prompt) const;
   // Ids alone; media are counted, not decoded. Throws kInvalidArgument when placeholders and media do not fit.
   std::vector<int32_t> tokenize(const Prompt& prompt) const;
+  // The same prompt without its texts.
+  IdsPrompt as_ids(const ChatPrompt& prompt) const;
   // Tokens, and media decoded and brought to their encoder's size; the encoders they need are loaded. Throws
   // kContextFull with both numbers, kInvalidArgument, kBadFile, kUnsupported. encodes_all: known media, too.
   PromptPlan plan(const Prompt& prompt, bool encodes_all = false) const;
@@ -56,7 +59,8 @@ class PromptBuilder {
   std::vector<int32_t> encode(const std::vector<Segment>& segments, std::span<const MediaPart> media) const;
   PromptPlan place(PreparedPrompt before, std::vector<int32_t> ids, std::span<const MediaPart> media,
                    const KnownMedia& known) const;
-  std::vector<int64_t> likely_ends(const Prompt& prompt, std::span<const int32_t> ids) const;
+  std::optional<int64_t> end_of_system(const ChatPrompt& prompt, std::span<const int32_t> ids) const;
+  std::optional<int64_t> last_user_turn(std::span<const int32_t> ids) const;
 
   const OpenedModel& model_;
   int64_t context_;

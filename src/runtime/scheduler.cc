@@ -46,8 +46,9 @@ Scheduler::~Scheduler() {
   wake_up_->notify();
   for (std::thread& worker : workers_) worker.join();
   thread_.join();
-  for (const auto& job : planned_) job->end(std::make_exception_ptr(cancelled_error()));
-  for (const auto& job : unplanned_) job->end(std::make_exception_ptr(cancelled_error()));
+  const auto all = [](const auto&) { return true; };
+  for (auto* waiting : {&planned_, &unplanned_})
+    for (const auto& job : waiting->take_if(all)) job->end(std::make_exception_ptr(cancelled_error()));
 }
 
 std::shared_ptr<Job> Scheduler::submit(JobSetup setup) {
@@ -55,7 +56,7 @@ std::shared_ptr<Job> Scheduler::submit(JobSetup setup) {
   {
     std::lock_guard lock(mutex_);
     job->number_ = next_number_++;
-    unplanned_.push_back(job);
+    unplanned_.push(job->setup_.client, job->number_, job);
   }
   work_came_.notify_one();
   return job;
@@ -65,7 +66,7 @@ Stats Scheduler::stats() const {
   const CacheUse use = model_.cache_use();
   std::lock_guard lock(mutex_);
   Stats stats = counts_;
-  stats.waiting = static_cast<int64_t>(unplanned_.size() + being_planned_.size() + planned_.size());
+  stats.waiting = (unplanned_.size() + planned_.size() + std::ssize(being_planned_));
   stats.cache_bytes = use.bytes;
   stats.cache_pages = use.pages;
   if (options_.media_cache) {
@@ -84,8 +85,7 @@ void Scheduler::work() {
       std::unique_lock lock(mutex_);
       work_came_.wait(lock, [this] { return stop_ || !unplanned_.empty(); });
       if (stop_) return;
-      job = std::move(unplanned_.front());
-      unplanned_.pop_front();
+      job = unplanned_.pop();
       being_planned_.push_back(job);
     }
     std::exception_ptr problem;
@@ -101,10 +101,7 @@ void Scheduler::work() {
     {
       std::lock_guard lock(mutex_);
       std::erase(being_planned_, job);
-      if (!problem) {
-        const auto later = [&](const std::shared_ptr<Job>& other) { return other->number_ > job->number_; };
-        planned_.insert(std::find_if(planned_.begin(), planned_.end(), later), job);
-      }
+      if (!problem) planned_.push(job->setup_.client, job->number_, job);
     }
     if (problem) job->end(problem);
     wake_up_->notify();
@@ -117,7 +114,7 @@ void Scheduler::tell_queued(const Job& job) const {
   int64_t ahead = 0;
   {
     std::lock_guard lock(mutex_);
-    ahead = std::count_if(planned_.begin(), planned_.end(), [&](const auto& o) { return o->number_ < job.number_; });
+    ahead = planned_.ahead_of(job.setup_.client, job.number_);
   }
   job.setup_.sink->on_queue(ahead);
 }
@@ -153,15 +150,14 @@ void Scheduler::run() {
   for (const auto& job : running) end(job, std::make_exception_ptr(cancelled_error()));
 }
 
-// From the queue into the places that are free, in the order of submit.
+// From the queue into the places that are free: clients by turns, each one's jobs in the order of submit.
 void Scheduler::admit() {
   for (;;) {
     std::shared_ptr<Job> job;
     {
       std::lock_guard lock(mutex_);
       if (planned_.empty() || static_cast<int64_t>(running_.size()) >= options_.max_sequences) return;
-      job = planned_.front();
-      planned_.erase(planned_.begin());
+      job = planned_.pop();
       ++counts_.running;
     }
     running_.push_back(job);
@@ -175,10 +171,8 @@ void Scheduler::drop_cancelled() {
   {
     std::lock_guard lock(mutex_);
     const auto cancelled = [](const auto& job) { return job->is_cancelled(); };
-    std::copy_if(planned_.begin(), planned_.end(), std::back_inserter(waiting), cancelled);
-    std::erase_if(planned_, cancelled);
-    std::copy_if(unplanned_.begin(), unplanned_.end(), std::back_inserter(waiting), cancelled);
-    std::erase_if(unplanned_, cancelled);
+    waiting = planned_.take_if(cancelled);
+    std::ranges::move(unplanned_.take_if(cancelled), std::back_inserter(waiting));
   }
   for (const auto& job : waiting) job->end(std::make_exception_ptr(cancelled_error()));
   const Jobs running = running_;
@@ -199,7 +193,7 @@ void Scheduler::tell_media_done() {
   if (std::any_of(running_.begin(), running_.end(), has_media)) return;
   {
     std::lock_guard lock(mutex_);
-    if (!being_planned_.empty() || std::any_of(planned_.begin(), planned_.end(), has_media)) return;
+    if (!being_planned_.empty() || planned_.any_of(has_media)) return;
   }
   media_done_ = false;
   options_.after_media();
@@ -270,203 +264,6 @@ void Scheduler::take_plan(const std::shared_ptr<Job>& shared) {
   if (job.setup_.wants_prompt_only) end(shared, nullptr);
 }
 
-// ---- caches ---------------------------------------------------------------------------------------------------------
-
-namespace {
-
-// Where a long prompt can be gone on from, besides what its plan says.
-constexpr int64_t kKeepEvery = 2048;
-// Positions that are worth a copy of their own, and that are worth waiting for while another computes them.
-constexpr int64_t kWorthKeeping = 64, kWorthWaiting = 64;
-
-}  // namespace
-
-// In the order of submit: what lacks room lets nobody pass.
-void Scheduler::start_ready() {
-  const Jobs running = running_;
-  for (const auto& job : running) {
-    if (!job->prompt_ || (job->sequence_ && job->sequence_->cache())) continue;
-    if (waits_for_another(*job)) continue;
-    if (!make_room_for(*job)) return;
-    start(job);
-  }
-}
-
-void Scheduler::start(const std::shared_ptr<Job>& shared) {
-  Job& job = *shared;
-  try {
-    const JobSetup& setup = job.setup_;
-    const PrefixCache::Hit hit = find_prefix(job);
-    std::unique_ptr<SequenceCache> cache =
-        hit.length > 0 ? hit.cache->fork(hit.length) : model_.make_cache(options_.context);
-    if (job.sequence_) {
-      job.sequence_->resume(std::move(cache));
-      return;
-    }
-    std::unique_ptr<AnswerMaker> answer;
-    if (setup.wants_answer)
-      answer = std::make_unique<AnswerMaker>(setup.options, setup.stop_ids, options_.tokenizer, model_.choosable_ids(),
-                                             model_.vocab_size(), setup.sink.get());
-    if (answer) answer->use_hook(job.hook_);
-    job.sequence_ =
-        std::make_unique<Sequence>(job.prompt_, std::move(cache), std::move(answer), setup.logits, setup.sink.get());
-    if (!setup.shares_prefix) return;
-    note_lookup(hit.length > 0);
-    if (options_.idle_kv_bytes == 0) return;
-    std::vector<int64_t> ends = job.keep_at_;
-    ends.push_back(hit.common);
-    const int64_t tokens = job.sequence_->prompt_tokens();
-    for (int64_t at = kKeepEvery; at < tokens; at += kKeepEvery) ends.push_back(at);
-    ends.push_back(tokens);
-    for (const int64_t at : ends)
-      if (at >= kWorthKeeping) job.sequence_->keep_at(at);
-  } catch (...) {
-    end(shared, std::current_exception());
-  }
-}
-
-// What its prompt has in common with others: positions of it that need not be computed for it.
-TokensView Job::tokens() const { return sequence_ ? sequence_->tokens() : TokensView{prompt_->ids, prompt_->soft}; }
-
-int64_t Job::most_shared() const {
-  const int64_t known = static_cast<int64_t>(tokens().ids.size());
-  if (!setup_.logits || sequence_) return known - 1;
-  const WantedLogits& wanted = *setup_.logits;
-  return std::min(wanted.positions.empty() ? wanted.first : wanted.positions.front(), known - 1);
-}
-
-// Whether a request before it is about to compute what it needs, too: from there it goes on.
-bool Scheduler::waits_for_another(Job& job) {
-  if (!job.setup_.shares_prefix) return false;
-  const auto is_ahead = [](const Job& other, int64_t until) {
-    return other.sequence_ && other.sequence_->cache() && other.sequence_->position() < until && !other.is_paused();
-  };
-  const auto known = job.ahead_.lock();
-  if (known && is_ahead(*known, job.until_)) return true;
-  job.ahead_.reset();
-  int64_t most = find_prefix(job).length + kWorthWaiting;
-  std::shared_ptr<Job> ahead;
-  for (const auto& other : running_) {
-    if (!can_share(*other, job)) continue;
-    const int64_t common = std::min(common_prefix(other->tokens(), job.tokens()), job.most_shared());
-    if (common >= most && is_ahead(*other, common)) ahead = other, most = common;
-  }
-  if (!ahead) return false;
-  ahead->sequence_->keep_at(most);
-  job.ahead_ = ahead, job.until_ = most;
-  return true;
-}
-
-// Whether `other` runs, and job may go on from what it computed.
-bool Scheduler::can_share(const Job& other, const Job& job) const {
-  return &other != &job && other.sequence_ && other.sequence_->cache() && other.setup_.shares_prefix &&
-         job.setup_.shares_prefix && other.setup_.cache_salt == job.setup_.cache_salt;
-}
-
-// The longest beginning that was computed before, by one that ended or one that runs.
-PrefixCache::Hit Scheduler::find_prefix(const Job& job) {
-  PrefixCache::Hit best;
-  if (job.setup_.shares_prefix) best = prefixes_.find(job.tokens(), job.setup_.cache_salt, job.most_shared());
-  if (const SequenceCache* base = job.setup_.base.get(); base && base->length() > best.length)
-    best = {base, base->length(), base->length()};
-  for (const auto& other : running_) {
-    if (!can_share(*other, job)) continue;
-    const SequenceCache& cache = *other->sequence_->cache();
-    const int64_t common = std::min({common_prefix(other->tokens(), job.tokens()), cache.length(), job.most_shared()});
-    best.common = std::max(best.common, common);
-    if (common > best.length && is_worth_going_on(cache, common)) best.cache = &cache, best.length = common;
-  }
-  return best;
-}
-
-void Scheduler::note_lookup(bool is_hit) {
-  std::lock_guard lock(mutex_);
-  ++counts_.prefix_lookups;
-  counts_.prefix_hits += is_hit;
-}
-
-// What ended, and what a step would lose, for prompts that begin alike. What there is no memory for is computed again,
-// should anybody ask.
-void Scheduler::keep(const Job& job, const std::function<std::unique_ptr<SequenceCache>()>& take) noexcept {
-  if (options_.idle_kv_bytes == 0 || !job.setup_.shares_prefix) return;
-  try {
-    if (std::unique_ptr<SequenceCache> cache = take())
-      prefixes_.keep(job.tokens(), job.setup_.cache_salt, std::move(cache));
-  } catch (...) {
-  }
-  while (model_.cache_use().bytes - running_bytes() > options_.idle_kv_bytes && prefixes_.drop_oldest()) {
-  }
-  note_idle();
-}
-
-void Scheduler::note_idle() {
-  const int64_t idle = std::max<int64_t>(0, model_.cache_use().bytes - running_bytes());
-  std::lock_guard lock(mutex_);
-  counts_.idle_cache_bytes = idle;
-  counts_.prefix_evictions = prefixes_.evictions();
-}
-
-void Scheduler::keep_what_is_lost(const std::vector<Turn>& turns) {
-  for (const Turn& turn : turns) {
-    Sequence& sequence = *turn.job->sequence_;
-    for (const int64_t at : sequence.lost_by(turn.rows)) keep(*turn.job, [&] { return sequence.cache()->fork(at); });
-  }
-}
-
-int64_t Scheduler::running_bytes() const {
-  int64_t bytes = 0;
-  for (const auto& job : running_)
-    if (job->sequence_ && job->sequence_->cache()) bytes += job->sequence_->cache()->bytes();
-  return bytes;
-}
-
-// For one that is to start, and a little more: who starts is not to pause in the next step. One that has paused waits
-// until somebody has ended. What ended goes as far as it is not what this one goes on from.
-bool Scheduler::make_room_for(const Job& job) {
-  if (options_.kv_bytes == 0) return true;
-  const auto running = std::count_if(running_.begin(), running_.end(),
-                                     [](const auto& one) { return one->sequence_ && one->sequence_->cache(); });
-  if (running == 0) return true;
-  if (job.sequence_ && job.paused_at_end_ == ends_) return false;
-  const int64_t tokens = static_cast<int64_t>(job.tokens().ids.size());
-  for (;;) {
-    const PrefixCache::Hit hit = find_prefix(job);
-    const int64_t needed =
-        running * model_.cache_bytes(1) + model_.cache_bytes(tokens + 1) - model_.cache_bytes(hit.length);
-    if (model_.cache_use().bytes + needed <= options_.kv_bytes) return true;
-    if (!prefixes_.drop_oldest(hit.cache)) return false;
-  }
-}
-
-// For the rows of a step: what ended goes first, then the youngest pauses, one that takes part in no step before
-// others.
-void Scheduler::make_room(std::vector<Turn>& turns) {
-  while (options_.kv_bytes > 0) {
-    int64_t bytes = model_.cache_use().bytes;
-    for (const Turn& turn : turns) bytes += turn.job->sequence_->cache()->bytes_to_append(turn.rows);
-    if (bytes <= options_.kv_bytes) return;
-    if (prefixes_.drop_oldest()) continue;
-    Jobs holders;
-    for (const auto& job : running_)
-      if (job->sequence_ && job->sequence_->cache()) holders.push_back(job);
-    if (holders.size() < 2) return;
-    const auto youngest = std::max_element(holders.begin(), holders.end(), [](const auto& a, const auto& b) {
-      return std::pair(a->is_paused(), a->number_) < std::pair(b->is_paused(), b->number_);
-    });
-    std::erase_if(turns, [&](const Turn& turn) { return turn.job == *youngest; });
-    pause(**youngest);
-  }
-}
-
-// Until there is room again; what it computed stays as long as it can.
-void Scheduler::pause(Job& job) {
-  job.paused_at_end_ = ends_;
-  std::unique_ptr<SequenceCache> cache = job.sequence_->take_cache();
-  keep(job, [&] { return std::move(cache); });
-  std::lock_guard lock(mutex_);
-  ++counts_.pauses;
-}
-
 // ---- steps ----------------------------------------------------------------------------------------------------------
 
 bool Scheduler::is_alone() const {
@@ -512,7 +309,7 @@ bool Scheduler::step_all() {
   return stepped;
 }
 
-// Who takes part, and with how many rows. Jobs are in the order of submit.
+// Who takes part, and with how many rows.
 std::vector<Scheduler::Turn> Scheduler::share_out(const Jobs& jobs) const {
   std::vector<int64_t> left;
   for (const auto& job : jobs)

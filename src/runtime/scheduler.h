@@ -4,13 +4,13 @@
 #pragma once
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
 
+#include "core/fair_queue.h"
 #include "runtime/job.h"
 #include "runtime/media_cache.h"
 #include "runtime/prefix_cache.h"
@@ -106,8 +106,7 @@ class Scheduler {
 
   mutable std::mutex mutex_;  // over what follows
   std::condition_variable work_came_;
-  std::deque<std::shared_ptr<Job>> unplanned_;
-  Jobs planned_;  // in the order of submit
+  FairQueue<std::shared_ptr<Job>> unplanned_, planned_;  // by JobSetup::client and number
   Jobs being_planned_;
   std::uint64_t next_number_ = 0;
   bool stop_ = false;

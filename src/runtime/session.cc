@@ -120,12 +120,8 @@ Answer Session::reply(const std::vector<Part>& parts, const ReplyOptions& option
   const auto relay = sink ? std::make_shared<EventRelay>(*sink) : nullptr;
   const PreparedPrompt history = s.history();
   const Message user{"user", parts};
-  JobSetup setup;
-  setup.stop_ids = s.core().stop_ids(options);
-  setup.options = options;
-  setup.sink = relay;
+  JobSetup setup = s.core().setup_of(options, relay);
   setup.plan = [&] { return s.plan(history, user); };
-  setup.cache_salt = options.cache_salt;
   const std::vector<int32_t> stop_ids = setup.stop_ids;
   const std::shared_ptr<Job> job = s.core().running().submit(std::move(setup));
   s.core().wait(*job, options.cancelled, relay.get());

@@ -190,6 +190,33 @@ TEST(Scheduler, ThePlaceOfACancelledRequestGoesToTheNext) {
   EXPECT_EQ(next->answer().ids, (Ids{5, 6, 7, 8, 9}));
 }
 
+TEST(Scheduler, PlacesAreGivenToClientsByTurns) {
+  House house({.script = kDigits}, {.max_sequences = 1});
+  const auto sink = std::make_shared<Sink>();
+  std::vector<std::string> order;  // of the first tokens, on the scheduler's thread
+  const auto asked_by = [&](const std::string& client) {
+    const auto its = std::make_shared<Sink>();
+    its->on_id = [&order, client] { order.push_back(client); };
+    JobSetup setup = setup_of({.options = greedy(1), .sink = its});
+    setup.client = client;
+    return house.scheduler->submit(setup);
+  };
+  std::vector<std::shared_ptr<Job>> jobs;
+  std::atomic<bool> runs{false}, is_full{false};
+  sink->on_id = [&] {  // it holds the only place until all the others wait
+    runs = true;
+    while (!is_full) std::this_thread::yield();
+  };
+  const auto first = house.scheduler->submit(setup_of({.options = greedy(1), .sink = sink}));
+  while (!runs) std::this_thread::yield();
+  for (const char* client : {"many", "many", "many", "few", "many", "few"}) jobs.push_back(asked_by(client));
+  while (house.scheduler->stats().waiting < 6) std::this_thread::yield();
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // planned by then
+  is_full = true;
+  for (const auto& job : jobs) job->wait();
+  EXPECT_THAT(order, ElementsAre("many", "few", "many", "few", "many", "many"));
+}
+
 TEST(Scheduler, CancelledBeforeItsFirstTokenIsAnError) {
   House house({.script = kDigits, .row_seconds = 0.002}, {.chunk = 8});
   const std::shared_ptr<Job> job = house.scheduler->submit(setup_of({.prompt_tokens = 90}));

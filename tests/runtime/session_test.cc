@@ -78,6 +78,22 @@ TEST(Session, WhatAStopStringCutIsNotInTheConversation) {
   }
 }
 
+TEST(Session, LogProbabilitiesOfThePromptAreThoseOfTheWholeConversation) {
+  Session session(demo_engine());
+  const Answer first = session.reply(text("What is 2 plus 2?"), {.sampling = greedy()});
+  const Answer second = session.reply(text("Thank you!"), {.sampling = greedy(), .prompt_logprobs = 1});
+  ASSERT_EQ(std::ssize(second.prompt_logprobs), second.prompt_tokens - 1);
+  const std::vector<Message> whole{Message::text("user", "What is 2 plus 2?"), Message::text("assistant", first.text),
+                                   Message::text("user", "Thank you!")};
+  const Answer want =
+      demo_engine()->generate({.prompt = ChatPrompt{whole}, .options = {.sampling = greedy(), .prompt_logprobs = 1}});
+  ASSERT_EQ(second.prompt_tokens, want.prompt_tokens);
+  for (size_t i = 0; i < want.prompt_logprobs.size(); ++i) {
+    EXPECT_EQ(second.prompt_logprobs[i].id, want.prompt_logprobs[i].id);
+    EXPECT_EQ(second.prompt_logprobs[i].logprob, want.prompt_logprobs[i].logprob) << i;
+  }
+}
+
 TEST(Session, AFailedTurnChangesNothing) {
   EngineOptions options;
   options.model = demo_folder();

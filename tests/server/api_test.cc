@@ -131,6 +131,26 @@ TEST_F(Api, APromptThatComesAgainIsCachedUnlessItsSaltIsAnother) {
   EXPECT_EQ(cached("b"), "0");
 }
 
+TEST_F(Api, ProgressTellsWhatWasCached) {
+  const std::string request = R"({"messages":[{"role":"user","content":"alpha beta gamma delta epsilon zeta eta"}],)"
+                              R"("max_tokens":2,"stream":true,"stream_options":{"include_usage":true},)"
+                              R"("return_progress":true,"cache_salt":"progress"})";
+  for (const bool is_first : {true, false}) {
+    std::string cached, processed, total, usage;
+    for (const JsonNode& chunk : frames(ask(post(kChat, request)).body)) {
+      if (const std::string text = text_at(chunk, "usage.prompt_tokens_details.cached_tokens"); !text.empty())
+        usage = text;
+      if (text_at(chunk, "prompt_progress.stage") != "prefill") continue;
+      cached = text_at(chunk, "prompt_progress.cache");
+      processed = text_at(chunk, "prompt_progress.processed");
+      total = text_at(chunk, "prompt_progress.total");
+    }
+    EXPECT_EQ(cached == "0", is_first) << cached;
+    EXPECT_EQ(cached, usage);
+    EXPECT_EQ(processed, total);
+  }
+}
+
 TEST_F(Api, ChatAnswers) {
   const Reply reply = ask(chat(R"("max_tokens":4,"temperature":0,"seed":7,"model":"gpt-4o","user":"me","whatever":1)"));
   ASSERT_EQ(reply.status, 200) << reply.body;
@@ -556,6 +576,28 @@ TEST(Serve, AFullQueueSaysWhenToComeAgain) {
   EXPECT_EQ(full.at("error.code"), "queue_full");
   EXPECT_EQ(full.at("error.type"), "rate_limit_error");
   EXPECT_GE(std::stoi(full.header("Retry-After")), 1);
+}
+
+TEST(Serve, OneKeyLeavesTheOthersTheirPlaces) {
+  ServerOptions options;
+  options.max_queue = 4;  // half of it, and the one place
+  options.max_sequences = 1;
+  options.access.keys = {{"many", "m"}, {"few", "f"}};
+  const auto engine = slow_engine();
+  TestServer server(engine, options);
+  const std::string many = "Authorization: Bearer m\r\n", few = "Authorization: Bearer f\r\n";
+  const auto count = [&] { return engine->stats().waiting + engine->stats().running; };
+  std::vector<std::unique_ptr<Socket>> sockets;
+  for (int i = 0; i < 3; ++i) {
+    sockets.push_back(std::make_unique<Socket>(server.port()));
+    sockets.back()->send(chat(R"("stream":true)", many));
+    ASSERT_TRUE(comes_true([&] { return count() == i + 1; }));
+  }
+  const Reply full = server.ask(chat("", many));
+  EXPECT_EQ(full.status, 429);
+  EXPECT_EQ(full.at("error.code"), "queue_full");
+  EXPECT_THAT(full.at("error.message"), HasSubstr("this key's half"));
+  EXPECT_EQ(server.ask(chat(R"("max_tokens":1)", few)).status, 200);
 }
 
 TEST(Serve, ADeadlineEndsARequest) {

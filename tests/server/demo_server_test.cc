@@ -199,6 +199,22 @@ TEST_F(DemoServer, EchoScoresAreThoseOfTheLogits) {
         << i;
 }
 
+// Its own turn would be lost from the sliding windows before a second one comes.
+TEST_F(DemoServer, ASystemTextIsKeptFromItsFirstUse) {
+  std::string system = "You are asked about a book.", chapter;
+  for (int i = 0; i < 40; ++i) system += " Rule " + std::to_string(i) + ".";
+  for (int i = 0; i < 200; ++i) chapter += " Word " + std::to_string(i) + ".";
+  const auto cached = [&](const std::string& user) {
+    const Reply reply = ask(post("/v1/chat/completions", R"({"max_tokens":1,"messages":[{"role":"system","content":)" +
+                                                             json_string(system) + R"(},{"role":"user","content":)" +
+                                                             json_string(user) + "}]}"));
+    EXPECT_EQ(reply.status, 200) << reply.body;
+    return std::stoll(reply.at("usage.prompt_tokens_details.cached_tokens"));
+  };
+  EXPECT_EQ(cached("One:" + chapter), 0);
+  EXPECT_GT(cached("Two:" + chapter), 80);
+}
+
 TEST_F(DemoServer, SixteenClientsAtOnceGetWhatEachGetsAlone) {
   std::vector<std::string> requests;
   for (int i = 0; i < 16; ++i) {

@@ -92,6 +92,8 @@ std::vector<std::int32_t> Engine::tokenize(const Prompt& prompt) const {
   return ids;
 }
 
+IdsPrompt Engine::as_ids(const ChatPrompt& prompt) const { return {tokenize(prompt), media_of(prompt.messages)}; }
+
 Ticket Engine::submit(Request, std::shared_ptr<EventSink>) { throw Error(ErrorCode::kUnsupported, "no weights here"); }
 
 std::vector<MediaPart> media_of(const std::vector<Message>& messages) {
