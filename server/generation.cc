@@ -266,6 +266,14 @@ ApiError Generation::api_error(const Error& error) const {
   return ApiError(500, "internal_error", "an internal error; the server's log has it under this request id");
 }
 
+std::optional<ApiError> Generation::take_problem() const {
+  if (error_) return api_error(*error_);
+  const bool is_cut = std::any_of(choices_.begin(), choices_.end(), [](const Choice& choice) {
+    return !choice.answer || choice.answer->finish_reason == FinishReason::kCancelled;
+  });
+  return is_cut ? std::optional(api_error(Error(ErrorCode::kCancelled, ""))) : std::nullopt;
+}
+
 // Everything has ended: what is left to say is said, and all that was held is given back.
 void Generation::finish() {
   std::vector<Result> results;
@@ -278,13 +286,7 @@ void Generation::finish() {
     tickets.swap(tickets_);
     is_streaming = is_streaming_;
     is_gone = cause_ == Cause::kGone;
-    bool is_cut = false;
-    for (const Choice& choice : choices_)
-      is_cut = is_cut || !choice.answer || choice.answer->finish_reason == FinishReason::kCancelled;
-    if (error_)
-      problem = api_error(*error_);
-    else if (is_cut)
-      problem = api_error(Error(ErrorCode::kCancelled, ""));
+    problem = problem_ = take_problem();
   }
   const auto self = shared_from_this();
   Service& service = call_->service;
@@ -343,18 +345,13 @@ bool Generation::next(std::string& bytes) {
       bytes += format_->finish(i, *choice.answer);
   }
   if (!is_over_) return true;
+  if (problem_) {
+    bytes += "data: " + error_response(*problem_, Dialect::kOpenAI, call_->id).body + "\n\n";
+    return false;
+  }
   std::vector<Result> results;
-  bool is_cut = false;
-  for (const Choice& choice : choices_) {
-    is_cut = is_cut || !choice.answer || choice.answer->finish_reason == FinishReason::kCancelled;
-    if (choice.answer) results.push_back({*choice.answer, {}});
-  }
-  if (error_ || is_cut) {
-    const ApiError problem = api_error(error_ ? *error_ : Error(ErrorCode::kCancelled, ""));
-    bytes += "data: " + error_response(problem, Dialect::kOpenAI, call_->id).body + "\n\n";
-  } else {
-    bytes += format_->end(results);
-  }
+  for (const Choice& choice : choices_) results.push_back({*choice.answer, {}});
+  bytes += format_->end(results);
   return false;
 }
 

@@ -103,6 +103,8 @@ class Generation : public HttpStream, public std::enable_shared_from_this<Genera
   void start_stream();
   void send_head();
   void finish();
+  // How it went wrong, if it did. Behind the mutex, once.
+  std::optional<ApiError> take_problem() const;
   ApiError api_error(const Error& error) const;
   void note_end(int status);
 
@@ -116,6 +118,7 @@ class Generation : public HttpStream, public std::enable_shared_from_this<Genera
   std::vector<Ticket> tickets_;
   std::optional<Progress> progress_;
   std::optional<Error> error_;
+  std::optional<ApiError> problem_;  // what the client is told of it, when all has ended
   std::size_t ended_ = 0, events_ = 0;
   bool is_paused_ = false;
   Cause cause_ = Cause::kNone;
