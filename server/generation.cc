@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/printable.h"
+#include "server/sampling_fields.h"
 #include "server/sse.h"
 #include "server/token_bytes.h"
 
@@ -98,6 +99,16 @@ TokenEntry token_entry(const Engine& engine, const TokenLogprob& token) {
   return entry;
 }
 
+namespace {
+
+std::int64_t most_tokens(const std::vector<Sequence>& sequences) {
+  std::size_t most = 0;
+  for (const Sequence& sequence : sequences) most = std::max(most, sequence.prompt.ids.size());
+  return static_cast<std::int64_t>(most);
+}
+
+}  // namespace
+
 const char* stage_name(Stage stage) {
   static constexpr const char* kNames[] = {"queued", "encoding", "prefill", "decode"};
   return kNames[static_cast<int>(stage)];
@@ -108,6 +119,7 @@ Generation::Generation(std::shared_ptr<Call> call, GenerationRequest request, st
       request_(std::move(request)),
       format_(std::move(format)),
       prompt_tokens_(static_cast<std::int64_t>(request_.sequences.at(0).prompt.ids.size())),
+      most_tokens_(most_tokens(request_.sequences)),
       choices_(request_.sequences.size()) {}
 
 void Generation::start(std::shared_ptr<Call> call, GenerationRequest request, std::unique_ptr<AnswerFormat> format) {
@@ -244,11 +256,8 @@ ApiError Generation::api_error(const Error& error) const {
         if (message.find(name) != std::string::npos)
           return ApiError(400, "invalid_media", printable_start(message, 300), name);
       break;
-    case ErrorCode::kContextFull: {
-      const auto context = std::to_string(call_->service.facts().context);
-      return ApiError(400, "context_length_exceeded", "the maximum context length is " + context + " tokens",
-                      "messages");
-    }
+    case ErrorCode::kContextFull:
+      return too_long(static_cast<std::size_t>(most_tokens_), call_->service.facts(), request_.prompt_name);
     case ErrorCode::kOutOfMemory: {
       ApiError busy(503, "overloaded", "too little memory for this request");
       busy.retry_seconds = call_->service.retry_seconds();

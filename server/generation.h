@@ -57,6 +57,7 @@ class AnswerFormat {
 
 struct GenerationRequest {
   std::vector<Sequence> sequences;
+  std::string prompt_name;  // of the field that the prompts came in
   bool is_stream = false;
   bool has_progress = false;             // frames of progress
   std::vector<std::string> media_names;  // JSON paths: an error of the library that begins with one is the client's
@@ -112,6 +113,7 @@ class Generation : public HttpStream, public std::enable_shared_from_this<Genera
   GenerationRequest request_;
   const std::unique_ptr<AnswerFormat> format_;
   const std::int64_t prompt_tokens_;  // of the first sequence
+  const std::int64_t most_tokens_;    // of the longest prompt
 
   mutable std::mutex mutex_;
   std::vector<Choice> choices_;

@@ -9,6 +9,7 @@ namespace g3n::server {
 
 GenerationRequest generation_of(const Call& call, const OpenAIRequest& request) {
   GenerationRequest generation;
+  generation.prompt_name = request.prompt_name;
   generation.is_stream = request.common.is_stream;
   generation.has_progress = request.common.has_progress;
   generation.deadline = deadline_of(call);

@@ -11,6 +11,7 @@ namespace g3n::server {
 
 struct OpenAIRequest {
   CommonFields common;
+  std::string prompt_name;  // of the field that the prompts came in
   std::vector<std::vector<std::int32_t>> prompts;
   std::vector<MediaPart> media;           // of each prompt
   std::vector<std::int64_t> likely_ends;  // IdsPrompt's, of each prompt

@@ -98,6 +98,7 @@ OpenAIRequest read_chat(Call& call) {
   const JsonNode body = parse_body(call.request.body);
   Fields fields(body, "");
   OpenAIRequest request;
+  request.prompt_name = "messages";
   request.common = read_common_fields(fields, service);
   AnswerOptions& options = request.common.options;
   for (const char* name : {"max_tokens", "max_completion_tokens"})

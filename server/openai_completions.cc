@@ -123,7 +123,9 @@ class CompletionFormat : public OpenAIFormat {
   std::vector<std::int64_t> offsets_;  // of each choice, in characters
 };
 
-std::vector<std::int32_t> ids_of(const JsonList& list, const std::string& path, std::int64_t vocab_size) {
+std::vector<std::int32_t> ids_of(const JsonList& list, const std::string& path, const Service& service) {
+  const std::int64_t vocab_size = service.engine().info().vocab_size;
+  expect_fits(list.size(), service.facts(), path);
   std::vector<std::int32_t> ids;
   for (std::size_t i = 0; i < list.size(); ++i)
     ids.push_back(
@@ -163,7 +165,7 @@ std::vector<std::int32_t> tokenize_text(const Service& service, const std::strin
 }
 
 // Ids that were sent as such hold the soft tokens of their media.
-void expect_soft_tokens(const std::vector<std::int32_t>& ids, const Service& service,
+void expect_soft_tokens(const std::vector<std::int32_t>& ids, const std::string& path, const Service& service,
                         const std::vector<MediaPart>& media) {
   std::string placeholders;
   for (const MediaPart& part : media)
@@ -173,49 +175,46 @@ void expect_soft_tokens(const std::vector<std::int32_t>& ids, const Service& ser
   for (const std::int32_t soft : {service.facts().image_id, service.facts().audio_id}) {
     const auto want = std::count(wanted.begin(), wanted.end(), soft), found = std::count(ids.begin(), ids.end(), soft);
     if (want != found)
-      fail_value("prompt",
+      fail_value(path,
                  std::to_string(want) + " soft tokens " + std::to_string(soft) + " for " +
                      std::to_string(media.size()) + " media",
                  std::to_string(found));
   }
 }
 
+bool is_list_of_prompts(const JsonNode& value) {
+  const JsonList* list = value.list();
+  return list && !list->empty() && (list->front().text() || list->front().list());
+}
+
+std::vector<std::int32_t> read_prompt(const JsonNode& value, const std::string& path, const Service& service,
+                                      const std::vector<MediaPart>& media) {
+  if (!value.text() && !value.list()) fail_type(path, "a string or a list of token ids", value);
+  std::vector<std::int32_t> ids =
+      value.text() ? tokenize_text(service, *value.text(), path, media) : ids_of(*value.list(), path, service);
+  expect_fits(ids.size(), service.facts(), path);
+  expect_soft_tokens(ids, path, service, media);
+  return ids;
+}
+
 std::vector<std::vector<std::int32_t>> read_prompts(const JsonNode& value, const Service& service,
                                                     const std::vector<MediaPart>& media) {
-  const std::int64_t vocab_size = service.engine().info().vocab_size;
+  if (!value.text() && !value.list()) fail_type("prompt", "a string, a list of strings, or token ids", value);
+  if (value.list() && value.list()->empty()) fail_value("prompt", "at least one prompt", "none");
+  if (!is_list_of_prompts(value)) return {read_prompt(value, "prompt", service, media)};
+  const JsonList& list = list_at(value, "prompt", kMostPrompts);
+  if (!media.empty() && list.size() > 1)
+    fail_value("prompt", "one prompt, since it has media", std::to_string(list.size()));
   std::vector<std::vector<std::int32_t>> prompts;
-  if (value.text()) {
-    prompts.push_back(tokenize_text(service, *value.text(), "prompt", media));
-  } else {
-    if (!value.list()) fail_type("prompt", "a string, a list of strings, or token ids", value);
-    const JsonList& list = *value.list();
-    if (list.empty()) fail_value("prompt", "at least one prompt", "none");
-    if (!list[0].text() && !list[0].list()) {
-      prompts.push_back(ids_of(list_at(value, "prompt", static_cast<std::size_t>(service.facts().context) + 1),
-                               "prompt", vocab_size));
-    } else {
-      list_at(value, "prompt", kMostPrompts);
-      for (std::size_t i = 0; i < list.size(); ++i) {
-        const std::string path = "prompt[" + std::to_string(i) + "]";
-        if (list[i].text())
-          prompts.push_back(tokenize_text(service, *list[i].text(), path, media));
-        else if (list[i].list())
-          prompts.push_back(ids_of(*list[i].list(), path, vocab_size));
-        else
-          fail_type(path, "a string or a list of token ids", list[i]);
-      }
-    }
-  }
-  if (!media.empty() && prompts.size() > 1) fail_value("images", "one prompt", std::to_string(prompts.size()));
-  for (const auto& ids : prompts) expect_fits(ids.size(), service.facts(), "prompt");
-  for (const auto& ids : prompts) expect_soft_tokens(ids, service, media);
+  for (std::size_t i = 0; i < list.size(); ++i)
+    prompts.push_back(read_prompt(list[i], "prompt[" + std::to_string(i) + "]", service, media));
   return prompts;
 }
 
 // What was sent, in the order of the prompts.
 std::vector<Echo> echoes_of(const JsonNode& prompt, const Service& service,
                             const std::vector<std::vector<std::int32_t>>& prompts) {
-  const bool is_list = prompt.list() && (prompt.list()->front().text() || prompt.list()->front().list());
+  const bool is_list = is_list_of_prompts(prompt);
   std::vector<Echo> echoes;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     const JsonNode& sent = is_list ? (*prompt.list())[i] : prompt;
@@ -233,6 +232,7 @@ void completions(const std::shared_ptr<Call>& call) {
   const JsonNode body = parse_body(call->request.body);
   Fields fields(body, "");
   OpenAIRequest request;
+  request.prompt_name = "prompt";
   CommonFields& common = request.common;
   common = read_common_fields(fields, service);
   if (common.options.max_tokens < 0) common.options.max_tokens = 16;

@@ -179,11 +179,14 @@ void expect_may_fit(std::size_t bytes, const ModelFacts& facts, const std::strin
 }
 
 void expect_fits(std::size_t tokens, const ModelFacts& facts, const std::string& param) {
-  if (tokens <= static_cast<std::size_t>(facts.context)) return;
-  throw ApiError(400, "context_length_exceeded",
-                 "this model's maximum context length is " + std::to_string(facts.context) +
-                     " tokens, the prompt has " + std::to_string(tokens),
-                 param);
+  if (tokens > static_cast<std::size_t>(facts.context)) throw too_long(tokens, facts, param);
+}
+
+ApiError too_long(std::size_t tokens, const ModelFacts& facts, const std::string& param) {
+  return ApiError(400, "context_length_exceeded",
+                  "this model's maximum context length is " + std::to_string(facts.context) +
+                      " tokens, the prompt has " + std::to_string(tokens),
+                  param);
 }
 
 std::chrono::milliseconds deadline_of(const Call& call) {

@@ -21,6 +21,7 @@ CommonFields read_common_fields(Fields& fields, const Service& service);
 // Ids of a prompt; refuses what cannot fit before it is tokenised, and what does not fit after. bytes: of its texts.
 void expect_may_fit(std::size_t bytes, const ModelFacts& facts, const std::string& param);
 void expect_fits(std::size_t tokens, const ModelFacts& facts, const std::string& param);
+ApiError too_long(std::size_t tokens, const ModelFacts& facts, const std::string& param);
 
 std::chrono::milliseconds deadline_of(const Call& call);
 

@@ -393,6 +393,10 @@ TEST_F(Api, CompletionsRefuse) {
   EXPECT_EQ(error(R"("prompt":{"a":1})"), "400 prompt invalid_type");
   EXPECT_EQ(error(R"("model":"x")"), "400 prompt missing_required_parameter");
   EXPECT_EQ(error(R"("prompt":"<image_soft_token>")"), "400 prompt invalid_value");
+  EXPECT_EQ(error(R"("prompt":["a",7])"), "400 prompt[1] invalid_type");
+  EXPECT_EQ(error(R"("prompt":["a","<image_soft_token>"])"), "400 prompt[1] invalid_value");
+  const std::string soft = ask(post("/tokenize", R"({"content":"<image_soft_token>"})")).at("tokens");
+  EXPECT_EQ(error("\"prompt\":[[2]," + soft + "]"), "400 prompt[1] invalid_value");
 }
 
 TEST_F(Api, EchoPutsThePromptInFront) {
@@ -464,6 +468,24 @@ TEST(Serve, TooLongAPromptNamesBothNumbers) {
   EXPECT_THAT(huge.at("error.message"), AllOf(HasSubstr("maximum context length is 64 tokens"), HasSubstr("at least")));
   const Reply clamped = server.ask(chat(R"("max_tokens":1000)"));
   EXPECT_EQ(clamped.at("choices.0.finish_reason"), "length");
+}
+
+TEST(Serve, TooLongATextNamesItsPrompt) {
+  FakeModelOptions model;
+  model.on_step = [](int64_t, const Batch& batch) {
+    if (batch.rows.size() == 3) throw Error(ErrorCode::kContextFull, "full");
+  };
+  TestServer server(fake_engine("red ", model, 8), {});
+  const auto error = [&](const std::string& prompt) {
+    const Reply reply = server.ask(post("/v1/completions", R"({"max_tokens":1,"prompt":)" + prompt + "}"));
+    EXPECT_THAT(reply.at("error.message"), HasSubstr("maximum context length is 8 tokens")) << reply.body;
+    return reply.at("error.param") + " " + reply.at("error.code");
+  };
+  const std::string ten = "[2,2,2,2,2,2,2,2,2,2]";
+  EXPECT_EQ(error(ten), "prompt context_length_exceeded");
+  EXPECT_EQ(error("[[2]," + ten + "]"), "prompt[1] context_length_exceeded");
+  EXPECT_EQ(error("[\"a\",\"" + std::string(100, '!') + "\"]"), "prompt[1] context_length_exceeded");
+  EXPECT_EQ(error("[2,2,2]"), "prompt context_length_exceeded") << "said by the library";
 }
 
 TEST(Serve, KeysAreAskedForButForHealth) {
