@@ -182,10 +182,7 @@ class Reader {
     count(path);
     parts.push_back(as_part(medium_of(read_data_url(text, path).bytes, path, kind, rules_, size)));
   }
-  void count(const std::string& path) {
-    if (++media > rules_.most_media)
-      fail_media(path, "more than " + std::to_string(rules_.most_media) + " media in one request");
-  }
+  void count(const std::string& path) { expect_few_media(++media, path, rules_); }
 
   const MediaRules& rules_;
 };
@@ -259,6 +256,11 @@ std::optional<std::vector<std::uint8_t>> decode_base64(std::string_view text) {
   if (rest == 3)
     for (const int shift : {10, 2}) bytes.push_back(static_cast<std::uint8_t>(bits >> shift));
   return bytes;
+}
+
+void expect_few_media(std::size_t number, const std::string& path, const MediaRules& rules) {
+  if (number > rules.most_media)
+    fail_media(path, "more than " + std::to_string(rules.most_media) + " media in one request");
 }
 
 MediaPart read_medium(const std::string& text, const std::string& path, MediumKind expected, const MediaRules& rules) {

@@ -29,6 +29,9 @@ struct ApiChat {
 ApiChat read_messages(const JsonNode& messages, std::optional<bool> add_generation_prompt,
                       std::optional<bool> continue_final_message, const MediaRules& rules);
 
+// Throws ApiError invalid_media if a request's medium `number`, counted from 1, is one too many.
+void expect_few_media(std::size_t number, const std::string& path, const MediaRules& rules);
+
 // A data URL or bare base64 of a file; `expected` is what it is taken for if its bytes do not tell.
 MediaPart read_medium(const std::string& text, const std::string& path, MediumKind expected, const MediaRules& rules);
 

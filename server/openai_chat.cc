@@ -100,6 +100,7 @@ OpenAIRequest read_chat(Call& call) {
   OpenAIRequest request;
   request.prompt_name = "messages";
   request.common = read_common_fields(fields, service);
+  fields.refuse("audio", "Gemma 3n makes no sound");
   AnswerOptions& options = request.common.options;
   for (const char* name : {"max_tokens", "max_completion_tokens"})
     if (fields.integer(name, -1, INT64_MAX / 2) == 0) fail_value(name, "an integer of at least 1", "0");

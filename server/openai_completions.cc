@@ -5,6 +5,7 @@
 #include "core/utf8.h"
 #include "server/endpoints.h"
 #include "server/openai_answer.h"
+#include "server/sounds.h"
 
 namespace g3n::server {
 namespace {
@@ -134,7 +135,12 @@ std::vector<std::int32_t> ids_of(const JsonList& list, const std::string& path, 
   return ids;
 }
 
-// The media come in the order of their placeholders, which may be of both kinds.
+// What stands behind a request's placeholders, in their order, which may be of both kinds.
+struct PromptMedia {
+  std::vector<MediaPart> parts;    // a sound of more than one clip is several
+  std::vector<std::size_t> clips;  // of each sound
+};
+
 std::vector<MediaPart> read_media(Fields& fields, const Service& service, int image_size) {
   MediaRules rules = service.media_rules();
   rules.image_size = image_size;
@@ -143,41 +149,64 @@ std::vector<MediaPart> read_media(Fields& fields, const Service& service, int im
   for (const auto& [name, kind] : kinds) {
     const JsonNode* value = fields.find(name);
     if (!value) continue;
-    const JsonList& list = list_at(*value, name, 64);
+    const JsonList& list = list_at(*value, name, SIZE_MAX);
     for (std::size_t i = 0; i < list.size(); ++i) {
       const std::string path = std::string(name) + "[" + std::to_string(i) + "]";
+      expect_few_media(media.size() + 1, path, rules);
       media.push_back(read_medium(text_at(list[i], path), path, kind, rules));
     }
   }
   return media;
 }
 
+[[noreturn]] void fail_placeholders(const std::string& path) {
+  fail_value(path, "one placeholder (<image_soft_token>, <audio_soft_token>) for each medium of images and audio",
+             "another number of them");
+}
+
+// Each placeholder of a sound as many times as the sound has clips.
+std::string with_all_clips(const std::string& text, const std::string& path, const Service& service,
+                           const PromptMedia& media) {
+  if (media.clips.empty()) return text;
+  const std::string& placeholder = service.engine().info().tokens.audio;
+  std::string out;
+  std::size_t from = 0;
+  for (const std::size_t clips : media.clips) {
+    const std::size_t at = text.find(placeholder, from);
+    if (at == std::string::npos) fail_placeholders(path);
+    out += text.substr(from, at - from);
+    for (std::size_t i = 0; i < clips; ++i) out += placeholder;
+    from = at + placeholder.size();
+  }
+  if (text.find(placeholder, from) != std::string::npos) fail_placeholders(path);
+  return out + text.substr(from);
+}
+
 std::vector<std::int32_t> tokenize_text(const Service& service, const std::string& text, const std::string& path,
-                                        const std::vector<MediaPart>& media) {
+                                        const PromptMedia& media) {
   expect_may_fit(text.size(), service.facts(), path);
   try {
-    return service.engine().tokenize(RawPrompt{text, media});
+    return service.engine().tokenize(RawPrompt{with_all_clips(text, path, service, media), media.parts});
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInvalidArgument) throw;
-    fail_value(path, "one placeholder (<image_soft_token>, <audio_soft_token>) for each medium of images and audio",
-               "another number of them");
+    fail_placeholders(path);
   }
 }
 
 // Ids that were sent as such hold the soft tokens of their media.
 void expect_soft_tokens(const std::vector<std::int32_t>& ids, const std::string& path, const Service& service,
-                        const std::vector<MediaPart>& media) {
+                        const PromptMedia& media) {
   std::string placeholders;
-  for (const MediaPart& part : media)
+  for (const MediaPart& part : media.parts)
     placeholders += std::holds_alternative<ImagePart>(part) ? "<image_soft_token>" : "<audio_soft_token>";
   std::vector<std::int32_t> wanted;
-  if (!media.empty()) wanted = service.engine().tokenize(RawPrompt{placeholders, media});
+  if (!media.parts.empty()) wanted = service.engine().tokenize(RawPrompt{placeholders, media.parts});
   for (const std::int32_t soft : {service.facts().image_id, service.facts().audio_id}) {
     const auto want = std::count(wanted.begin(), wanted.end(), soft), found = std::count(ids.begin(), ids.end(), soft);
     if (want != found)
       fail_value(path,
                  std::to_string(want) + " soft tokens " + std::to_string(soft) + " for " +
-                     std::to_string(media.size()) + " media",
+                     std::to_string(media.parts.size()) + " pictures and clips of sound",
                  std::to_string(found));
   }
 }
@@ -188,7 +217,7 @@ bool is_list_of_prompts(const JsonNode& value) {
 }
 
 std::vector<std::int32_t> read_prompt(const JsonNode& value, const std::string& path, const Service& service,
-                                      const std::vector<MediaPart>& media) {
+                                      const PromptMedia& media) {
   if (!value.text() && !value.list()) fail_type(path, "a string or a list of token ids", value);
   std::vector<std::int32_t> ids =
       value.text() ? tokenize_text(service, *value.text(), path, media) : ids_of(*value.list(), path, service);
@@ -198,12 +227,12 @@ std::vector<std::int32_t> read_prompt(const JsonNode& value, const std::string& 
 }
 
 std::vector<std::vector<std::int32_t>> read_prompts(const JsonNode& value, const Service& service,
-                                                    const std::vector<MediaPart>& media) {
+                                                    const PromptMedia& media) {
   if (!value.text() && !value.list()) fail_type("prompt", "a string, a list of strings, or token ids", value);
   if (value.list() && value.list()->empty()) fail_value("prompt", "at least one prompt", "none");
   if (!is_list_of_prompts(value)) return {read_prompt(value, "prompt", service, media)};
   const JsonList& list = list_at(value, "prompt", kMostPrompts);
-  if (!media.empty() && list.size() > 1)
+  if (!media.parts.empty() && list.size() > 1)
     fail_value("prompt", "one prompt, since it has media", std::to_string(list.size()));
   std::vector<std::vector<std::int32_t>> prompts;
   for (std::size_t i = 0; i < list.size(); ++i)
@@ -249,12 +278,14 @@ void completions(const std::shared_ptr<Call>& call) {
   if (has_echo && request.has_logprobs && common.is_stream)
     fail_unsupported("echo", "echo with logprobs has no stream: all of it is known at the end alone");
   if (has_echo) common.options.prompt_logprobs = common.options.logprobs;
-  request.media = read_media(fields, service, common.image_size);
+  PromptMedia media{read_media(fields, service, common.image_size), {}};
   const JsonNode& prompt = fields.required("prompt");
-  request.prompts = read_prompts(prompt, service, request.media);
+  call->ignored = fields.ignored(service.options.is_strict);
+  media.clips = decode_sounds(*call, media.parts);
+  request.prompts = read_prompts(prompt, service, media);
+  request.media = std::move(media.parts);
   std::vector<Echo> echoes;
   if (has_echo) echoes = echoes_of(prompt, service, request.prompts);
-  call->ignored = fields.ignored(service.options.is_strict);
   call->request.body.clear();
   call->request.body.shrink_to_fit();
 

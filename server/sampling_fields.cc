@@ -120,7 +120,6 @@ void read_the_rest(Fields& fields) {
   for (const char* name : {"functions", "function_call"}) fields.refuse(name, "this field is not supported: use tools");
   for (const char* name : {"web_search_options", "moderation"}) fields.refuse(name, "this server has no such service");
   for (const char* name : {"slice", "adapter"}) fields.refuse(name, "this build has no slices and no adapters");
-  fields.refuse("audio", "Gemma 3n makes no sound");
   if (const JsonNode* modalities = fields.find("modalities")) {
     const JsonList& list = list_at(*modalities, "modalities", 16);
     for (std::size_t i = 0; i < list.size(); ++i)

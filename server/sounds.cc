@@ -48,22 +48,40 @@ std::vector<Samples> clips_of(Call& call, const MediaBytes& file) {
   return split_clips(std::move(sound), info.most_clip_samples);
 }
 
+// Appends a part, or the clips that it becomes; how many.
+template <class P>
+std::size_t append_clips(Call& call, P part, std::vector<P>& out) {
+  const auto* sound = std::get_if<AudioPart>(&part);
+  const auto* file = sound ? std::get_if<MediaBytes>(&sound->source) : nullptr;
+  if (!file) {
+    out.push_back(std::move(part));
+    return 1;
+  }
+  std::vector<Samples> clips = clips_of(call, *file);
+  for (Samples& clip : clips) out.push_back(AudioPart{std::move(clip)});
+  return clips.size();
+}
+
 }  // namespace
 
 void decode_sounds(Call& call, ChatPrompt& prompt) {
   for (Message& message : prompt.messages) {
     std::vector<Part> parts;
-    for (Part& part : message.parts) {
-      const auto* sound = std::get_if<AudioPart>(&part);
-      const auto* file = sound ? std::get_if<MediaBytes>(&sound->source) : nullptr;
-      if (!file) {
-        parts.push_back(std::move(part));
-        continue;
-      }
-      for (Samples& clip : clips_of(call, *file)) parts.push_back(AudioPart{std::move(clip)});
-    }
+    for (Part& part : message.parts) append_clips(call, std::move(part), parts);
     message.parts = std::move(parts);
   }
+}
+
+std::vector<std::size_t> decode_sounds(Call& call, std::vector<MediaPart>& media) {
+  std::vector<MediaPart> parts;
+  std::vector<std::size_t> clips;
+  for (MediaPart& part : media) {
+    const bool is_sound = std::holds_alternative<AudioPart>(part);
+    const std::size_t count = append_clips(call, std::move(part), parts);
+    if (is_sound) clips.push_back(count);
+  }
+  media = std::move(parts);
+  return clips;
 }
 
 }  // namespace g3n::server

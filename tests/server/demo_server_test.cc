@@ -252,6 +252,46 @@ TEST_F(DemoServer, CompletionsTakeMediaBehindPlaceholders) {
             "invalid_value");
 }
 
+TEST_F(DemoServer, ALongSoundOfACompletionBecomesClipsToo) {
+  const ModelInfo& info = (*engine_)->info();
+  const std::string file = wav(tones(65));
+  const Samples all = decode_audio(std::span(reinterpret_cast<const std::uint8_t*>(file.data()), file.size()), "x");
+  RawPrompt raw{"<audio_soft_token><audio_soft_token><audio_soft_token> a <audio_soft_token>", {}};
+  for (Samples& clip : split_clips(all, info.most_clip_samples)) raw.media.push_back(AudioPart{std::move(clip)});
+  const std::string second = wav(tones(2));
+  raw.media.push_back(
+      AudioPart{decode_audio(std::span(reinterpret_cast<const std::uint8_t*>(second.data()), second.size()), "x")});
+  const Answer alone = (*engine_)->generate({raw, {.sampling = {.temperature = 0}, .max_tokens = 8}});
+  TestServer server(*engine_);
+  const auto complete = [&](const std::string& prompt) {
+    return server.ask(post("/v1/completions", R"({"max_tokens":8,"temperature":0,"prompt":)" + prompt +
+                                                  R"(,"audio":[")" + base64(file) + "\",\"" + base64(second) + "\"]}"));
+  };
+  const Reply reply = complete(R"("<audio_soft_token> a <audio_soft_token>")");
+  ASSERT_EQ(reply.status, 200) << reply.body;
+  EXPECT_EQ(reply.at("choices.0.text"), alone.text);
+  EXPECT_EQ(std::stoll(reply.at("usage.prompt_tokens")), alone.prompt_tokens);
+  EXPECT_EQ(std::stoll(reply.at("usage.prompt_tokens_details.audio_tokens")), 4 * info.clip_tokens);
+  EXPECT_EQ(server.metric("g3n_audio_seconds_total"), "67");
+  std::string ids = "[";
+  for (const std::int32_t id : (*engine_)->tokenize(raw)) ids += std::to_string(id) + ",";
+  ids.back() = ']';
+  EXPECT_EQ(complete(ids).at("choices.0.text"), alone.text);
+  EXPECT_EQ(complete(R"("<audio_soft_token>")").at("error.param"), "prompt");
+  EXPECT_EQ(complete(R"("<audio_soft_token> <audio_soft_token> <audio_soft_token>")").at("error.param"), "prompt");
+}
+
+TEST_F(DemoServer, SoundsOfACompletionHaveTheirLimits) {
+  server::ServerOptions options;
+  options.limits.audio_seconds = 2;
+  TestServer server(*engine_, options);
+  const Reply reply = server.ask(post("/v1/completions", R"({"prompt":"<audio_soft_token>","max_tokens":1,"audio":[")" +
+                                                             base64(wav(tones(3))) + "\"]}"));
+  EXPECT_EQ(reply.status, 400);
+  EXPECT_EQ(reply.at("error.code"), "invalid_media") << reply.body;
+  EXPECT_EQ(reply.at("error.param"), "audio[0]");
+}
+
 TEST_F(DemoServer, TokenIdsHoldTheSoftTokensOfTheirMedia) {
   const std::int32_t soft = (*engine_)->encode("<image_soft_token>", ControlTokens::kParse).at(0);
   const auto error = [&](std::size_t tokens, const std::string& more) {

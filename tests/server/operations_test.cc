@@ -85,6 +85,28 @@ TEST(Limits, OfARequest) {
   EXPECT_THAT(media.at("error.message"), HasSubstr("more than 1"));
 }
 
+TEST(Limits, MediaOfACompletionCountTogether) {
+  ServerOptions options;
+  server::set_limit(options, "media=2");
+  TestServer server(fake_engine("red "), options);
+  const auto ask = [&](const std::string& images, const std::string& audio) {
+    return server.ask(
+        post("/v1/completions", R"({"prompt":"a","images":[)" + images + R"(],"audio":[)" + audio + "]}"));
+  };
+  const std::string one = R"("iVBORw0KGgo=")", two = one + "," + one, three = two + "," + one;
+  EXPECT_EQ(ask(two, "").at("error.param"), "prompt");
+  const Reply images = ask(three, "");
+  EXPECT_EQ(images.at("error.code"), "invalid_media");
+  EXPECT_EQ(images.at("error.param"), "images[2]");
+  EXPECT_THAT(images.at("error.message"), HasSubstr("more than 2"));
+  EXPECT_EQ(ask(one, two).at("error.param"), "audio[1]");
+  server::set_limit(options, "media=100");
+  TestServer many(fake_engine("red "), options);
+  std::string list = one;
+  for (int i = 1; i < 80; ++i) list += "," + one;
+  EXPECT_EQ(many.ask(post("/v1/completions", R"({"prompt":"a","images":[)" + list + "]}")).at("error.param"), "prompt");
+}
+
 TEST(Facts, PropsModelAndTokenizerTellTheCheckpoint) {
   TestServer server(fake_engine("red "));
   const Reply props = server.ask(get("/props"));
