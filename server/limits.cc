@@ -95,10 +95,13 @@ std::pair<double, std::string> number_and_unit(const std::string& text, const ch
 }  // namespace
 
 std::int64_t milliseconds_of(const std::string& text) {
+  constexpr double kMostMs = 1e12;  // timers count nanoseconds
   const char* wanted = "a time such as 30s or 250ms";
   const auto [number, unit] = number_and_unit(text, wanted);
   if (unit != "" && unit != "s" && unit != "ms") fail(wanted, text);
-  return std::llround(unit == "ms" ? number : number * 1000);
+  const double ms = unit == "ms" ? number : number * 1000;
+  if (ms > kMostMs) fail("a time of at most 30 years", text);
+  return std::llround(ms);
 }
 
 std::int64_t bytes_of(const std::string& text) {
@@ -110,15 +113,39 @@ std::int64_t bytes_of(const std::string& text) {
   return std::llround(number * std::exp2(10 * static_cast<double>(found - std::begin(kUnits))));
 }
 
+namespace {
+
+std::int64_t count_of(const std::string& text) {
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) fail("a whole number without a unit", text);
+  return number;
+}
+
+std::int64_t value_of(const Limit& limit, const std::string& text) {
+  switch (limit.unit) {
+    case Unit::kCount: return count_of(text);
+    case Unit::kBytes: return bytes_of(text);
+    case Unit::kTime: return milliseconds_of(text);
+  }
+  return 0;
+}
+
+}  // namespace
+
 void set_limit(ServerOptions& options, const std::string& assignment) {
   const std::size_t at = assignment.find('=');
   if (at == std::string::npos) fail("NAME=VALUE", assignment);
   const std::string name = assignment.substr(0, at), value = assignment.substr(at + 1);
   for (const Limit& limit : limits()) {
     if (name != limit.name) continue;
-    const std::int64_t number = limit.unit == Unit::kTime ? milliseconds_of(value) : bytes_of(value);
-    if (number < 1) fail("at least 1", assignment);
-    return limit.set(options, number);
+    try {
+      const std::int64_t number = value_of(limit, value);
+      if (number < 1) fail("at least 1", value);
+      return limit.set(options, number);
+    } catch (const Error& error) {
+      throw Error(error.code(), name + ": " + error.what());
+    }
   }
   fail("the name of a limit (--limit help shows them)", name);
 }

@@ -16,8 +16,8 @@ struct RequestLimits {
   std::int64_t audio_seconds = 7200;  // of one sound
 };
 
-// "NAME=VALUE": sizes with KiB, MiB or GiB behind them, times with ms or s. Throws Error kInvalidArgument: no such
-// limit, no such value.
+// "NAME=VALUE": sizes with KiB, MiB or GiB behind them, times with ms or s, counts bare. Throws Error kInvalidArgument:
+// no such limit, no such value.
 void set_limit(ServerOptions& options, const std::string& assignment);
 // One line per limit: name, value, what it is.
 std::string limits_text(const ServerOptions& options);

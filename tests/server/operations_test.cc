@@ -60,7 +60,15 @@ TEST(Limits, NamesValuesAndUnits) {
   EXPECT_EQ(options.http.limits.body_bytes, std::size_t{2} << 20);
   EXPECT_EQ(options.http.limits.write_stall, std::chrono::seconds(5));
   EXPECT_EQ(options.limits.audio_seconds, 60);
-  EXPECT_ERROR(ErrorCode::kInvalidArgument, server::set_limit(options, "media=0"), "at least 1");
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, server::set_limit(options, "media=0"), "media", "at least 1", "'0'");
+  for (const char* bad : {"media=64KiB", "media=1.5", "messages=", "audio-seconds=60s", "connections=-1e3"})
+    EXPECT_ERROR(ErrorCode::kInvalidArgument, server::set_limit(options, bad), "a whole number without a unit");
+  EXPECT_EQ(options.limits.media, 64);
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, server::set_limit(options, "body-bytes=30s"), "body-bytes",
+               "a size such as");
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, server::set_limit(options, "write-stall=1KiB"), "write-stall",
+               "a time such as");
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, server::set_limit(options, "write-stall=1e13s"), "30 years");
   EXPECT_ERROR(ErrorCode::kInvalidArgument, server::set_limit(options, "colour=1"), "--limit help", "colour");
   EXPECT_THAT(server::limits_text(options), AllOf(HasSubstr("body-bytes=2MiB "), HasSubstr("write-stall=5000ms ")));
 }
