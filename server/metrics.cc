@@ -1,5 +1,7 @@
 #include "server/metrics.h"
 
+#include <numeric>
+
 #include "json/writer.h"
 
 namespace g3n::server {
@@ -66,7 +68,8 @@ void Metrics::observe(const std::string& histogram, const std::string& labels, d
   h.sum += value;
 }
 
-std::string Metrics::text(const std::string& model, const std::vector<Gauge>& gauges) const {
+std::string Metrics::text(const std::string& model, const std::vector<Gauge>& gauges,
+                          const std::vector<Given>& given) const {
   std::lock_guard lock(mutex_);
   std::string out;
   const auto sample = [&](const std::string& name, const std::string& labels, double value) {
@@ -85,17 +88,26 @@ std::string Metrics::text(const std::string& model, const std::vector<Gauge>& ga
     last = gauge.name;
     sample(gauge.name, gauge.labels, gauge.value);
   }
+  // counts: at most each of the bounds, which ascend.
+  const auto histogram = [&](const std::string& name, const std::string& labels, const auto& bounds, const auto& counts,
+                             double count, double sum) {
+    const std::string with = labels.empty() ? "" : labels + ",";
+    for (std::size_t i = 0; i < bounds.size(); ++i)
+      sample(name + "_bucket", with + "le=\"" + number(bounds[i]) + "\"", static_cast<double>(counts[i]));
+    sample(name + "_bucket", with + "le=\"+Inf\"", count);
+    sample(name + "_sum", labels, sum);
+    sample(name + "_count", labels, count);
+  };
   for (const auto& [name, values] : histograms_) {
     head(name, help_of(name), "histogram");
-    const auto& bounds = bounds_of(name);
-    for (const auto& [labels, h] : values) {
-      const std::string with = labels.empty() ? "" : labels + ",";
-      for (std::size_t i = 0; i < bounds.size(); ++i)
-        sample(name + "_bucket", with + "le=\"" + number(bounds[i]) + "\"", static_cast<double>(h.counts[i]));
-      sample(name + "_bucket", with + "le=\"+Inf\"", static_cast<double>(h.count));
-      sample(name + "_sum", labels, h.sum);
-      sample(name + "_count", labels, static_cast<double>(h.count));
-    }
+    for (const auto& [labels, h] : values)
+      histogram(name, labels, bounds_of(name), h.counts, static_cast<double>(h.count), h.sum);
+  }
+  for (const Given& g : given) {
+    head(g.name, g.help, "histogram");
+    std::vector<std::int64_t> counts(g.counts.size());
+    std::partial_sum(g.counts.begin(), g.counts.end(), counts.begin());
+    histogram(g.name, "", g.bounds, counts, static_cast<double>(counts.back()), g.sum);
   }
   return out;
 }

@@ -20,8 +20,15 @@ class Metrics {
     double value = 0;
     bool is_counter = false;
   };
+  // Counted elsewhere.
+  struct Given {
+    std::string name, help;
+    std::vector<double> bounds;
+    std::vector<std::int64_t> counts;  // between the bounds, and beyond the last
+    double sum = 0;
+  };
   // All of it; every sample has the label model.
-  std::string text(const std::string& model, const std::vector<Gauge>& gauges) const;
+  std::string text(const std::string& model, const std::vector<Gauge>& gauges, const std::vector<Given>& given) const;
 
  private:
   static constexpr std::size_t kBoundCount = 12;

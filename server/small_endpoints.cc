@@ -106,10 +106,14 @@ void metrics(Call& call, std::int64_t connections) {
        "version=" + label_value(G3N_VERSION) + ",recipe=" + label_value(is_loaded ? service.facts().recipe : "") +
            ",isa=" + label_value(is_loaded ? service.engine().info().kernels : ""),
        "What runs.", 1}};
+  Metrics::Given step_rows{
+      "g3n_step_rows", "Rows of a step: tokens of prompts and answers.", {}, {}, value(stats.rows)};
+  step_rows.counts.assign(stats.step_rows.begin(), stats.step_rows.end());
+  for (std::size_t i = 0; i + 1 < stats.step_rows.size(); ++i) step_rows.bounds.push_back(value(std::int64_t{1} << i));
   call.note(200, "", "");
   call.reply(HttpResponse{200,
                           {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}},
-                          service.metrics.text(service.options.model_id, gauges),
+                          service.metrics.text(service.options.model_id, gauges, {step_rows}),
                           {}});
 }
 

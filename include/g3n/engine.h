@@ -1,6 +1,7 @@
 // Engine: one loaded model, shared by any number of sessions and threads. One thread of its own steps the model for
 // all.
 #pragma once
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -119,6 +120,8 @@ struct Stats {
   std::int64_t media_cache_bytes = 0;             // of soft tokens, for media that come again
   // since it was opened
   std::int64_t steps = 0, rows = 0;
+  // Of the steps: [i] those of at most 2^i rows that are not counted before it, the last one all beyond 512.
+  std::array<std::int64_t, 11> step_rows{};
   std::int64_t prefix_lookups = 0, prefix_hits = 0, prefix_evictions = 0;
   std::int64_t media_lookups = 0, media_hits = 0;
   std::int64_t pauses = 0;  // of requests for which there was no room left

@@ -1,6 +1,7 @@
 #include "runtime/scheduler.h"
 
 #include <algorithm>
+#include <bit>
 #include <string>
 
 #include "g3n/error.h"
@@ -356,6 +357,7 @@ bool Scheduler::step(const Jobs& jobs) {
     std::lock_guard lock(mutex_);
     ++counts_.steps;
     counts_.rows += prompt_rows + decode_rows;
+    ++counts_.step_rows[std::min<size_t>(std::bit_width(static_cast<uint64_t>(prompt_rows + decode_rows - 1)), 10)];
     break;
   }
   return any;

@@ -198,5 +198,24 @@ TEST(MetricsText, HistogramsOfTokensAndTimes) {
   EXPECT_GT(std::stoll(server.metric("g3n_resident_bytes")), 1 << 20);
 }
 
+TEST(MetricsText, RowsOfSteps) {
+  const auto engine = fake_engine("the red star ");
+  TestServer server(engine);
+  EXPECT_EQ(server.metric("g3n_step_rows_count"), "0");
+  // A step of the prompt, then one for each token but the first.
+  server.ask(post("/v1/completions", R"({"prompt":[2,5,5,5,5,5],"max_tokens":3,"temperature":0})"));
+  const auto at_most = [&](const std::string& rows) {
+    return server.metric("g3n_step_rows_bucket{model=\"demo\",le=\"" + rows + "\"}");
+  };
+  EXPECT_EQ(at_most("1"), "2");
+  EXPECT_EQ(at_most("4"), "2");
+  EXPECT_EQ(at_most("8"), "3");
+  EXPECT_EQ(at_most("512"), "3");
+  EXPECT_EQ(at_most("+Inf"), "3");
+  EXPECT_EQ(server.metric("g3n_step_rows_sum"), "8");
+  EXPECT_EQ(server.metric("g3n_steps_total"), "3");
+  EXPECT_EQ(engine->stats().step_rows[3], 1);
+}
+
 }  // namespace
 }  // namespace g3n::testing
