@@ -102,9 +102,9 @@ TokenEntry token_entry(const Engine& engine, const TokenLogprob& token) {
 namespace {
 
 std::int64_t most_tokens(const std::vector<Sequence>& sequences) {
-  std::size_t most = 0;
-  for (const Sequence& sequence : sequences) most = std::max(most, sequence.prompt.ids.size());
-  return static_cast<std::int64_t>(most);
+  std::int64_t most = 0;
+  for (const Sequence& sequence : sequences) most = std::max(most, sequence.tokens);
+  return most;
 }
 
 }  // namespace
@@ -118,7 +118,7 @@ Generation::Generation(std::shared_ptr<Call> call, GenerationRequest request, st
     : call_(std::move(call)),
       request_(std::move(request)),
       format_(std::move(format)),
-      prompt_tokens_(static_cast<std::int64_t>(request_.sequences.at(0).prompt.ids.size())),
+      prompt_tokens_(request_.sequences.at(0).tokens),
       most_tokens_(most_tokens(request_.sequences)),
       choices_(request_.sequences.size()) {}
 
@@ -153,8 +153,7 @@ void Generation::submit() {
     Sequence& sequence = request_.sequences[i];
     const auto sink = std::make_shared<Sink>(self, i);
     try {
-      Request request{std::move(sequence.prompt), std::move(sequence.options)};
-      Ticket ticket = service.engine().submit(std::move(request), sink);
+      Ticket ticket = service.engine().submit(std::move(sequence.prompt), std::move(sequence.options), sink);
       std::lock_guard lock(mutex_);
       if (is_over_) continue;  // a ticket kept now would keep this alive for ever
       tickets_.push_back(std::move(ticket));

@@ -21,9 +21,10 @@ struct TokenEntry {
 // Control tokens add no bytes; among the likeliest they stand as they are written.
 TokenEntry token_entry(const Engine& engine, const TokenLogprob& token);
 
-// One answer of a request: a prompt, and what is asked of it.
+// One answer of a request: a prompt, which several may share, and what is asked of it.
 struct Sequence {
-  IdsPrompt prompt;
+  std::shared_ptr<const Prompt> prompt;
+  std::int64_t tokens = 0;  // of the prompt
   AnswerOptions options;
 };
 

@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <ctime>
+#include <utility>
 
 #include "server/sse.h"
 
 namespace g3n::server {
 
-GenerationRequest generation_of(const Call& call, const OpenAIRequest& request) {
+GenerationRequest generation_of(const Call& call, OpenAIRequest& request) {
   GenerationRequest generation;
   generation.prompt_name = request.prompt_name;
   generation.is_stream = request.common.is_stream;
@@ -21,14 +22,16 @@ GenerationRequest generation_of(const Call& call, const OpenAIRequest& request) 
   }
   generation.modality = images ? clips ? "image+audio" : "image" : clips ? "audio" : "";
   if (images) call.service.metrics.add("g3n_images_total", "", static_cast<double>(images));
-  for (const auto& ids : request.prompts)
+  for (const auto& ids : request.prompts) {
+    const auto prompt = std::make_shared<const Prompt>(IdsPrompt{ids, std::exchange(request.media, {}), request.likely_ends});
     for (std::int64_t i = 0; i < request.common.n; ++i) {
-      generation.sequences.push_back({{ids, request.media, request.likely_ends}, request.common.options});
+      generation.sequences.push_back({prompt, static_cast<std::int64_t>(ids.size()), request.common.options});
       AnswerOptions& options = generation.sequences.back().options;
       options.sampling.seed += static_cast<std::uint64_t>(i);
       options.client = call.key_name;
       if (call.service.options.caches_per_key) options.cache_salt = call.key_name + '\n' + options.cache_salt;
     }
+  }
   return generation;
 }
 

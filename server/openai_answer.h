@@ -13,13 +13,13 @@ struct OpenAIRequest {
   CommonFields common;
   std::string prompt_name;  // of the field that the prompts came in
   std::vector<std::vector<std::int32_t>> prompts;
-  std::vector<MediaPart> media;           // of each prompt
+  std::vector<MediaPart> media;           // of the one prompt, if there are any
   std::vector<std::int64_t> likely_ends;  // IdsPrompt's, of each prompt
   bool has_logprobs = false;
 };
 
-// common.n sequences of each prompt, seeds counted up.
-GenerationRequest generation_of(const Call& call, const OpenAIRequest& request);
+// common.n sequences of each prompt, seeds counted up. The media go along.
+GenerationRequest generation_of(const Call& call, OpenAIRequest& request);
 
 // The same in every part of an answer.
 struct AnswerFacts {

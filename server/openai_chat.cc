@@ -132,7 +132,7 @@ OpenAIRequest read_chat(Call& call) {
 }  // namespace
 
 void chat_completions(const std::shared_ptr<Call>& call) {
-  const OpenAIRequest request = read_chat(*call);
+  OpenAIRequest request = read_chat(*call);
   call->request.body.clear();
   call->request.body.shrink_to_fit();
   Generation::start(call, generation_of(*call, request),

@@ -193,6 +193,8 @@ class Engine {
   // Takes a copy and returns at once. Throws kInvalidArgument for values out of range; everything else that is wrong
   // (a prompt too long, a medium that cannot be read) comes as the sink's on_error and out of Ticket::answer.
   Ticket submit(Request request, std::shared_ptr<EventSink> sink = nullptr);
+  // The same of a prompt that several requests share: its media are held once.
+  Ticket submit(std::shared_ptr<const Prompt> prompt, AnswerOptions options, std::shared_ptr<EventSink> sink = nullptr);
 
   // submit, and wait for the answer; the sink is called from this thread. Throws kContextFull (both numbers),
   // kCancelled (before the first token), kInvalidArgument, kBadFile (media).

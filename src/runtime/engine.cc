@@ -265,11 +265,14 @@ Stats Engine::stats() const { return impl_->scheduler ? impl_->scheduler->stats(
 // ---- requests -------------------------------------------------------------------------------------------------------
 
 Ticket Engine::submit(Request request, std::shared_ptr<EventSink> sink) {
+  return submit(std::make_shared<const Prompt>(std::move(request.prompt)), std::move(request.options), std::move(sink));
+}
+
+Ticket Engine::submit(std::shared_ptr<const Prompt> prompt, AnswerOptions options, std::shared_ptr<EventSink> sink) {
   Scheduler& scheduler = impl_->running();
-  JobSetup setup = impl_->setup_of(std::move(request.options), std::move(sink));
-  setup.plan = [builder = impl_->builder.get(), prompt = std::make_shared<const Prompt>(std::move(request.prompt))] {
-    return builder->plan(*prompt);
-  };
+  if (!prompt) throw Error(ErrorCode::kInvalidArgument, "prompt: expected one, got null");
+  JobSetup setup = impl_->setup_of(std::move(options), std::move(sink));
+  setup.plan = [builder = impl_->builder.get(), prompt = std::move(prompt)] { return builder->plan(*prompt); };
   return Ticket(std::make_shared<Ticket::State>(Ticket::State{scheduler.submit(std::move(setup))}));
 }
 

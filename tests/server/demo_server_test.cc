@@ -292,6 +292,25 @@ TEST_F(DemoServer, SoundsOfACompletionHaveTheirLimits) {
   EXPECT_EQ(reply.at("error.param"), "audio[0]");
 }
 
+// A file is held once, however many answers there are to be.
+TEST_F(DemoServer, AnswersToOnePromptShareItsMedia) {
+  constexpr std::int64_t kFile = 24 << 20;
+  TestServer server(fake_engine("red ", {.block_seconds = 0.5}));
+  const std::string file = file_bytes(demo_folder() + "/media/red-circle.png");
+  const auto resident_while = [&](int answers) {
+    const std::string padding(static_cast<std::size_t>(kFile) - file.size(), static_cast<char>(answers));
+    const std::string n = std::to_string(answers);
+    Socket socket(server.port());
+    socket.send(picture("What is this?", base64(file + padding), R"(,"max_tokens":1,"n":)" + n));
+    EXPECT_TRUE(comes_true([&] { return server.metric("g3n_requests_running") == n; }));
+    const std::int64_t bytes = std::stoll(server.metric("g3n_resident_bytes"));
+    EXPECT_EQ(socket.reply().at("usage.completion_tokens"), n);
+    return bytes;
+  };
+  const std::int64_t one = resident_while(1);
+  EXPECT_LT(resident_while(16) - one, 8 * kFile);
+}
+
 TEST_F(DemoServer, TokenIdsHoldTheSoftTokensOfTheirMedia) {
   const std::int32_t soft = (*engine_)->encode("<image_soft_token>", ControlTokens::kParse).at(0);
   const auto error = [&](std::size_t tokens, const std::string& more) {

@@ -95,6 +95,9 @@ std::vector<std::int32_t> Engine::tokenize(const Prompt& prompt) const {
 IdsPrompt Engine::as_ids(const ChatPrompt& prompt) const { return {tokenize(prompt), media_of(prompt.messages)}; }
 
 Ticket Engine::submit(Request, std::shared_ptr<EventSink>) { throw Error(ErrorCode::kUnsupported, "no weights here"); }
+Ticket Engine::submit(std::shared_ptr<const Prompt>, AnswerOptions, std::shared_ptr<EventSink>) {
+  throw Error(ErrorCode::kUnsupported, "no weights here");
+}
 
 std::vector<MediaPart> media_of(const std::vector<Message>& messages) {
   std::vector<MediaPart> media;
