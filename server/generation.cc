@@ -35,13 +35,26 @@ class Generation::Sink : public EventSink {
     if (last_token_) metrics.observe("g3n_inter_token_seconds", "", seconds_since(*last_token_));
     last_token_ = now;
   }
+  void on_prompt_logprobs(std::span<const TokenLogprob> tokens) override {
+    if (!generation_->request_.is_stream) return;
+    {
+      std::lock_guard lock(generation_->mutex_);
+      generation_->choices_[index_].prompt.emplace(tokens.begin(), tokens.end());
+      generation_->count_event();
+    }
+    generation_->on_event();
+  }
   void on_logprobs(const TokenLogprob& token) override {
     const Engine& engine = generation_->call_->service.engine();
     TokenEntry entry = token_entry(engine, token);
-    if (entry.bytes.empty()) return;
+    const bool is_control = entry.bytes.empty();
+    if (is_control && !generation_->request_.has_all_entries) return;
     std::lock_guard lock(generation_->mutex_);
     Choice& choice = generation_->choices_[index_];
-    choice.token_bytes += static_cast<std::int64_t>(entry.bytes.size());
+    if (is_control)
+      entry.bytes = engine.piece(token.id);
+    else
+      choice.token_bytes += static_cast<std::int64_t>(entry.bytes.size());
     choice.pending.emplace_back(choice.token_bytes, std::move(entry));
   }
   void on_text(std::string_view text) override {
@@ -56,7 +69,7 @@ class Generation::Sink : public EventSink {
     generation_->on_event();
   }
   void on_finish(const Answer& answer) override {
-    if (answer.finish_reason == FinishReason::kLength) {
+    if (answer.finish_reason == FinishReason::kLength || generation_->request_.has_all_entries) {
       std::lock_guard lock(generation_->mutex_);
       release(generation_->choices_[index_], INT64_MAX);
     }
@@ -346,6 +359,7 @@ bool Generation::next(std::string& bytes) {
   if (progress_ && request_.has_progress) bytes += format_->progress(*std::exchange(progress_, std::nullopt));
   for (std::size_t i = 0; i < choices_.size(); ++i) {
     Choice& choice = choices_[i];
+    if (choice.prompt) bytes += format_->prompt(i, *std::exchange(choice.prompt, std::nullopt));
     if (!choice.text.empty() || !choice.entries.empty())
       bytes += format_->delta(i, std::exchange(choice.text, {}), std::exchange(choice.entries, {}));
     const bool is_cut = choice.answer && choice.answer->finish_reason == FinishReason::kCancelled;

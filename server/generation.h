@@ -40,7 +40,7 @@ struct Progress {
 
 struct Result {
   Answer answer;
-  std::vector<TokenEntry> entries;  // of the tokens whose bytes are in the text
+  std::vector<TokenEntry> entries;  // of the tokens whose bytes are in the text, or of all
 };
 
 // What an API makes of answers: one JSON object, or frames of a stream.
@@ -50,6 +50,8 @@ class AnswerFormat {
   virtual JsonNode whole(const std::vector<Result>& results) = 0;
   // ---- frames ----
   virtual std::string begin(std::size_t index) = 0;
+  // The prompt's log-probabilities, in front of all that follows, if they are asked for.
+  virtual std::string prompt(std::size_t index, const std::vector<TokenLogprob>& tokens) { return ""; }
   virtual std::string delta(std::size_t index, const std::string& text, const std::vector<TokenEntry>& entries) = 0;
   virtual std::string progress(const Progress& progress) = 0;
   virtual std::string finish(std::size_t index, const Answer& answer) = 0;
@@ -61,6 +63,7 @@ struct GenerationRequest {
   std::string prompt_name;  // of the field that the prompts came in
   bool is_stream = false;
   bool has_progress = false;             // frames of progress
+  bool has_all_entries = false;          // also of tokens whose bytes are not in the text
   std::vector<std::string> media_names;  // JSON paths: an error of the library that begins with one is the client's
   std::string modality;                  // "image", "audio", "image+audio" or empty
   std::chrono::milliseconds deadline{0};
@@ -81,7 +84,8 @@ class Generation : public HttpStream, public std::enable_shared_from_this<Genera
  private:
   class Sink;
   struct Choice {
-    std::string text;                                          // not sent yet
+    std::optional<std::vector<TokenLogprob>> prompt;  // not sent yet, nor is
+    std::string text;
     std::vector<TokenEntry> entries;                           // beside it
     std::vector<std::pair<std::int64_t, TokenEntry>> pending;  // until the answer has that many bytes
     std::int64_t told_bytes = 0, token_bytes = 0;

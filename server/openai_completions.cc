@@ -33,7 +33,10 @@ class CompletionFormat : public OpenAIFormat {
     JsonList choices;
     for (std::size_t i = 0; i < results.size(); ++i) {
       const Answer& answer = results[i].answer;
-      JsonNode logprobs = echoes_.empty() ? logprobs_node(i, results[i].entries) : scored_echo(i, answer);
+      std::vector<TokenEntry> entries;
+      if (has_scored_echo()) entries = prompt_entries(i, answer.prompt_logprobs);
+      entries.insert(entries.end(), results[i].entries.begin(), results[i].entries.end());
+      JsonNode logprobs = logprobs_node(i, entries, has_scored_echo());
       choices.push_back(choice(i, echo_text(i) + answer.text, std::move(logprobs), finish_reason_of(answer)));
     }
     JsonObject answer = head();
@@ -44,7 +47,12 @@ class CompletionFormat : public OpenAIFormat {
     return node(std::move(answer));
   }
   std::string begin(std::size_t index) override {
-    return echoes_.empty() ? "" : frame(choice(index, echo_text(index), node(nullptr), nullptr));
+    if (echoes_.empty() || has_scored_echo()) return "";
+    return frame(choice(index, echo_text(index), node(nullptr), nullptr));
+  }
+  std::string prompt(std::size_t index, const std::vector<TokenLogprob>& tokens) override {
+    JsonNode logprobs = logprobs_node(index, prompt_entries(index, tokens), /*has_unscored_first=*/true);
+    return frame(choice(index, echo_text(index), std::move(logprobs), nullptr));
   }
   std::string delta(std::size_t index, const std::string& text, const std::vector<TokenEntry>& entries) override {
     return frame(choice(index, text, logprobs_node(index, entries), nullptr));
@@ -71,9 +79,10 @@ class CompletionFormat : public OpenAIFormat {
   const Echo& echo_of(std::size_t index) const { return echoes_[index / (offsets_.size() / echoes_.size())]; }
   std::string echo_text(std::size_t index) const { return echoes_.empty() ? "" : echo_of(index).text; }
 
-  // All tokens of prompt and answer, of which the first has no probability; also the one that ends the text.
-  JsonNode scored_echo(std::size_t index, const Answer& answer) {
-    if (!facts_.has_logprobs) return node(nullptr);
+  bool has_scored_echo() const { return facts_.has_logprobs && !echoes_.empty(); }
+
+  // All tokens of a prompt, of which the first has no probability.
+  std::vector<TokenEntry> prompt_entries(std::size_t index, const std::vector<TokenLogprob>& tokens) {
     const Echo& echo = echo_of(index);
     std::vector<TokenEntry> entries;
     const auto add = [&](const TokenLogprob& token) {
@@ -82,10 +91,9 @@ class CompletionFormat : public OpenAIFormat {
       entries.push_back(std::move(entry));
     };
     add({.id = echo.ids.at(0)});
-    for (const TokenLogprob& token : answer.prompt_logprobs) add(token);
-    for (const TokenLogprob& token : answer.logprobs) add(token);
+    for (const TokenLogprob& token : tokens) add(token);
     if (echo.has_added_bos) offsets_[index] = -characters(entries[0].bytes);
-    return logprobs_node(index, entries, /*has_unscored_first=*/true);
+    return entries;
   }
 
   JsonNode logprobs_node(std::size_t index, const std::vector<TokenEntry>& entries, bool has_unscored_first = false) {
@@ -275,8 +283,6 @@ void completions(const std::shared_ptr<Call>& call) {
     if (request.has_logprobs)
       common.options.logprobs = flag ? 1 : static_cast<int>(integer_at(*logprobs, "logprobs", 0, 20));
   }
-  if (has_echo && request.has_logprobs && common.is_stream)
-    fail_unsupported("echo", "echo with logprobs has no stream: all of it is known at the end alone");
   if (has_echo) common.options.prompt_logprobs = common.options.logprobs;
   PromptMedia media{read_media(fields, service, common.image_size), {}};
   const JsonNode& prompt = fields.required("prompt");
@@ -290,6 +296,7 @@ void completions(const std::shared_ptr<Call>& call) {
   call->request.body.shrink_to_fit();
 
   GenerationRequest generation = generation_of(*call, request);
+  generation.has_all_entries = has_echo && request.has_logprobs;
   const std::size_t choices = generation.sequences.size();
   Generation::start(call, std::move(generation),
                     std::make_unique<CompletionFormat>(AnswerFacts(service, request, "cmpl-"), choices,

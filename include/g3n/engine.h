@@ -38,6 +38,8 @@ class EventSink {
   virtual void on_queue(std::int64_t ahead) {}
   virtual void on_media(std::int64_t encoded, std::int64_t total) {}  // from 0 on, if media are to be encoded
   virtual void on_prefill(std::int64_t done_tokens, std::int64_t total_tokens) {}
+  // Behind the prompt's last on_prefill, if AnswerOptions::prompt_logprobs asks for it: what Answer will have of it.
+  virtual void on_prompt_logprobs(std::span<const TokenLogprob> tokens) {}
   virtual void on_token(std::int32_t id) {}
   virtual void on_logprobs(const TokenLogprob& token) {}  // behind its on_token, if AnswerOptions::logprobs asks for it
   virtual void on_text(std::string_view text) {}          // whole UTF-8 characters, stop strings held back

@@ -121,6 +121,9 @@ void EventRelay::on_media(std::int64_t encoded, std::int64_t total) {
 void EventRelay::on_prefill(std::int64_t done, std::int64_t total) {
   put([=](EventSink& sink) { sink.on_prefill(done, total); });
 }
+void EventRelay::on_prompt_logprobs(std::span<const TokenLogprob> tokens) {
+  put([tokens = std::vector(tokens.begin(), tokens.end())](EventSink& sink) { sink.on_prompt_logprobs(tokens); });
+}
 void EventRelay::on_token(std::int32_t id) {
   put([=](EventSink& sink) { sink.on_token(id); });
 }

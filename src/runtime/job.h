@@ -120,6 +120,7 @@ class EventRelay : public EventSink {
   void on_queue(std::int64_t ahead) override;
   void on_media(std::int64_t encoded, std::int64_t total) override;
   void on_prefill(std::int64_t done_tokens, std::int64_t total_tokens) override;
+  void on_prompt_logprobs(std::span<const TokenLogprob> tokens) override;
   void on_token(std::int32_t id) override;
   void on_logprobs(const TokenLogprob& token) override;
   void on_text(std::string_view text) override;

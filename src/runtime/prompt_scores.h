@@ -23,6 +23,7 @@ class PromptScores {
   void take(int64_t position, std::span<const float> row) noexcept;
   // Throws what a row met (logits that are no numbers).
   void check() const;
+  const std::vector<TokenLogprob>& scores() const { return scores_; }  // behind the last row
   // One per row, and one per last id.
   std::vector<TokenLogprob> finish() { return std::move(scores_); }
 

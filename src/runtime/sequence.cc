@@ -118,7 +118,10 @@ void Sequence::accept(View<const float, 2> logits) {
   position_ += rows_;
   if (told_ < tokens_ && position_ > told_) {  // of the prompt, and for the first time
     if (sink_) sink_->on_prefill(position_ - start_, tokens_ - start_);
-    if (logits_ && logits_->scores) logits_->scores->check();
+    if (logits_ && logits_->scores) {
+      logits_->scores->check();
+      if (sink_ && position_ >= tokens_) sink_->on_prompt_logprobs(logits_->scores->scores());
+    }
     if (logits_ && logits_->on_rows) hand_on(logits);
   }
   told_ = std::max(told_, position_);

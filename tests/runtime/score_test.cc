@@ -214,6 +214,32 @@ TEST(Score, LogitsThatAreNoNumbersEndIt) {
             ErrorCode::kBadFile);
 }
 
+// Once, between the last of the prompt and the first token; with chunks, too.
+TEST(Score, APromptsLogprobsAreAnEvent) {
+  struct Recorder : EventSink {
+    void on_prefill(std::int64_t done, std::int64_t total) override { is_read = done == total; }
+    void on_prompt_logprobs(std::span<const TokenLogprob> tokens) override {
+      EXPECT_TRUE(is_read);
+      EXPECT_EQ(generated, 0);
+      ++calls;
+      for (const TokenLogprob& token : tokens) told.push_back({token.id, token.logprob});
+    }
+    void on_token(std::int32_t) override { ++generated; }
+    bool is_read = false;
+    int calls = 0, generated = 0;
+    std::vector<std::pair<std::int32_t, float>> told;
+  };
+  Fake fake({.script = {7, 9}});
+  Recorder recorder;
+  const Answer answer = fake.engine->generate(
+      {.prompt = IdsPrompt{Ids(200, 5), {}}, .options = {.max_tokens = 3, .prompt_logprobs = 0}}, &recorder);
+  EXPECT_EQ(recorder.calls, 1);
+  EXPECT_EQ(recorder.generated, 3);
+  ASSERT_EQ(recorder.told.size(), 199u);
+  for (std::size_t i = 0; i < recorder.told.size(); ++i)
+    EXPECT_EQ(recorder.told[i], std::pair(answer.prompt_logprobs[i].id, answer.prompt_logprobs[i].logprob)) << i;
+}
+
 TEST(Score, ACancelEndsItAnywhere) {
   std::atomic<bool> cancelled = false;
   for (const std::int64_t at : {0, 2}) {

@@ -383,7 +383,6 @@ TEST_F(Api, CompletionsRefuse) {
     const Reply reply = ask(post("/v1/completions", "{" + fields + "}"));
     return std::to_string(reply.status) + " " + reply.at("error.param") + " " + reply.at("error.code");
   };
-  EXPECT_EQ(error(R"("prompt":"a","echo":true,"logprobs":1,"stream":true)"), "400 echo unsupported_parameter");
   EXPECT_EQ(error(R"("prompt":"a","suffix":"b")"), "400 suffix unsupported_parameter");
   EXPECT_EQ(error(R"("prompt":"a","best_of":3)"), "400 best_of unsupported_parameter");
   EXPECT_EQ(error(R"("prompt":"a","logprobs":21)"), "400 logprobs invalid_value");
@@ -442,6 +441,41 @@ TEST_F(Api, EchoScoresThePrompt) {
   EXPECT_EQ(alone.at("choices.0.text"), "the red circle");
   EXPECT_EQ(alone.at("usage.completion_tokens"), "0");
   EXPECT_EQ(alone.json().find("choices")->list()->front().find("logprobs")->find("tokens")->list()->size(), count);
+}
+
+// Prompt first, then the answer, and the same numbers.
+TEST_F(Api, AScoredEchoStreams) {
+  const std::vector<std::string> prompts = {R"("the red circle")", R"(["red","the blue star"])", "[2,5,6,7]"};
+  for (const std::string& prompt : prompts)
+    for (const char* more : {R"("max_tokens":5,"n":2)", R"("max_tokens":0)", R"("max_tokens":9,"stop":"circle")"}) {
+      const std::string fields = R"("temperature":0,"echo":true,"logprobs":2,"prompt":)" + prompt + "," + more;
+      SCOPED_TRACE(fields);
+      const Reply whole = ask(post("/v1/completions", "{" + fields + "}"));
+      ASSERT_EQ(whole.status, 200) << whole.body;
+      const Reply stream = ask(post("/v1/completions", "{" + fields + R"(,"stream":true})"));
+      ASSERT_EQ(stream.status, 200) << stream.body;
+      const JsonNode json = whole.json();
+      for (const JsonNode& choice : *json.find("choices")->list()) {
+        std::string text, lists[4];
+        const char* names[] = {"tokens", "token_logprobs", "top_logprobs", "text_offset"};
+        bool is_first = true;
+        for (const JsonNode& chunk : frames(stream.body)) {
+          const JsonNode& part = chunk.find("choices")->list()->front();
+          if (text_at(part, "index") != text_at(choice, "index")) continue;
+          text += text_at(part, "text");
+          if (std::exchange(is_first, false)) {
+            EXPECT_EQ(text_at(part, "logprobs.token_logprobs.0"), "null") << "the prompt's first";
+          }
+          for (int i = 0; i < 4; ++i) {
+            const std::string list = text_at(part, std::string("logprobs.") + names[i]);
+            if (list.size() > 2) lists[i] += (lists[i].empty() ? "" : ",") + list.substr(1, list.size() - 2);
+          }
+        }
+        EXPECT_EQ(text, text_at(choice, "text"));
+        for (int i = 0; i < 4; ++i)
+          EXPECT_EQ("[" + lists[i] + "]", text_at(choice, std::string("logprobs.") + names[i])) << names[i];
+      }
+    }
 }
 
 TEST_F(Api, MetricsCount) {
