@@ -76,6 +76,9 @@ int serve(const Options& options) {
   if (settings.read_keys) settings.http.signals.push_back(SIGHUP);
   Options loading = options;
   loading.engine.max_sequences = settings.max_sequences;
+  loading.engine.max_image_side = settings.limits.image_side;
+  loading.engine.max_image_pixels = settings.limits.image_pixels;
+  loading.engine.max_decode_seconds = std::chrono::duration<double>(settings.limits.decode_time).count();
   loading.engine.preload_encoders = !options.engine.release_encoders && !options.serve.has_lazy_encoders;
 
   const std::string about = ", " + std::to_string(settings.max_sequences) + " sequences\n";

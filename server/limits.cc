@@ -20,12 +20,15 @@ struct Limit {
   const char* about;
   std::function<std::int64_t(const ServerOptions&)> get;
   std::function<void(ServerOptions&, std::int64_t)> set;
+  std::int64_t most;
 };
 
 // A member of the options, reached by `field`.
 template <class F>
-Limit limit(const char* name, Unit unit, const char* about, F field) {
-  return {name, unit, about,
+Limit limit(const char* name, Unit unit, const char* about, F field, std::int64_t most = INT64_MAX) {
+  return {name,
+          unit,
+          about,
           [field](const ServerOptions& options) {
             const auto& value = field(const_cast<ServerOptions&>(options));
             if constexpr (requires { value.count(); })
@@ -36,7 +39,8 @@ Limit limit(const char* name, Unit unit, const char* about, F field) {
           [field](ServerOptions& options, std::int64_t value) {
             auto& target = field(options);
             target = static_cast<std::remove_reference_t<decltype(target)>>(value);
-          }};
+          },
+          most};
 }
 
 const std::vector<Limit>& limits() {
@@ -76,6 +80,15 @@ const std::vector<Limit>& limits() {
           "media", Unit::kCount, "pictures and sounds of a request", [](auto& o) -> auto& { return o.limits.media; }),
       limit(
           "audio-seconds", Unit::kCount, "of one sound", [](auto& o) -> auto& { return o.limits.audio_seconds; }),
+      limit(
+          "image-side", Unit::kCount, "pixels a side of one picture, lower only",
+          [](auto& o) -> auto& { return o.limits.image_side; }, kMaxImageSide),
+      limit(
+          "image-pixels", Unit::kCount, "of one picture, lower only",
+          [](auto& o) -> auto& { return o.limits.image_pixels; }, kMaxImagePixels),
+      limit(
+          "decode-time", Unit::kTime, "of the processor for one picture or sound",
+          [](auto& o) -> auto& { return o.limits.decode_time; }),
   };
   return kLimits;
 }
@@ -142,6 +155,7 @@ void set_limit(ServerOptions& options, const std::string& assignment) {
     try {
       const std::int64_t number = value_of(limit, value);
       if (number < 1) fail("at least 1", value);
+      if (number > limit.most) fail("at most " + std::to_string(limit.most), value);
       return limit.set(options, number);
     } catch (const Error& error) {
       throw Error(error.code(), name + ": " + error.what());

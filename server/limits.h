@@ -1,9 +1,12 @@
 // The limits of spec/server.md 14.1 by name: --limit NAME=VALUE, --limit help, and what /props tells of them.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "g3n/media.h"
 
 namespace g3n::server {
 
@@ -14,6 +17,9 @@ struct RequestLimits {
   std::int64_t messages = 4096;
   std::int64_t media = 64;            // pictures and sounds together
   std::int64_t audio_seconds = 7200;  // of one sound
+  // Of one file. What the engine decodes, pictures, is held to them by the engine: EngineOptions has the same.
+  std::int64_t image_side = kMaxImageSide, image_pixels = kMaxImagePixels;
+  std::chrono::milliseconds decode_time{20'000};  // of the processor
 };
 
 // "NAME=VALUE": sizes with KiB, MiB or GiB behind them, times with ms or s, counts bare. Throws Error kInvalidArgument:

@@ -25,7 +25,8 @@ Samples decode(const Service& service, const MediaBytes& file) {
   const double of_context = static_cast<double>(clips * info.most_clip_samples) / kSampleRateHz;
   const double allowed = service.options.limits.audio_seconds;
   try {
-    return decode_audio(file.bytes, file.name, std::min(of_context, allowed));
+    const std::chrono::duration<double> time = service.options.limits.decode_time;
+    return decode_audio(file.bytes, file.name, std::min(of_context, allowed), time.count());
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kInvalidArgument && of_context < allowed)
       fail_too_long(service, of_context, file.name);

@@ -54,6 +54,10 @@ struct EngineOptions {
   std::int64_t cache_ram = std::int64_t{1} << 30;
   std::int64_t media_cache = std::int64_t{256}
                              << 20;  // bytes of soft tokens, so that a medium is encoded once; 0: none
+  // What decoding a file of a prompt's media may come to, for callers whose files come from strangers. 0: what the
+  // library allows everybody (g3n/media.h), no limit of time.
+  std::int64_t max_image_side = 0, max_image_pixels = 0;
+  double max_decode_seconds = 0;  // of the decoding thread's processor time
   double max_step_ms = 150;  // what the prompts of others may add to a step while somebody waits for the next token
   const std::atomic<bool>* cancelled = nullptr;  // looked at while loading, between tensors: Engine::open then throws
   // ---- to whom ---- called from the loading thread only; may be empty

@@ -45,14 +45,14 @@ Checked check_complete(Bytes file, Format format, const SoundName& name) {
 }  // namespace
 }  // namespace media
 
-Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& name, double max_seconds,
+Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& name, const DecodeLimits& limits,
                      const Log& log) try {
   using namespace media;
   const FormatInfo& found = sniff(bytes);
   const bool guess = found.format == Format::kUnknown;
   if (!guess && (found.kind != MediaKind::kSound || !found.readable)) throw_not_sound(found, name);
   const auto [whole, is_cut] = check_complete(bytes, found.format, {name, log});
-  SampleCollector collector(name, max_seconds);
+  SampleCollector collector(name, limits);
   if (found.format != Format::kWav || !decode_wav(whole, name, &collector))
     decode_by_ffmpeg(whole, {found.demuxer, is_cut}, name, &collector);
   return {collector.finish()};
@@ -60,8 +60,10 @@ Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& nam
   throw Error(ErrorCode::kOutOfMemory, name + ": not enough memory to decode the sound");
 }
 
-Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& name, double max_seconds) {
-  return decode_audio(bytes, name, max_seconds, Log());
+Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& name, double max_seconds,
+                     double max_decode_seconds) {
+  return decode_audio(bytes, name, DecodeLimits{.sound_seconds = max_seconds, .decode_seconds = max_decode_seconds},
+                      Log());
 }
 
 std::vector<Samples> split_clips(Samples sound, std::int64_t clip_samples) {

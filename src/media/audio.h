@@ -7,6 +7,7 @@
 
 #include "core/log.h"
 #include "g3n/media.h"
+#include "media/decode_limits.h"
 
 namespace g3n {
 
@@ -14,10 +15,11 @@ namespace g3n {
 // As transformers does when it opens a path: channels are averaged, then libsoxr HQ resamples to ceil(n * 16000 / rate)
 // samples. Bytes behind the end are no errors. What lies before the cut counts, and log says so, where frames or
 // samples just stop: MP3 and AAC streams inside a frame, WAV, W64, AIFF, AU, CAF and AVI before the end that they
-// announce, Ogg without its last page. Decoding stops with an error beyond max_seconds, so memory is bounded. `name` is
+// announce, Ogg without its last page. Decoding stops with an error beyond the limits, so memory is bounded. `name` is
 // used in messages only. Thread-safe; leaves FFmpeg's log level, which belongs to the process, as it is. Throws Error:
-// kUnsupported (a format that is only known by name), kInvalidArgument (too long), kBadFile (empty, no sound, cut,
-// corrupt, NaN).
-Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& name, double max_seconds, const Log& log);
+// kUnsupported (a format that is only known by name, too slow), kInvalidArgument (too long), kBadFile (empty, no sound,
+// cut, corrupt, NaN).
+Samples decode_audio(std::span<const std::uint8_t> bytes, const std::string& name, const DecodeLimits& limits,
+                     const Log& log);
 
 }  // namespace g3n

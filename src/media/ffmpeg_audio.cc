@@ -109,6 +109,8 @@ class SoundReader {
     format_->pb = input_.io();
     format_->flags |= AVFMT_FLAG_CUSTOM_IO;
     format_->io_open = refuse_to_open;
+    format_->interrupt_callback = {[](void* out) -> int { return static_cast<SampleCollector*>(out)->is_late(); },
+                                   out_};
     require(avformat_open_input(&format_, nullptr, demuxer, nullptr));  // frees format_ when it fails
     require(avformat_find_stream_info(format_, nullptr));
     const AVCodec* codec = nullptr;
@@ -132,12 +134,14 @@ class SoundReader {
     if (!packet || !frame_) throw std::bad_alloc();
     int status = 0;
     while ((status = av_read_frame(format_, packet.get())) >= 0) {
+      out_->check_time();
       if (packet->stream_index == stream_->index) {
         if ((packet->flags & AV_PKT_FLAG_CORRUPT) && !is_cut_) throw_bad_sound(name_, "damaged data" + position());
         decode(packet.get());
       }
       av_packet_unref(packet.get());
     }
+    out_->check_time();
     if (status != AVERROR_EOF) throw_bad_sound(name_, ffmpeg_message(status) + position());
     decode(nullptr);
     check_length();
@@ -145,6 +149,7 @@ class SoundReader {
 
  private:
   void require(int status) {
+    out_->check_time();
     if (status < 0) throw_bad_sound(name_, ffmpeg_message(status));
   }
 

@@ -19,12 +19,12 @@ namespace {
 FramePtr decode_frame(const Picture& picture) {
   const AVCodec* codec = avcodec_find_decoder(picture.codec);
   if (!codec)
-    throw Error(ErrorCode::kUnsupported, picture.name + ": this build of FFmpeg cannot read " + picture.format);
+    throw Error(ErrorCode::kUnsupported, picture.task.name + ": this build of FFmpeg cannot read " + picture.format);
   const CodecContextPtr context(avcodec_alloc_context3(codec));
   const PacketPtr packet(av_packet_alloc());
   FramePtr frame(av_frame_alloc());
   if (!context || !packet || !frame || picture.file.size() > INT32_MAX / 2) throw std::bad_alloc();
-  context->max_pixels = kMaxImagePixels;
+  context->max_pixels = picture.task.limits.image_pixels;
   context->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK;  // damage is an error, not a picture with holes
   context->thread_count = 1;
   context->log_level_offset = kSilentDecoder;
@@ -35,12 +35,12 @@ FramePtr decode_frame(const Picture& picture) {
   if (status >= 0) status = avcodec_send_packet(context.get(), packet.get());
   if (status >= 0) status = avcodec_receive_frame(context.get(), frame.get());
   if (status == AVERROR_PATCHWELCOME || status == AVERROR(ENOSYS)) {
-    throw Error(ErrorCode::kUnsupported, picture.name + ": a " + picture.format +
+    throw Error(ErrorCode::kUnsupported, picture.task.name + ": a " + picture.format +
                                              " image of a kind that g3n cannot read; convert it to JPEG or PNG");
   }
-  if (status < 0) throw_bad_image(picture.name, picture.format, ffmpeg_message(status));
+  if (status < 0) throw_bad_image(picture.task, picture.format, ffmpeg_message(status));
   if (frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT))
-    throw_bad_image(picture.name, picture.format, "damaged data");
+    throw_bad_image(picture.task, picture.format, "damaged data");
   return frame;
 }
 
@@ -90,7 +90,7 @@ void convert_yuv(const AVFrame& frame, const Picture& picture, Pixels* pixels) {
   const int steps[1] = {3 * frame.width};
   if (!scaler || sws_scale(scaler.get(), frame.data, frame.linesize, 0, frame.height, planes, steps) != frame.height) {
     throw Error(ErrorCode::kUnsupported,
-                picture.name + ": a " + picture.format + " image with pixels of a kind that g3n cannot convert");
+                picture.task.name + ": a " + picture.format + " image with pixels of a kind that g3n cannot convert");
   }
 }
 
@@ -98,10 +98,10 @@ void convert_yuv(const AVFrame& frame, const Picture& picture, Pixels* pixels) {
 
 Pixels decode_by_ffmpeg(const Picture& picture) {
   const FramePtr frame = decode_frame(picture);
-  check_image_size(frame->width, frame->height, picture.name);
+  check_image_size(frame->width, frame->height, picture.task);
   const AVPixFmtDescriptor* format = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame->format));
   if (!format || (format->flags & AV_PIX_FMT_FLAG_FLOAT) || format->comp[0].depth > 16) {
-    throw Error(ErrorCode::kUnsupported, picture.name + ": a " + picture.format +
+    throw Error(ErrorCode::kUnsupported, picture.task.name + ": a " + picture.format +
                                              " image with floating-point pixels; convert it to JPEG or PNG");
   }
   Pixels pixels = make_pixels(frame->width, frame->height);

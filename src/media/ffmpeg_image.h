@@ -12,7 +12,7 @@ struct Picture {
   Bytes file;
   AVCodecID codec;
   const char* format;  // for errors
-  const std::string& name;
+  const ImageTask& task;
 };
 
 // Throws kBadFile on any damage, kUnsupported for pixels that are not integers.

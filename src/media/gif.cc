@@ -16,7 +16,7 @@ struct Palette {
 
 class GifReader {
  public:
-  GifReader(Bytes file, const std::string& name) : read_(file, Endian::kLittle), file_(file), name_(name) {}
+  GifReader(Bytes file, const ImageTask& task) : read_(file, Endian::kLittle), file_(file), task_(task) {}
 
   Pixels first_frame() {
     const std::int64_t width = read_.u16(6), height = read_.u16(8);
@@ -24,7 +24,7 @@ class GifReader {
     at_ = 13;
     if (flags & 0x80) global_ = take_palette(flags);
     check("the header");
-    check_image_size(width, height, name_);
+    check_image_size(width, height, task_);
     bool found = false;
     Pixels pixels;
     while (true) {  // the whole structure is walked, so that a cut file is noticed wherever it ends
@@ -38,10 +38,10 @@ class GifReader {
         read_image(found ? nullptr : &pixels);
         found = true;
       } else if (block != 0) {  // zeros between blocks occur
-        throw_bad_image(name_, "GIF", "unknown block " + std::to_string(block) + " at byte " + std::to_string(at_ - 1));
+        throw_bad_image(task_, "GIF", "unknown block " + std::to_string(block) + " at byte " + std::to_string(at_ - 1));
       }
     }
-    if (!found) throw_bad_image(name_, "GIF", "it holds no picture");
+    if (!found) throw_bad_image(task_, "GIF", "it holds no picture");
     return pixels;
   }
 
@@ -54,7 +54,7 @@ class GifReader {
 
   void check(const char* where) {
     if (read_.failed() || at_ > file_.size())
-      throw_bad_image(name_, "GIF", std::string("unexpected end of file in ") + where);
+      throw_bad_image(task_, "GIF", std::string("unexpected end of file in ") + where);
   }
 
   Palette take_palette(std::uint8_t flags) {
@@ -95,9 +95,9 @@ class GifReader {
     std::vector<std::uint8_t> data;
     take_sub_blocks(pixels ? &data : nullptr);
     if (!pixels) return;
-    check_image_size(frame.width, frame.height, name_);
+    check_image_size(frame.width, frame.height, task_);
     if (code_bits < 1 || code_bits > 8)
-      throw_bad_image(name_, "GIF", "codes of " + std::to_string(code_bits) + " bits");
+      throw_bad_image(task_, "GIF", "codes of " + std::to_string(code_bits) + " bits");
     fill(pixels, frame.palette);
     paint(frame, unpack(data, code_bits, static_cast<std::size_t>(frame.width) * frame.height), pixels);
   }
@@ -137,9 +137,9 @@ class GifReader {
           next = end + 1, bits = code_bits + 1, previous = -1;
           continue;
         }
-        if (code == end) throw_bad_image(name_, "GIF", "its data ends too early");
+        if (code == end) throw_bad_image(task_, "GIF", "its data ends too early");
         if (code > next || (code == next && previous < 0) || (previous < 0 && code > end))
-          throw_bad_image(name_, "GIF", "an impossible code");
+          throw_bad_image(task_, "GIF", "an impossible code");
         const bool fresh = code == next;  // the string just being defined: the previous one and its own first byte
         reversed.clear();
         if (fresh) reversed.push_back(table[previous].first);
@@ -152,7 +152,7 @@ class GifReader {
         out.insert(out.end(), reversed.rbegin(), reversed.rend());
       }
     }
-    if (out.size() < want) throw_bad_image(name_, "GIF", "its data ends too early");
+    if (out.size() < want) throw_bad_image(task_, "GIF", "its data ends too early");
     return out;
   }
 
@@ -176,7 +176,7 @@ class GifReader {
 
   ByteReader read_;
   Bytes file_;
-  const std::string& name_;
+  const ImageTask& task_;
   std::size_t at_ = 0;
   int transparent_ = -1;
   Palette global_;
@@ -184,6 +184,6 @@ class GifReader {
 
 }  // namespace
 
-Pixels decode_gif(Bytes file, const std::string& name) { return GifReader(file, name).first_frame(); }
+Pixels decode_gif(Bytes file, const ImageTask& task) { return GifReader(file, task).first_frame(); }
 
 }  // namespace g3n::media

@@ -12,16 +12,26 @@
 namespace g3n {
 namespace media {
 
-void check_image_size(std::int64_t width, std::int64_t height, const std::string& name) {
+namespace {
+
+// "50 million", "2500000".
+std::string pixels_text(std::int64_t pixels) {
+  constexpr std::int64_t kMillion = 1'000'000;
+  return pixels % kMillion == 0 ? std::to_string(pixels / kMillion) + " million" : std::to_string(pixels);
+}
+
+}  // namespace
+
+void check_image_size(std::int64_t width, std::int64_t height, const ImageTask& task) {
   if (width <= 0 || height <= 0) {
-    throw Error(ErrorCode::kBadFile, name + ": expected an image with a positive size, found " + std::to_string(width) +
-                                         " x " + std::to_string(height));
+    throw Error(ErrorCode::kBadFile, task.name + ": expected an image with a positive size, found " +
+                                         std::to_string(width) + " x " + std::to_string(height));
   }
-  if (width <= kMaxImageSide && height <= kMaxImageSide && width * height <= kMaxImagePixels) return;
-  throw Error(ErrorCode::kUnsupported, name + ": the image is too large: expected at most " +
-                                           std::to_string(kMaxImageSide) + " pixels a side and " +
-                                           std::to_string(kMaxImagePixels / 1'000'000) + " million pixels, found " +
-                                           std::to_string(width) + " x " + std::to_string(height));
+  const std::int64_t side = task.limits.image_side, pixels = task.limits.image_pixels;
+  if (width <= side && height <= side && width * height <= pixels) return;
+  throw Error(ErrorCode::kUnsupported, task.name + ": the image is too large: expected at most " +
+                                           std::to_string(side) + " pixels a side and " + pixels_text(pixels) +
+                                           " pixels, found " + std::to_string(width) + " x " + std::to_string(height));
 }
 
 Pixels make_pixels(std::int64_t width, std::int64_t height) {
@@ -32,8 +42,8 @@ Pixels make_pixels(std::int64_t width, std::int64_t height) {
   return pixels;
 }
 
-void throw_bad_image(const std::string& name, const char* format, const std::string& why) {
-  throw Error(ErrorCode::kBadFile, name + ": the " + format + " image is cut or corrupt: " + why);
+void throw_bad_image(const ImageTask& task, const char* format, const std::string& why) {
+  throw Error(ErrorCode::kBadFile, task.name + ": the " + format + " image is cut or corrupt: " + why);
 }
 
 namespace {
@@ -87,26 +97,27 @@ Pixels turn_upright(Pixels stored, int orientation) {
   throw Error(ErrorCode::kBadFile, name + ": expected an image, found what looks like " + found.name);
 }
 
-Pixels decode(Bytes file, const std::string& name) {
+Pixels decode(Bytes file, const ImageTask& task) {
   const FormatInfo& found = sniff(file);
   switch (found.format) {
-    case Format::kJpeg: return turn_upright(decode_jpeg(file, name), exif_orientation(find_exif_in_jpeg(file)));
-    case Format::kPng: return turn_upright(decode_png(file, name), exif_orientation(find_exif_in_png(file)));
-    case Format::kWebp: return turn_upright(decode_webp(file, name), exif_orientation(find_exif_in_webp(file)));
-    case Format::kTiff: return turn_upright(decode_tiff(file, name), exif_orientation(file));
-    case Format::kGif: return decode_gif(file, name);
-    case Format::kBmp: return decode_bmp(file, name);
-    case Format::kPnm: return decode_pnm(file, name);
-    case Format::kIco: return decode_ico(file, name);
-    default: throw_not_an_image(found, name);
+    case Format::kJpeg: return turn_upright(decode_jpeg(file, task), exif_orientation(find_exif_in_jpeg(file)));
+    case Format::kPng: return turn_upright(decode_png(file, task), exif_orientation(find_exif_in_png(file)));
+    case Format::kWebp: return turn_upright(decode_webp(file, task), exif_orientation(find_exif_in_webp(file)));
+    case Format::kTiff: return turn_upright(decode_tiff(file, task), exif_orientation(file));
+    case Format::kGif: return decode_gif(file, task);
+    case Format::kBmp: return decode_bmp(file, task);
+    case Format::kPnm: return decode_pnm(file, task);
+    case Format::kIco: return decode_ico(file, task);
+    default: throw_not_an_image(found, task.name);
   }
 }
 
 }  // namespace
 }  // namespace media
 
-Pixels decode_image(std::span<const std::uint8_t> bytes, const std::string& name) try {
-  return media::decode(bytes, name);
+Pixels decode_image(std::span<const std::uint8_t> bytes, const std::string& name, const DecodeLimits& limits) try {
+  const media::DecodeClock clock(limits.decode_seconds);
+  return media::decode(bytes, {name, limits, clock});
 } catch (const std::bad_alloc&) {
   throw Error(ErrorCode::kOutOfMemory, name + ": not enough memory to decode the image");
 }

@@ -19,6 +19,7 @@ struct ErrorManager {
   jpeg_error_mgr base;  // first, so that libjpeg's pointer is ours
   std::jmp_buf jump;
   char message[JMSG_LENGTH_MAX];
+  const DecodeClock* clock;
 };
 
 void fail(j_common_ptr info) {
@@ -42,8 +43,9 @@ void no_output(j_common_ptr) {}
 
 void on_progress(j_common_ptr info) {
   auto* decoder = reinterpret_cast<j_decompress_ptr>(info);
-  if (decoder->input_scan_number <= kMaxScans) return;
   auto* errors = reinterpret_cast<ErrorManager*>(info->err);
+  if (errors->clock->is_over()) std::longjmp(errors->jump, 1);
+  if (decoder->input_scan_number <= kMaxScans) return;
   std::snprintf(errors->message, sizeof errors->message, "more than %d scans", kMaxScans);
   std::longjmp(errors->jump, 1);
 }
@@ -62,7 +64,8 @@ void cmyk_to_rgb(const std::uint8_t* cmyk, std::uint8_t* rgb, int width) {
 
 class JpegDecoder {
  public:
-  explicit JpegDecoder(Bytes file) : file_(file) {
+  JpegDecoder(Bytes file, const DecodeClock& clock) : file_(file) {
+    errors_.clock = &clock;
     info_.err = jpeg_std_error(&errors_.base);
     errors_.base.error_exit = fail;
     errors_.base.emit_message = on_message;
@@ -112,13 +115,15 @@ class JpegDecoder {
 
 }  // namespace
 
-Pixels decode_jpeg(Bytes file, const std::string& name) {
-  JpegDecoder decoder(file);
-  if (!decoder.read_header()) throw_bad_image(name, "JPEG", decoder.message());
-  check_image_size(decoder.width(), decoder.height(), name);
+Pixels decode_jpeg(Bytes file, const ImageTask& task) {
+  JpegDecoder decoder(file, task.clock);
+  if (!decoder.read_header()) throw_bad_image(task, "JPEG", decoder.message());
+  check_image_size(decoder.width(), decoder.height(), task);
   Pixels pixels = make_pixels(decoder.width(), decoder.height());
   std::vector<std::uint8_t> cmyk_row(decoder.four_channels() ? 4 * decoder.width() : 0);
-  if (!decoder.read_pixels(pixels.rgb.data(), cmyk_row.data())) throw_bad_image(name, "JPEG", decoder.message());
+  const bool is_good = decoder.read_pixels(pixels.rgb.data(), cmyk_row.data());
+  task.clock.check(task.name);
+  if (!is_good) throw_bad_image(task, "JPEG", decoder.message());
   return pixels;
 }
 

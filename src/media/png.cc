@@ -14,7 +14,7 @@ namespace {
 
 class PngDecoder {
  public:
-  explicit PngDecoder(Bytes file) : file_(file) {
+  PngDecoder(Bytes file, const DecodeClock& clock) : file_(file), clock_(clock) {
     png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, this, &PngDecoder::fail, &PngDecoder::ignore_warning);
     info_ = png_ ? png_create_info_struct(png_) : nullptr;
   }
@@ -27,6 +27,7 @@ class PngDecoder {
   bool read_header() {
     if (setjmp(png_jmpbuf(png_))) return false;
     png_set_read_fn(png_, this, &PngDecoder::read);
+    png_set_read_status_fn(png_, &PngDecoder::look_at_clock);
     png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, nullptr,
                                 -1);  // profiles and texts: skipped, never unpacked
     png_read_info(png_, info_);
@@ -66,7 +67,13 @@ class PngDecoder {
     self->at_ += count;
   }
 
+  // Behind each row of each pass.
+  static void look_at_clock(png_structp png, png_uint_32, int) {
+    if (static_cast<PngDecoder*>(png_get_error_ptr(png))->clock_.is_over()) png_error(png, "too slow");
+  }
+
   Bytes file_;
+  const DecodeClock& clock_;
   std::size_t at_ = 0;
   png_structp png_ = nullptr;
   png_infop info_ = nullptr;
@@ -75,21 +82,23 @@ class PngDecoder {
 
 }  // namespace
 
-Pixels decode_png(Bytes file, const std::string& name) {
+Pixels decode_png(Bytes file, const ImageTask& task) {
   ByteReader read(file, Endian::kBig);
   const std::uint32_t width = read.u32(16), height = read.u32(20);
-  if (read.failed() || !has_text(file, 12, "IHDR")) throw_bad_image(name, "PNG", "no IHDR chunk at the start");
-  check_image_size(width, height, name);
-  PngDecoder decoder(file);
+  if (read.failed() || !has_text(file, 12, "IHDR")) throw_bad_image(task, "PNG", "no IHDR chunk at the start");
+  check_image_size(width, height, task);
+  PngDecoder decoder(file, task.clock);
   if (!decoder.ready()) throw std::bad_alloc();
-  if (!decoder.read_header()) throw_bad_image(name, "PNG", decoder.message());
+  if (!decoder.read_header()) throw_bad_image(task, "PNG", decoder.message());
   if (decoder.width() != width || decoder.height() != height || decoder.row_bytes() != std::size_t{3} * width) {
-    throw_bad_image(name, "PNG", "the header contradicts itself");
+    throw_bad_image(task, "PNG", "the header contradicts itself");
   }
   Pixels pixels = make_pixels(width, height);
   std::vector<png_bytep> rows(height);
   for (std::size_t y = 0; y < height; ++y) rows[y] = pixels.rgb.data() + 3 * y * width;
-  if (!decoder.read_pixels(rows.data())) throw_bad_image(name, "PNG", decoder.message());
+  const bool is_good = decoder.read_pixels(rows.data());
+  task.clock.check(task.name);
+  if (!is_good) throw_bad_image(task, "PNG", decoder.message());
   return pixels;
 }
 

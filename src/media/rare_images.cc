@@ -58,12 +58,12 @@ AVCodecID pnm_codec(char kind) {
 constexpr std::size_t kBmpHeaderBytes = 14;
 
 // A picture inside an ICO: a BMP without its file header, of twice the height because the mask follows the colours.
-std::vector<std::uint8_t> bmp_of_ico(Bytes dib, const std::string& name) {
+std::vector<std::uint8_t> bmp_of_ico(Bytes dib, const ImageTask& task) {
   ByteReader read(dib, Endian::kLittle);
   const std::uint32_t header = read.u32(0), height = read.u32(8), bits = read.u16(14);
   std::uint32_t colours = read.u32(32);
   if (read.failed() || header < 40 || header > dib.size() || colours > 256)
-    throw_bad_image(name, "ICO", "a damaged entry");
+    throw_bad_image(task, "ICO", "a damaged entry");
   if (colours == 0 && bits <= 8) colours = 1u << bits;
   std::vector<std::uint8_t> bmp(kBmpHeaderBytes);
   bmp.insert(bmp.end(), dib.begin(), dib.end());
@@ -80,24 +80,24 @@ std::vector<std::uint8_t> bmp_of_ico(Bytes dib, const std::string& name) {
 
 }  // namespace
 
-Pixels decode_bmp(Bytes file, const std::string& name) {
+Pixels decode_bmp(Bytes file, const ImageTask& task) {
   constexpr std::int64_t kPlain = 0, kBitFields = 3;
   ByteReader read(file, Endian::kLittle);
   const bool old = read.u32(14) == 12;
   const std::int64_t width = old ? read.u16(18) : static_cast<std::int32_t>(read.u32(18));
   const std::int64_t height = old ? read.u16(20) : static_cast<std::int32_t>(read.u32(22));
-  if (read.failed()) throw_bad_image(name, "BMP", "unexpected end of file");
+  if (read.failed()) throw_bad_image(task, "BMP", "unexpected end of file");
   const std::int64_t rows = height < 0 ? -height : height;  // negative: rows from the top
-  check_image_size(width, rows, name);
+  check_image_size(width, rows, task);
   const std::int64_t bits = read.u16(old ? 24 : 28), compression = old ? 0 : read.u32(30);
   const bool packed = compression != kPlain && compression != kBitFields;
   const std::int64_t needed = read.u32(10) + (rows - 1) * ((width * bits + 31) / 32 * 4) + (width * bits + 7) / 8;
   if (!packed && needed > static_cast<std::int64_t>(file.size()))
-    throw_bad_image(name, "BMP", "unexpected end of file");
-  return decode_by_ffmpeg({file, AV_CODEC_ID_BMP, "BMP", name});
+    throw_bad_image(task, "BMP", "unexpected end of file");
+  return decode_by_ffmpeg({file, AV_CODEC_ID_BMP, "BMP", task});
 }
 
-Pixels decode_pnm(Bytes file, const std::string& name) {
+Pixels decode_pnm(Bytes file, const ImageTask& task) {
   PnmHeader header(file);
   const std::string magic = header.next_word();
   std::int64_t width = 0, height = 0;
@@ -110,11 +110,11 @@ Pixels decode_pnm(Bytes file, const std::string& name) {
     width = header.next_number();
     height = header.next_number();
   }
-  check_image_size(width, height, name);
-  return decode_by_ffmpeg({file, pnm_codec(static_cast<char>(file[1])), "PPM", name});
+  check_image_size(width, height, task);
+  return decode_by_ffmpeg({file, pnm_codec(static_cast<char>(file[1])), "PPM", task});
 }
 
-Pixels decode_ico(Bytes file, const std::string& name) {
+Pixels decode_ico(Bytes file, const ImageTask& task) {
   ByteReader read(file, Endian::kLittle);
   const std::size_t entries = read.u16(4);
   std::size_t best = 0;
@@ -126,10 +126,10 @@ Pixels decode_ico(Bytes file, const std::string& name) {
   }
   const std::size_t count = read.u32(6 + 16 * best + 8), start = read.u32(6 + 16 * best + 12);
   if (entries == 0 || read.failed() || start > file.size() || count > file.size() - start)
-    throw_bad_image(name, "ICO", "unexpected end of file");
+    throw_bad_image(task, "ICO", "unexpected end of file");
   const Bytes entry = file.subspan(start, count);
-  if (has_text(entry, 0, "\x89PNG")) return decode_png(entry, name);
-  return decode_bmp(bmp_of_ico(entry, name), name);
+  if (has_text(entry, 0, "\x89PNG")) return decode_png(entry, task);
+  return decode_bmp(bmp_of_ico(entry, task), task);
 }
 
 }  // namespace g3n::media

@@ -25,8 +25,11 @@ constexpr std::size_t kBlock = 16384;
 
 }  // namespace
 
-SampleCollector::SampleCollector(const std::string& name, double max_seconds)
-    : name_(name), max_seconds_(max_seconds), resampler_(nullptr, soxr_delete) {}
+SampleCollector::SampleCollector(const std::string& name, const DecodeLimits& limits)
+    : name_(name),
+      max_seconds_(limits.sound_seconds),
+      clock_(limits.decode_seconds),
+      resampler_(nullptr, soxr_delete) {}
 
 SampleCollector::~SampleCollector() = default;
 
@@ -59,6 +62,7 @@ void SampleCollector::expect_seconds(double declared_seconds) const {
 }
 
 void SampleCollector::push(std::span<const float> mono) {
+  check_time();
   mono = mono.first(
       std::min<std::size_t>(mono.size(), static_cast<std::size_t>(std::max<std::int64_t>(stop_at_ - count_, 0))));
   for (std::size_t i = 0; i < mono.size(); ++i) {

@@ -7,13 +7,15 @@
 #include <string>
 #include <vector>
 
+#include "media/decode_limits.h"
+
 struct soxr;
 
 namespace g3n::media {
 
 class SampleCollector {
  public:
-  SampleCollector(const std::string& name, double max_seconds);
+  SampleCollector(const std::string& name, const DecodeLimits& limits);
   ~SampleCollector();
   SampleCollector(const SampleCollector&) = delete;
   SampleCollector& operator=(const SampleCollector&) = delete;
@@ -25,10 +27,14 @@ class SampleCollector {
   void expect_seconds(double declared_seconds) const;
   // Whatever is pushed beyond so many samples is left out.
   void stop_at(std::int64_t count) { stop_at_ = count; }
-  // Throws on NaN and infinity and beyond max_seconds.
+  // Throws on NaN and infinity, beyond the limits of length and of time.
   void push(std::span<const float> mono);
   // All samples at 16 kHz, ceil(count * 16000 / rate) of them. Throws when there are none.
   std::vector<float> finish();
+
+  // For decoders that go on without pushing anything. check throws.
+  bool is_late() const { return clock_.is_over(); }
+  void check_time() const { clock_.check(name_); }
 
   int rate_hz() const { return rate_hz_; }
   std::int64_t count() const { return count_; }  // pushed so far, at the file's own rate
@@ -38,6 +44,7 @@ class SampleCollector {
 
   const std::string& name_;
   double max_seconds_;
+  DecodeClock clock_;
   int rate_hz_ = 0;
   std::int64_t count_ = 0, stop_at_ = INT64_MAX;
   std::vector<float> out_, block_;

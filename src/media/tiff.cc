@@ -65,7 +65,7 @@ std::uint32_t first_value(Bytes file, std::uint16_t tag, std::uint32_t missing) 
 }
 
 // What FFmpeg would decode wrongly or not at all is refused by name.
-void check_kind(Bytes file, const std::string& name) {
+void check_kind(Bytes file, const ImageTask& task) {
   constexpr std::uint16_t kBits = 258, kCompression = 259, kSampleFormat = 339;
   constexpr std::uint32_t kReadable[] = {1, 2, 3, 4, 5, 8, 32773, 32946};  // plain, fax, LZW, deflate, PackBits
   const std::uint32_t compression = first_value(file, kCompression, 1), bits = first_value(file, kBits, 1),
@@ -77,12 +77,12 @@ void check_kind(Bytes file, const std::string& name) {
   if (format != 1) what = "sample format " + std::to_string(format);
   if (!what.empty())
     throw Error(ErrorCode::kUnsupported,
-                name + ": a TIFF image with " + what + ", which g3n cannot read; convert it to JPEG or PNG");
+                task.name + ": a TIFF image with " + what + ", which g3n cannot read; convert it to JPEG or PNG");
 }
 
 // Every strip or tile of every page must lie in the file, so that a cut file is noticed although only its first page is
 // decoded.
-void check_complete(Bytes file, const std::string& name) {
+void check_complete(Bytes file, const ImageTask& task) {
   constexpr std::uint16_t kStripOffsets = 273, kStripBytes = 279, kTileOffsets = 324, kTileBytes = 325;
   constexpr int kMaxPages = 10000;                // also the end of a chain that bites its tail
   constexpr std::size_t kMaxStrips = 10'000'000;  // of all pages together
@@ -99,26 +99,26 @@ void check_complete(Bytes file, const std::string& name) {
       if (tag == kStripBytes || tag == kTileBytes) bytes = entry_values(file, entry);
     }
     directory = read.u32(directory + 2 + kEntryBytes * entries);
-    if (read.failed()) throw_bad_image(name, "TIFF", "unexpected end of file in directory " + std::to_string(page));
+    if (read.failed()) throw_bad_image(task, "TIFF", "unexpected end of file in directory " + std::to_string(page));
     strips += offsets.size() + bytes.size();
-    if (strips > kMaxStrips) throw_bad_image(name, "TIFF", "too many strips");
+    if (strips > kMaxStrips) throw_bad_image(task, "TIFF", "too many strips");
     for (std::size_t i = 0; i < std::min(offsets.size(), bytes.size()); ++i) {
       if (std::uint64_t{offsets[i]} + bytes[i] > file.size())
-        throw_bad_image(name, "TIFF", "page " + std::to_string(page) + " goes beyond the end of the file");
+        throw_bad_image(task, "TIFF", "page " + std::to_string(page) + " goes beyond the end of the file");
     }
   }
 }
 
 }  // namespace
 
-Pixels decode_tiff(Bytes file, const std::string& name) {
+Pixels decode_tiff(Bytes file, const ImageTask& task) {
   constexpr std::uint16_t kWidthTag = 256, kHeightTag = 257;
   const auto width = tiff_field(file, kWidthTag), height = tiff_field(file, kHeightTag);
-  if (!width || !height) throw_bad_image(name, "TIFF", "no width and height in its first directory");
-  check_image_size(*width, *height, name);
-  check_kind(file, name);
-  check_complete(file, name);
-  return decode_by_ffmpeg({with_known_tags(file), AV_CODEC_ID_TIFF, "TIFF", name});
+  if (!width || !height) throw_bad_image(task, "TIFF", "no width and height in its first directory");
+  check_image_size(*width, *height, task);
+  check_kind(file, task);
+  check_complete(file, task);
+  return decode_by_ffmpeg({with_known_tags(file), AV_CODEC_ID_TIFF, "TIFF", task});
 }
 
 }  // namespace g3n::media

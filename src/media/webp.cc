@@ -19,9 +19,9 @@ const char* status_text(VP8StatusCode status) {
   }
 }
 
-Pixels decode_animation(Bytes file, const WebPBitstreamFeatures& features, const std::string& name) {
+Pixels decode_animation(Bytes file, const WebPBitstreamFeatures& features, const ImageTask& task) {
   WebPAnimDecoderOptions options;
-  if (!WebPAnimDecoderOptionsInit(&options)) throw_bad_image(name, "WebP", "libwebpdemux of another version");
+  if (!WebPAnimDecoderOptionsInit(&options)) throw_bad_image(task, "WebP", "libwebpdemux of another version");
   options.color_mode = MODE_RGBA;
   options.use_threads = 0;
   const WebPData data{file.data(), file.size()};
@@ -31,13 +31,13 @@ Pixels decode_animation(Bytes file, const WebPBitstreamFeatures& features, const
   int timestamp = 0;
   WebPAnimInfo info{};
   if (!decoder || !WebPAnimDecoderGetInfo(decoder.get(), &info))
-    throw_bad_image(name, "WebP", "the animation is incomplete");
+    throw_bad_image(task, "WebP", "the animation is incomplete");
   if (static_cast<int>(info.canvas_width) != features.width ||
       static_cast<int>(info.canvas_height) != features.height) {
-    throw_bad_image(name, "WebP", "the animation contradicts its header");
+    throw_bad_image(task, "WebP", "the animation contradicts its header");
   }
   if (!WebPAnimDecoderGetNext(decoder.get(), &rgba, &timestamp))
-    throw_bad_image(name, "WebP", "the first frame is damaged");
+    throw_bad_image(task, "WebP", "the first frame is damaged");
   Pixels pixels = make_pixels(features.width, features.height);
   for (std::size_t i = 0; i < pixels.rgb.size() / 3; ++i) {
     for (std::size_t c = 0; c < 3; ++c) pixels.rgb[3 * i + c] = rgba[4 * i + c];
@@ -47,21 +47,21 @@ Pixels decode_animation(Bytes file, const WebPBitstreamFeatures& features, const
 
 }  // namespace
 
-Pixels decode_webp(Bytes file, const std::string& name) {
+Pixels decode_webp(Bytes file, const ImageTask& task) {
   WebPBitstreamFeatures features;
   const VP8StatusCode status = WebPGetFeatures(file.data(), file.size(), &features);
-  if (status != VP8_STATUS_OK) throw_bad_image(name, "WebP", status_text(status));
-  check_image_size(features.width, features.height, name);
-  if (features.has_animation) return decode_animation(file, features, name);
+  if (status != VP8_STATUS_OK) throw_bad_image(task, "WebP", status_text(status));
+  check_image_size(features.width, features.height, task);
+  if (features.has_animation) return decode_animation(file, features, task);
   WebPDecoderConfig config;
-  if (!WebPInitDecoderConfig(&config)) throw_bad_image(name, "WebP", "libwebp of another version");
+  if (!WebPInitDecoderConfig(&config)) throw_bad_image(task, "WebP", "libwebp of another version");
   Pixels pixels = make_pixels(features.width, features.height);
   config.output.colorspace = MODE_RGB;
   config.output.is_external_memory = 1;
   config.output.u.RGBA = {pixels.rgb.data(), 3 * features.width, pixels.rgb.size()};
   const VP8StatusCode decoded = WebPDecode(file.data(), file.size(), &config);
   WebPFreeDecBuffer(&config.output);
-  if (decoded != VP8_STATUS_OK) throw_bad_image(name, "WebP", status_text(decoded));
+  if (decoded != VP8_STATUS_OK) throw_bad_image(task, "WebP", status_text(decoded));
   return pixels;
 }
 

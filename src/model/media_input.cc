@@ -16,7 +16,6 @@ namespace g3n {
 namespace {
 
 constexpr int64_t kChannels = 3;
-constexpr double kMaxSeconds = 3600;  // of a sound file
 
 struct Extent {
   int width, height;
@@ -67,10 +66,10 @@ MediaInput ready(const MediaKindFacts& kind, int64_t hidden, const SoftTokens& t
 }
 
 // The picture of full size lives no longer than this call.
-Pixels resized(const ImagePart& part, Extent extent) {
+Pixels resized(const ImagePart& part, Extent extent, const DecodeLimits& limits) {
   if (const auto* given = std::get_if<Pixels>(&part.source)) return resize_image(*given, extent.width, extent.height);
   const auto& file = std::get<MediaBytes>(part.source);
-  return resize_image(decode_image(file.bytes, file.name), extent.width, extent.height);
+  return resize_image(decode_image(file.bytes, file.name, limits), extent.width, extent.height);
 }
 
 ContentHash content_of(const ImagePart& part, Extent extent) {
@@ -117,7 +116,7 @@ MediaInput take_frames(const ProcessorConfig& processor, const LogMelFrames& giv
   };
   if (given.mels != mel.feature_size || given.frames < 1 || given.frames > most)
     fail("[1 to " + std::to_string(most) + ", " + std::to_string(mel.feature_size) + "]",
-         "[" + std::to_string(given.frames) + ", " + std::to_string(given.mels) + "]");
+         std::string("[") + std::to_string(given.frames) + ", " + std::to_string(given.mels) + "]");
   if (size != given.frames * given.mels)
     fail(std::to_string(given.frames * given.mels) + " values", std::to_string(size));
   if (static_cast<int64_t>(given.valid.size()) != given.frames)
@@ -136,7 +135,7 @@ MediaInput take_frames(const ProcessorConfig& processor, const LogMelFrames& giv
 }
 
 MediaInput read_image(const ProcessorConfig& processor, const ImagePart& part, int engine_size,
-                      const KnownMedia& known) {
+                      const DecodeLimits& limits, const KnownMedia& known) {
   if (const auto* values = std::get_if<PixelValues>(&part.source)) {
     MediaInput input = take_pixels(*values);
     if (known) input.ready = known(input.content);
@@ -146,7 +145,7 @@ MediaInput read_image(const ProcessorConfig& processor, const ImagePart& part, i
   MediaInput input{.kind = MediaKind::kImage, .height = extent.height, .width = extent.width};
   input.content = content_of(part, extent);
   if (known && (input.ready = known(input.content))) return input;
-  const Pixels pixels = resized(part, extent);
+  const Pixels pixels = resized(part, extent, limits);
   input.values.resize(static_cast<size_t>(input.height * input.width * kChannels));
   to_float(pixels, processor.rescale_factor, input.values.data());
   return input;
@@ -160,12 +159,12 @@ ContentHash content_of(const AudioPart& part, int64_t padded) {
 }
 
 // The samples of a clip that comes as a file or as samples, checked.
-Samples samples_of(const ProcessorConfig& processor, const AudioPart& part, const Log& log) {
+Samples samples_of(const ProcessorConfig& processor, const AudioPart& part, const ReadRules& rules) {
   const auto* file = std::get_if<MediaBytes>(&part.source);
   const auto* given = std::get_if<Samples>(&part.source);
   if (!file && !given)
     throw Error(ErrorCode::kInvalidArgument, "audio: expected a file or samples, got what an encoder is fed or made");
-  Samples samples = file ? decode_audio(file->bytes, file->name, kMaxSeconds, log) : *given;
+  Samples samples = file ? decode_audio(file->bytes, file->name, rules.limits, rules.log) : *given;
   check_clip(processor.mel, samples.pcm, file ? file->name : "audio");
   return samples;
 }
@@ -178,7 +177,8 @@ MediaInput clip_of(const ProcessorConfig& processor, const Samples& samples, int
   return input;
 }
 
-MediaInput read_clip(const ProcessorConfig& processor, const AudioPart& part, const Log& log, const KnownMedia& known) {
+MediaInput read_clip(const ProcessorConfig& processor, const AudioPart& part, const ReadRules& rules,
+                     const KnownMedia& known) {
   if (const auto* frames = std::get_if<LogMelFrames>(&part.source)) {
     MediaInput input = take_frames(processor, *frames);
     if (known) input.ready = known(input.content);
@@ -186,7 +186,7 @@ MediaInput read_clip(const ProcessorConfig& processor, const AudioPart& part, co
   }
   const ContentHash content = content_of(part, 0);
   MediaInput input{.kind = MediaKind::kAudio};
-  if (!known || !(input.ready = known(content))) input = clip_of(processor, samples_of(processor, part, log), 0);
+  if (!known || !(input.ready = known(content))) input = clip_of(processor, samples_of(processor, part, rules), 0);
   input.content = content;
   return input;
 }
@@ -214,22 +214,22 @@ EncoderInput MediaInput::view() const {
 }
 
 MediaInput read_medium(const ProcessorConfig& processor, const MediaKinds& kinds, int64_t hidden, const MediaPart& part,
-                       int engine_image_size, const Log& log, const KnownMedia& known) {
+                       int engine_image_size, const ReadRules& rules, const KnownMedia& known) {
   const MediaKindFacts& kind = kinds.of(kind_of(part));
   if (const SoftTokens* tokens = soft_tokens_of(part)) return ready(kind, hidden, *tokens);
   expect_encoder(kind);
   const auto* image = std::get_if<ImagePart>(&part);
-  return image ? read_image(processor, *image, engine_image_size, known)
-               : read_clip(processor, std::get<AudioPart>(part), log, known);
+  return image ? read_image(processor, *image, engine_image_size, rules.limits, known)
+               : read_clip(processor, std::get<AudioPart>(part), rules, known);
 }
 
 std::vector<MediaInput> read_clips(const ProcessorConfig& processor, const MediaKinds& kinds,
-                                   std::span<const AudioPart> clips, const Log& log) {
+                                   std::span<const AudioPart> clips, const ReadRules& rules) {
   expect_encoder(kinds.of(MediaKind::kAudio));
   std::vector<Samples> all;
   size_t longest = 0;
   for (const AudioPart& clip : clips) {
-    all.push_back(samples_of(processor, clip, log));
+    all.push_back(samples_of(processor, clip, rules));
     longest = std::max(longest, all.back().pcm.size());
   }
   std::vector<MediaInput> out;

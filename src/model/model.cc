@@ -42,6 +42,7 @@ std::unique_ptr<Gemma3n> Gemma3n::open(const ModelPaths& paths, const ModelLoadO
   model->log_ = options.log;
   model->recipe_ = options.recipe;
   model->encoder_threads_ = options.encoder_threads;
+  model->decode_limits_ = options.decode_limits;
   if (model->checkpoint_.bundle && options.recipe.is_explicit())
     throw Error(ErrorCode::kInvalidArgument, path + ": this bundle was packed as " + model->recipe() +
                                                  ": expected no recipe, got " + options.recipe.name());
@@ -149,12 +150,12 @@ void Gemma3n::expect_encoder(MediaKind kind) const {
 
 MediaInput Gemma3n::read(const MediaPart& part, int image_size, const KnownMedia& known) const {
   if (!soft_tokens_of(part)) expect_encoder(kind_of(part));
-  return read_medium(processor(), kinds_, text_.config().hidden_size, part, image_size, log_, known);
+  return read_medium(processor(), kinds_, text_.config().hidden_size, part, image_size, {log_, decode_limits_}, known);
 }
 
 std::vector<MediaInput> Gemma3n::read(std::span<const AudioPart> clips) const {
   expect_encoder(MediaKind::kAudio);
-  return read_clips(processor(), kinds_, clips, log_);
+  return read_clips(processor(), kinds_, clips, {log_, decode_limits_});
 }
 
 template <typename Tower, typename TowerConfig>

@@ -27,6 +27,7 @@ struct ModelLoadOptions {
   Recipe recipe{};          // formats that weights get while they are packed; not for bundles, whose weights are packed
   int encoder_threads = 0;  // that pack an encoder; 0: one per usable core
   Log log;
+  DecodeLimits decode_limits{};
 };
 
 // Of load_weights; called from its thread; may be empty.
@@ -97,6 +98,7 @@ class Gemma3n {
   Log log_;
   Recipe recipe_;
   int encoder_threads_ = 0;
+  DecodeLimits decode_limits_;
   MediaKinds kinds_;
   TextModel text_;
   WeightStore text_store_;

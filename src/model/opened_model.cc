@@ -7,10 +7,22 @@
 
 namespace g3n {
 
+namespace {
+
+DecodeLimits decode_limits(const EngineOptions& options) {
+  DecodeLimits limits{.decode_seconds = options.max_decode_seconds};
+  if (options.max_image_side) limits.image_side = options.max_image_side;
+  if (options.max_image_pixels) limits.image_pixels = options.max_image_pixels;
+  return limits;
+}
+
+}  // namespace
+
 OpenedModel::OpenedModel(const ModelPaths& paths, const EngineOptions& options) {
-  model_ = Gemma3n::open(
-      paths,
-      {.recipe = Recipe::named(options.quantize), .encoder_threads = options.threads, .log = Log(options.on_warning)});
+  model_ = Gemma3n::open(paths, {.recipe = Recipe::named(options.quantize),
+                                 .encoder_threads = options.threads,
+                                 .log = Log(options.on_warning),
+                                 .decode_limits = decode_limits(options)});
   const TextConfig& config = model_->text().config();
   numbers_ = {.max_positions = config.max_position_embeddings,
               .vocab_size = config.vocab_size,

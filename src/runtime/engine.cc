@@ -8,6 +8,7 @@
 #include "checkpoint/find_model.h"
 #include "core/free_memory.h"
 #include "core/mapped_file.h"
+#include "g3n/media.h"
 #include "tokenizer/tokenizer.h"
 #include "runtime/engine_impl.h"
 #include "runtime/tap_recorder.h"
@@ -43,6 +44,10 @@ void check_options(const EngineOptions& o) {
   range("kv_ram", o.kv_ram, 0, INT64_MAX, " (half of what is free)");
   range("cache_ram", o.cache_ram, -1, INT64_MAX, " (all that nobody runs in)");
   range("media_cache", o.media_cache, 0, INT64_MAX, "");
+  range("max image side", o.max_image_side, 0, kMaxImageSide, " (the library's)");
+  range("max image pixels", o.max_image_pixels, 0, kMaxImagePixels, " (the library's)");
+  if (!(o.max_decode_seconds >= 0))
+    fail("max decode seconds: expected 0 (no limit) or more, got " + std::to_string(o.max_decode_seconds));
   if (o.context < 0) fail("context: expected 0 (the checkpoint's) or more, got " + std::to_string(o.context));
   if (!std::isfinite(o.max_step_ms) || o.max_step_ms <= 0)
     fail("max step: expected a positive number of milliseconds, got " + std::to_string(o.max_step_ms));

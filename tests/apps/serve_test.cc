@@ -83,6 +83,24 @@ TEST(ServeProcess, RoutesAndLimitsArePrinted) {
   EXPECT_THAT(limits.out, AllOf(HasSubstr("body-bytes=1MiB "), HasSubstr("header-time=10000ms ")));
 }
 
+TEST(ServeProcess, LimitsOfPicturesReachTheEngine) {
+  const int port = free_port();
+  Running running(serve(port, {"--limit", "image-side=64"}), Running::Stdio::kTerminal);
+  ASSERT_TRUE(running.read_until("ready:"));
+  HttpClient client(port);
+  // A GIF of one 65 x 1 frame that need not be decoded to be refused.
+  const std::string gif = "R0lGODlhQQABAAAAADs=";
+  client.send(
+      tools::post("/v1/chat/completions",
+                  R"({"messages":[{"role":"user","content":[{"type":"image_url","image_url":")" + gif + R"("}]}]})"));
+  const auto reply = client.receive();
+  EXPECT_EQ(reply.status, 400);
+  EXPECT_THAT(reply.body,
+              AllOf(HasSubstr("invalid_media"), HasSubstr("at most 64 pixels a side"), HasSubstr("found 65 x 1")));
+  running.send(SIGTERM);
+  EXPECT_EQ(running.finish().status, 0);
+}
+
 TEST(ServeProcess, FlagsThatMakeNoSense) {
   const auto error = [](const Arguments& flags) {
     Arguments arguments = {"serve"};

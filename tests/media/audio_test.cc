@@ -216,11 +216,23 @@ struct Heard {
 Heard hear(const Bytes& file) {
   Heard heard;
   const Log log([&](const std::string& text) { heard.warnings.push_back(text); });
-  heard.pcm = decode_audio(file, "sound", 3600, log).pcm;
+  heard.pcm = decode_audio(file, "sound", DecodeLimits{}, log).pcm;
   return heard;
 }
 Bytes first(const Bytes& file, std::size_t bytes) {
   return {file.begin(), file.begin() + static_cast<std::ptrdiff_t>(bytes)};
+}
+
+TEST(DecodeAudio, TimeHasALimitInEveryDecoder) {
+  const Bytes data = ramp16(16000 * 60);
+  for (const Bytes& file : {wav(data, 1, 16, 16000, 0, 0), sample("stereo.mp3"), sample("aac.m4a")}) try {
+      decode_audio(file, "sound", 3600, 1e-9);
+      ADD_FAILURE() << "expected an error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+      EXPECT_THAT(error.what(), HasSubstr("sound: it takes too long to decode: expected at most 1e-09 s"));
+    }
+  EXPECT_EQ(decode_audio(sample("u8.wav"), "sound", 3600, 60).pcm, decode_audio(sample("u8.wav"), "sound").pcm);
 }
 
 TEST(DecodeAudio, W64) {

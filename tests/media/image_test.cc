@@ -146,6 +146,26 @@ TEST(DecodeImage, TooLargeIsRefusedFromTheHeader) {
   EXPECT_THAT(error_of(jpeg), HasSubstr("too large"));
 }
 
+TEST(DecodeImage, LowerLimits) {
+  const auto found = [](const std::string& name, const DecodeLimits& limits) -> std::string {
+    try {
+      decode_image(sample(name), "picture", limits);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  const Pixels png = decode_image(sample("rgb16.png"), "picture");
+  const std::int64_t side = std::max(png.width, png.height), pixels = std::int64_t{png.width} * png.height;
+  EXPECT_EQ(found("rgb16.png", {.image_side = side, .image_pixels = pixels, .decode_seconds = 60}), "no error");
+  EXPECT_THAT(found("rgb16.png", {.image_side = side - 1}),
+              HasSubstr("at most " + std::to_string(side - 1) + " pixels a side and 50 million pixels"));
+  EXPECT_THAT(found("rgb16.png", {.image_pixels = pixels - 1}),
+              HasSubstr("and " + std::to_string(pixels - 1) + " pixels, found"));
+  for (const char* name : {"rgb16.png", "subsampled.jpg"})
+    EXPECT_THAT(found(name, {.decode_seconds = 1e-9}), HasSubstr("picture: it takes too long to decode"));
+}
+
 bool is_picture(const std::filesystem::path& path) {
   for (const char* kind : {".jpg", ".png", ".webp", ".gif", ".bmp", ".tif", ".ico", ".ppm", ".pgm", ".pbm"}) {
     if (path.extension() == kind) return true;

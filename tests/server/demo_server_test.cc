@@ -281,6 +281,16 @@ TEST_F(DemoServer, ALongSoundOfACompletionBecomesClipsToo) {
   EXPECT_EQ(complete(R"("<audio_soft_token> <audio_soft_token> <audio_soft_token>")").at("error.param"), "prompt");
 }
 
+TEST_F(DemoServer, ASoundThatTakesTooLongIsTheClientsError) {
+  server::ServerOptions options;
+  options.limits.decode_time = std::chrono::milliseconds(1);
+  TestServer server(*engine_, options);
+  const Reply reply = server.ask(post(kChat, sound_chat(wav(tones(600)))));
+  EXPECT_EQ(reply.status, 400);
+  EXPECT_EQ(reply.at("error.code"), "invalid_media") << reply.body;
+  EXPECT_THAT(reply.at("error.message"), HasSubstr("too long to decode"));
+}
+
 TEST_F(DemoServer, SoundsOfACompletionHaveTheirLimits) {
   server::ServerOptions options;
   options.limits.audio_seconds = 2;

@@ -73,6 +73,21 @@ TEST(Limits, NamesValuesAndUnits) {
   EXPECT_THAT(server::limits_text(options), AllOf(HasSubstr("body-bytes=2MiB "), HasSubstr("write-stall=5000ms ")));
 }
 
+TEST(Limits, OfPicturesAreTheLibrarysOrLower) {
+  ServerOptions options;
+  EXPECT_THAT(server::limits_text(options), AllOf(HasSubstr("image-side=16384 "), HasSubstr("image-pixels=50000000 "),
+                                                  HasSubstr("decode-time=20000ms ")));
+  server::set_limit(options, "image-side=1000");
+  server::set_limit(options, "image-pixels=500000");
+  server::set_limit(options, "decode-time=5s");
+  EXPECT_EQ(options.limits.image_side, 1000);
+  EXPECT_EQ(options.limits.image_pixels, 500'000);
+  EXPECT_EQ(options.limits.decode_time, std::chrono::seconds(5));
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, server::set_limit(options, "image-side=16385"), "image-side",
+               "at most 16384");
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, server::set_limit(options, "image-pixels=50000001"), "at most 50000000");
+}
+
 TEST(Limits, OfARequest) {
   ServerOptions options;
   server::set_limit(options, "messages=2");
