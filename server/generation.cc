@@ -260,14 +260,12 @@ void Generation::send_head() {
 
 ApiError Generation::api_error(const Error& error) const {
   const std::string message = error.what();
+  const bool is_of_input = error.code() == ErrorCode::kInvalidArgument || error.code() == ErrorCode::kBadFile ||
+                           error.code() == ErrorCode::kUnsupported || error.code() == ErrorCode::kOutOfMemory;
+  for (const std::string& name : request_.media_names)
+    if (is_of_input && message.starts_with(name))
+      return ApiError(400, "invalid_media", printable_start(message, 300), name);
   switch (error.code()) {
-    case ErrorCode::kInvalidArgument:
-    case ErrorCode::kBadFile:
-    case ErrorCode::kUnsupported:
-      for (const std::string& name : request_.media_names)
-        if (message.find(name) != std::string::npos)
-          return ApiError(400, "invalid_media", printable_start(message, 300), name);
-      break;
     case ErrorCode::kContextFull:
       return too_long(static_cast<std::size_t>(most_tokens_), call_->service.facts(), request_.prompt_name);
     case ErrorCode::kOutOfMemory: {

@@ -167,6 +167,25 @@ TEST_F(DemoServer, BrokenMediaAreTheClientsErrorBeforeTheStatusLine) {
   }
 }
 
+// Of a medium: smaller ones are answered, and a retry does not help. Of a sequence: later it may.
+TEST_F(DemoServer, OutOfMemoryTellsWhoseItIs) {
+  std::atomic<bool> is_of_medium{true};
+  FakeModelOptions model;
+  model.on_step = [&](std::int64_t, const Batch&) {
+    const std::string name = "messages[0].content[0].image_url.url";
+    throw Error(ErrorCode::kOutOfMemory, is_of_medium ? name + ": not enough memory" : "no room for " + name);
+  };
+  TestServer server(fake_engine("red ", model));
+  const Reply of_medium = server.ask(picture("?", medium("red-circle.png")));
+  EXPECT_EQ(of_medium.status, 400) << of_medium.body;
+  EXPECT_EQ(of_medium.at("error.code"), "invalid_media");
+  EXPECT_EQ(of_medium.at("error.param"), "messages[0].content[0].image_url.url");
+  is_of_medium = false;
+  const Reply of_sequence = server.ask(picture("?", medium("red-circle.png")));
+  EXPECT_EQ(of_sequence.status, 503);
+  EXPECT_EQ(of_sequence.at("error.code"), "overloaded");
+}
+
 TEST_F(DemoServer, LogprobsDoNotDependOnSampling) {
   const auto first = [&](const std::string& more) {
     return ask(text("What is your name?", R"(,"max_tokens":1,"logprobs":true,"top_logprobs":3)" + more))
