@@ -312,17 +312,17 @@ void Generation::finish() {
   service.leave(self, std::chrono::duration<double>(Call::Clock::now() - call_->start).count());
   if (is_gone) return call_->note_gone(stage_name(stage_));
   if (is_streaming) {
-    note_end(problem ? problem->status : 200);
+    note_end();
     return call_->exchange->wake();
   }
   if (problem) return call_->reply(*problem);
-  note_end(200);
+  note_end();
   if (request_.is_stream) return send_head();  // an answer without any event before its end
   for (Choice& choice : choices_) results.push_back({*choice.answer, std::move(choice.all)});
   call_->reply(json_response(format_->whole(results)));
 }
 
-void Generation::note_end(int status) {
+void Generation::note_end() {
   std::int64_t prompt = 0, generated = 0, computed = 0;
   std::string reason;
   Metrics& metrics = call_->service.metrics;
@@ -342,10 +342,14 @@ void Generation::note_end(int status) {
       metrics.observe("g3n_encode_seconds", "modality=" + label_value(request_.modality),
                       answer.timings.encode_seconds);
   }
+  if (problem_) {
+    reason = problem_->code;
+    metrics.add("g3n_rejected_total", "code=" + label_value(reason));
+  }
   metrics.add("g3n_prompt_tokens_total", "source=\"computed\"", static_cast<double>(computed));
   metrics.add("g3n_prompt_tokens_total", "source=\"cached\"", static_cast<double>(prompt - computed));
   metrics.add("g3n_generated_tokens_total", "", static_cast<double>(generated));
-  call_->note(status, std::to_string(prompt) + "+" + std::to_string(generated), reason);
+  call_->note(problem_ ? problem_->status : 200, std::to_string(prompt) + "+" + std::to_string(generated), reason);
 }
 
 bool Generation::next(std::string& bytes) {

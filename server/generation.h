@@ -112,7 +112,7 @@ class Generation : public HttpStream, public std::enable_shared_from_this<Genera
   // How it went wrong, if it did. Behind the mutex, once.
   std::optional<ApiError> take_problem() const;
   ApiError api_error(const Error& error) const;
-  void note_end(int status);
+  void note_end();
 
   const std::shared_ptr<Call> call_;
   GenerationRequest request_;

@@ -741,5 +741,24 @@ TEST(Serve, AnErrorInAStreamIsLoggedOnce) {
   EXPECT_EQ(log.find("exploded", first + 1), std::string::npos) << log;
 }
 
+TEST(Serve, AnErrorInAStreamIsCountedByItsCode) {
+  FakeModelOptions model;
+  model.on_step = [](int64_t step, const Batch&) {
+    if (step == 3) throw std::runtime_error("it exploded");
+  };
+  std::mutex mutex;
+  std::string log;
+  ServerOptions options;
+  options.on_log = [&](const std::string& line) {
+    std::lock_guard lock(mutex);
+    log += line + "\n";
+  };
+  TestServer server(fake_engine("the red star ", model), options);
+  server.ask(chat(R"("stream":true)"));
+  EXPECT_EQ(server.metric("g3n_rejected_total{model=\"demo\",code=\"internal_error\"}"), "1");
+  std::lock_guard lock(mutex);
+  EXPECT_THAT(log, HasSubstr("ms internal_error"));
+}
+
 }  // namespace
 }  // namespace g3n::testing
