@@ -258,6 +258,12 @@ std::optional<std::vector<std::uint8_t>> decode_base64(std::string_view text) {
   return bytes;
 }
 
+void take_ignored(const ApiChat& chat, bool is_strict, std::vector<std::string>& ignored) {
+  if (is_strict && !chat.ignored.empty())
+    fail_unsupported(chat.ignored[0], "this field has no effect here, and the server is run with --strict");
+  ignored.insert(ignored.end(), chat.ignored.begin(), chat.ignored.end());
+}
+
 void expect_few_media(std::size_t number, const std::string& path, const MediaRules& rules) {
   if (number > rules.most_media)
     fail_media(path, "more than " + std::to_string(rules.most_media) + " media in one request");

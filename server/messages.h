@@ -29,6 +29,9 @@ struct ApiChat {
 ApiChat read_messages(const JsonNode& messages, std::optional<bool> add_generation_prompt,
                       std::optional<bool> continue_final_message, const MediaRules& rules);
 
+// Adds them to what the request's other fields have ignored. Throws under strict if there is one.
+void take_ignored(const ApiChat& chat, bool is_strict, std::vector<std::string>& ignored);
+
 // Throws ApiError invalid_media if a request's medium `number`, counted from 1, is one too many.
 void expect_few_media(std::size_t number, const std::string& path, const MediaRules& rules);
 

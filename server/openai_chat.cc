@@ -115,9 +115,7 @@ OpenAIRequest read_chat(Call& call) {
   const auto continue_final_message = fields.boolean("continue_final_message");
   ApiChat chat = read_messages(fields.required("messages"), add_generation_prompt, continue_final_message, rules);
   call.ignored = fields.ignored(service.options.is_strict);
-  if (service.options.is_strict && !chat.ignored.empty())
-    fail_unsupported(chat.ignored[0], "this field has no effect here, and the server is run with --strict");
-  call.ignored.insert(call.ignored.end(), chat.ignored.begin(), chat.ignored.end());
+  take_ignored(chat, service.options.is_strict, call.ignored);
 
   expect_may_fit(text_bytes(chat.prompt), service.facts(), "messages");
   decode_sounds(call, chat.prompt);

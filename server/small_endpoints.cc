@@ -182,6 +182,7 @@ void tokenize(Call& call) {
   std::vector<std::int32_t> ids;
   if (messages) {
     ApiChat chat = read_messages(*messages, add_generation_prompt, continue_final_message, service.media_rules());
+    take_ignored(chat, service.options.is_strict, call.ignored);
     decode_sounds(call, chat.prompt);
     ids = engine.tokenize(chat.prompt);
   } else {
@@ -237,6 +238,7 @@ void apply_template(Call& call) {
   ApiChat chat =
       read_messages(fields.required("messages"), add_generation_prompt, continue_final_message, service.media_rules());
   call.ignored = fields.ignored(service.options.is_strict);
+  take_ignored(chat, service.options.is_strict, call.ignored);
   decode_sounds(call, chat.prompt);
   send(call, node(JsonObject{{"prompt", node(service.engine().render(chat.prompt))}}));
 }

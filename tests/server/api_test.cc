@@ -327,6 +327,19 @@ TEST_F(Api, ControlTokensOfUsersAreText) {
   EXPECT_GT(joined, tokens(R"("x")") + 2);  // many pieces, not one control token
 }
 
+TEST_F(Api, WhatMessagesIgnoreIsNamedByEveryEndpoint) {
+  const std::string messages = R"({"messages":[{"role":"user","name":"me","content":"hi"}],"max_tokens":1})";
+  for (const char* path : {kChat, "/v1/chat/completions/input_tokens", "/tokenize", "/apply-template"})
+    EXPECT_THAT(ask(post(path, messages)).header("x-g3n-ignored"), HasSubstr("messages[0].name")) << path;
+  ServerOptions options;
+  options.is_strict = true;
+  TestServer strict(*engine_, options);
+  for (const char* path : {"/tokenize", "/apply-template"})
+    EXPECT_EQ(strict.ask(post(path, R"({"messages":[{"role":"user","name":"me","content":"hi"}]})")).at("error.param"),
+              "messages[0].name")
+        << path;
+}
+
 TEST_F(Api, TokenizerEndpoints) {
   EXPECT_EQ(ask(post("/tokenize", R"({"prompt":"<eos>","add_special_tokens":false})")).at("tokens"), "[1]");
   EXPECT_EQ(ask(post("/tokenize", R"({"content":"","add_special":true})")).at("tokens"), "[2]");
