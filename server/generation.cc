@@ -52,7 +52,7 @@ class Generation::Sink : public EventSink {
     std::lock_guard lock(generation_->mutex_);
     Choice& choice = generation_->choices_[index_];
     if (is_control)
-      entry.bytes = engine.piece(token.id);
+      entry.bytes = token_text(engine, token.id);
     else
       choice.token_bytes += static_cast<std::int64_t>(entry.bytes.size());
     choice.pending.emplace_back(choice.token_bytes, std::move(entry));
@@ -105,10 +105,7 @@ class Generation::Sink : public EventSink {
 
 TokenEntry token_entry(const Engine& engine, const TokenLogprob& token) {
   TokenEntry entry{token_bytes(engine, token.id), token.logprob, {}};
-  for (const auto& [id, logprob] : token.top) {
-    std::string bytes = token_bytes(engine, id);
-    entry.top.emplace_back(bytes.empty() ? engine.piece(id) : std::move(bytes), logprob);
-  }
+  for (const auto& [id, logprob] : token.top) entry.top.emplace_back(token_text(engine, id), logprob);
   return entry;
 }
 

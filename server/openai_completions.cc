@@ -6,6 +6,7 @@
 #include "server/endpoints.h"
 #include "server/openai_answer.h"
 #include "server/sounds.h"
+#include "server/token_bytes.h"
 
 namespace g3n::server {
 namespace {
@@ -87,7 +88,7 @@ class CompletionFormat : public OpenAIFormat {
     std::vector<TokenEntry> entries;
     const auto add = [&](const TokenLogprob& token) {
       TokenEntry entry = token_entry(engine_, token);
-      if (entry.bytes.empty()) entry.bytes = engine_.piece(token.id);
+      if (entry.bytes.empty()) entry.bytes = token_text(engine_, token.id);
       entries.push_back(std::move(entry));
     };
     add({.id = echo.ids.at(0)});

@@ -23,4 +23,9 @@ std::string token_bytes(const Engine& engine, std::int32_t id) {
   return bytes;
 }
 
+std::string token_text(const Engine& engine, std::int32_t id) {
+  std::string bytes = token_bytes(engine, id);
+  return bytes.empty() && id < engine.pieces() ? engine.piece(id) : bytes;
+}
+
 }  // namespace g3n::server

@@ -3,8 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <mutex>
 
+#include "golden/demo.h"
+#include "json/writer.h"
+#include "runtime/engine_impl.h"
 #include "server/client.h"
 #include "server/limits.h"
 #include "support/errors.h"
@@ -152,6 +156,40 @@ TEST(Facts, TheFingerprintTellsRecipeAndVariant) {
   options.variant = "-f32-kvq8";
   TestServer server(fake_engine("red "), options);
   EXPECT_THAT(server.ask(chat("")).at("system_fingerprint"), ::testing::EndsWith("-keep-f32-kvq8"));
+}
+
+// The demo with one piece fewer than its embedding table has rows; published checkpoints lack hundreds.
+TEST(Facts, RowsWithoutAPieceHaveNoName) {
+  TemporaryFolder folder;
+  std::filesystem::copy(demo_folder(), folder.path(), std::filesystem::copy_options::recursive);
+  std::filesystem::remove(folder / "tokenizer.model");
+  JsonNode tokenizer = parse_json_tree(file_bytes(folder / "tokenizer.json"), "tokenizer");
+  const auto member = [](JsonNode& node, const std::string& name) -> JsonNode& {
+    for (auto& [key, value] : std::get<JsonObject>(node.value))
+      if (key == name) return value;
+    throw std::runtime_error("no " + name);
+  };
+  auto& added = std::get<JsonList>(member(tokenizer, "added_tokens").value);
+  const std::int32_t last = std::stoi(text_at(added.back(), "id"));
+  std::erase_if(std::get<JsonObject>(member(member(tokenizer, "model"), "vocab").value),
+                [&](const auto& entry) { return entry.key == text_at(added.back(), "content"); });
+  added.pop_back();
+  folder.write("tokenizer.json", to_json(tokenizer));
+  EngineOptions options;
+  options.model = folder.path();
+  options.load_weights = false;
+  const auto tokens = Engine::open(options);
+  ASSERT_EQ(tokens->info().vocab_size, last + 1);
+  ASSERT_EQ(tokens->pieces(), last);
+  FakeModelOptions model{.vocab_size = last + 1, .hidden_size = tokens->info().hidden_size, .script = {last}};
+  TestServer server(EngineAccess::open_over(std::make_unique<FakeModel>(model), options));
+  const Reply reply = server.ask(chat(R"(,"logprobs":true,"top_logprobs":3)"));
+  EXPECT_EQ(reply.status, 200) << reply.body;
+  const Reply echo = server.ask(post(
+      "/v1/completions", R"({"echo":true,"logprobs":2,"max_tokens":2,"prompt":[)" + std::to_string(last) + ",5]}"));
+  EXPECT_EQ(echo.status, 200) << echo.body;
+  EXPECT_EQ(echo.at("choices.0.logprobs.tokens.0"), "");
+  EXPECT_EQ(server.ask(post("/detokenize", "{\"tokens\":[" + std::to_string(last) + "]}")).at("content"), "");
 }
 
 TEST(Fields, IgnoredOnesInsideAnObjectAreNamed) {

@@ -70,6 +70,7 @@ std::string Engine::decode(const std::vector<std::int32_t>& ids, bool) const {
   for (const std::int32_t id : ids) text += piece(id);
   return text;
 }
+std::int32_t Engine::pieces() const { return kFirstByte + 256; }
 std::string Engine::piece(std::int32_t id) const {
   if (id < 0 || id >= kFirstByte + 256) throw Error(ErrorCode::kInvalidArgument, "no such id");
   return id < kFirstByte ? kControls[id] : std::string(1, static_cast<char>(id - kFirstByte));
