@@ -80,6 +80,31 @@ std::string source_of(const struct stat& file, const std::vector<std::string>& s
   return "";
 }
 
+// "standard output" where this file is what that stream writes to: replaced, it would lose the name that what comes
+// after is looked for under. Else null.
+const char* stream_into(const struct stat& file) {
+  struct stat info {};
+  if (::fstat(STDOUT_FILENO, &info) == 0 && is_same(file, info)) return "standard output";
+  if (::fstat(STDERR_FILENO, &info) == 0 && is_same(file, info)) return "standard error";
+  return nullptr;
+}
+
+void expect_regular(const std::string& path, const struct stat& info) {
+  if (!S_ISREG(info.st_mode))
+    throw Error(ErrorCode::kInvalidArgument,
+                path + ": cannot write: it is not a regular file but " + file_type_name(info.st_mode));
+}
+
+// Links of /proc, as /dev/stdout is one, lead to what is open and may have no name: a pipe, a terminal, a file that was
+// removed.
+void refuse_nameless(const std::string& path, const fs::path& target) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0 || S_ISDIR(info.st_mode)) return;
+  expect_regular(path, info);
+  if (::stat(target.c_str(), &info) != 0)
+    throw Error(ErrorCode::kInvalidArgument, path + ": cannot write: an open file that no name leads to");
+}
+
 // Checks the place behind the links; true, and its facts, when a file is there to be replaced.
 bool check_place(const std::string& path, const fs::path& target, const WriteRules& rules, struct stat* info) {
   const auto refuse = [&path](ErrorCode code, const std::string& why) { throw Error(code, path + ": " + why); };
@@ -92,9 +117,9 @@ bool check_place(const std::string& path, const fs::path& target, const WriteRul
   if (!target.has_filename() || (is_there && S_ISDIR(info->st_mode)))
     refuse(ErrorCode::kInvalidArgument, "expected a file name, found a folder");
   if (!is_there) return false;
-  if (!S_ISREG(info->st_mode))
-    refuse(ErrorCode::kInvalidArgument,
-           std::string("cannot write: it is not a regular file but ") + file_type_name(info->st_mode));
+  expect_regular(path, *info);
+  if (const char* stream = stream_into(*info))
+    refuse(ErrorCode::kInvalidArgument, std::string("cannot write: ") + stream + " goes into this file");
   if (const std::string source = source_of(*info, rules.sources); !source.empty())
     refuse(ErrorCode::kInvalidArgument, "cannot write: it is a file of the model that is being read (" + source + ")");
   if (!rules.replace) refuse(ErrorCode::kInvalidArgument, "already there");
@@ -127,12 +152,15 @@ bool sync_folder(const std::string& folder) {
 
 void check_target(const std::string& path, const WriteRules& rules) {
   struct stat info {};
-  check_place(path, behind_links(path), rules, &info);
+  const fs::path target = behind_links(path);
+  refuse_nameless(path, target);
+  check_place(path, target, rules, &info);
 }
 
 AtomicFile::AtomicFile(const std::string& path, const WriteRules& rules) : path_(path), rules_(rules) {
   const fs::path target = behind_links(path);
   target_ = target.string();
+  refuse_nameless(path, target);
   struct stat info {};
   const bool is_replacement = check_place(path, target, rules, &info);
   create(is_replacement);

@@ -16,7 +16,8 @@ struct WriteRules {
 };
 
 // What AtomicFile's constructor would throw, asked before any work. kNotFound: no such folder. kInvalidArgument: the
-// place is taken by what is no regular file (folder, pipe, device, socket), or by a file that the rules protect.
+// place is taken by what is no regular file (folder, pipe, device, socket), by a file that the rules protect, or by the
+// one that standard output or standard error goes into.
 void check_target(const std::string& path, const WriteRules& rules = {});
 
 class AtomicFile {

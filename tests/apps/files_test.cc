@@ -134,6 +134,35 @@ TEST(Targets, WhatIsNoFileStays) {
   EXPECT_TRUE(fs::is_character_file("/dev/null"));
 }
 
+// What is printed goes on: nothing takes the place of the stream, a pipe as little as a file that the shell opened.
+TEST(Targets, StandardOutputStays) {
+  const TemporaryFolder folder;
+  const std::string log = folder.path("log"), g3n = G3N_PROGRAM;
+  const auto shell = [&](const std::string& command, const std::string& input) {
+    return run_program("/bin/sh", {"-c", "exec " + g3n + command}, input);
+  };
+  const std::string chat = " chat -m " + demo() + " --max-tokens 2 --temperature 0";
+  for (const std::string& target : {std::string("/dev/stdout"), std::string("/dev/stderr"), folder.path(), log}) {
+    const std::string input = "Hello!\n/save " + target + "\n";
+    for (const std::string& into : {std::string(), " >" + log, " >" + log + " 2>>" + log}) {
+      if (target == log && into.empty()) continue;
+      SCOPED_TRACE(target + into);
+      const Outcome outcome = shell(chat + into, input);
+      EXPECT_EQ(outcome.status, 1);
+      const std::string said = outcome.out + outcome.err + (into.empty() ? "" : read_text(log));
+      EXPECT_THAT(said, HasSubstr(target));
+      EXPECT_THAT(said, ::testing::ContainsRegex("a regular file|found a folder|standard (output|error) goes into"));
+      EXPECT_THAT(folder.names(), ::testing::IsSubsetOf({"log"}));
+    }
+  }
+  for (const std::string& command : {" convert --force --recipe q4 " + demo() + " /dev/stdout",
+                                     " trace -m " + demo() + " --ids 2 --out /dev/stdout"}) {
+    EXPECT_THAT(shell(command, "").err, HasSubstr("/dev/stdout: cannot write: it is not a regular file but a pipe"));
+    EXPECT_THAT(shell(command + " >" + log, "").err, HasSubstr("standard output goes into this file"));
+    EXPECT_EQ(read_text(log), "");
+  }
+}
+
 TEST(Models, APipeIsNotWaitedFor) {
   const TemporaryFolder folder;
   copy_demo(folder.path("model"));

@@ -200,6 +200,47 @@ TEST_F(AtomicFileTest, WhatIsNoFileIsNeverReplaced) {
   EXPECT_THAT(refusal(ErrorCode::kNotFound, [&] { AtomicFile file(path("no/out")); }), HasSubstr("no such folder"));
 }
 
+// Links of /proc lead to what is open, by a name that may be none.
+TEST_F(AtomicFileTest, WhatIsOpenIsSeenThroughProc) {
+  const auto of = [](int fd) { return "/proc/self/fd/" + std::to_string(fd); };
+  int pipe[2];
+  ASSERT_EQ(::pipe(pipe), 0);
+  const int gone = ::open(put("gone", "").c_str(), O_RDWR | O_CLOEXEC);
+  fs::remove(path("gone"));
+  fs::create_symlink(of(pipe[1]), path("link"));
+  for (const std::string& target : {of(pipe[1]), path("link")})
+    EXPECT_THAT(refusal(ErrorCode::kInvalidArgument, [&] { AtomicFile file(target); }),
+                HasSubstr(target + ": cannot write: it is not a regular file but a pipe"));
+  EXPECT_THAT(refusal(ErrorCode::kInvalidArgument, [&] { check_target(of(gone)); }), HasSubstr("no name leads to"));
+  for (const int fd : {pipe[0], pipe[1], gone}) ::close(fd);
+  EXPECT_THAT(names(), ElementsAre("link"));
+}
+
+// A file that is replaced under standard output takes nothing of what is printed afterwards.
+TEST_F(AtomicFileTest, TheFileOfStandardOutputIsNotReplaced) {
+  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
+    const int before = ::dup(stream), file = ::open(path("log").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    ::dup2(file, stream);
+    std::string by_name, by_link;
+    try {
+      check_target(path("log"));
+    } catch (const Error& error) {
+      by_name = error.what();
+    }
+    try {
+      AtomicFile linked("/proc/self/fd/" + std::to_string(stream));
+    } catch (const Error& error) {
+      by_link = error.what();
+    }
+    ::dup2(before, stream);
+    ::close(before);
+    ::close(file);
+    for (const std::string& words : {by_name, by_link})
+      EXPECT_THAT(words, HasSubstr(stream == STDOUT_FILENO ? "standard output goes into" : "standard error goes into"));
+  }
+  EXPECT_THAT(names(), ElementsAre("log"));
+}
+
 TEST_F(AtomicFileTest, WhatAppearsMeanwhileIsChecked) {
   AtomicFile file(path("out"), {.replace = false});
   file.write(0, std::string("mine"));
