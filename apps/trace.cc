@@ -14,31 +14,57 @@
 namespace g3n::cli {
 namespace {
 
-// Ids separated by commas or white space. Throws T with what was found.
-template <typename T>
-std::vector<std::int32_t> parse_ids(const std::string& text, const std::function<T(const std::string&)>& error) {
-  constexpr const char* kSeparators = ", \t\r\n";
-  std::vector<std::int32_t> ids;
-  for (size_t begin = text.find_first_not_of(kSeparators); begin != std::string::npos;
-       begin = text.find_first_not_of(kSeparators, begin)) {
-    const size_t end = std::min(text.find_first_of(kSeparators, begin), text.size());
-    std::int32_t id = 0;
-    const auto [stop, problem] = std::from_chars(text.data() + begin, text.data() + end, id);
-    if (problem != std::errc{} || stop != text.data() + end || id < 0)
-      throw error("expected a token id, found '" + text.substr(begin, end - begin) + "' in place " +
-                  std::to_string(ids.size()));
-    ids.push_back(id);
-    begin = end;
+constexpr const char* kBlanks = " \t\r\n";
+
+// The pieces between commas, at least one; they may be empty.
+std::vector<std::string> between_commas(const std::string& text) {
+  std::vector<std::string> pieces(1);
+  for (const char c : text)
+    if (c == ',')
+      pieces.emplace_back();
+    else
+      pieces.back() += c;
+  return pieces;
+}
+
+// The words of a piece; an empty one where it has none, since something is missing there.
+std::vector<std::string> words_of(const std::string& piece) {
+  std::vector<std::string> words;
+  for (size_t begin = piece.find_first_not_of(kBlanks); begin != std::string::npos;) {
+    const size_t end = std::min(piece.find_first_of(kBlanks, begin), piece.size());
+    words.push_back(piece.substr(begin, end - begin));
+    begin = piece.find_first_not_of(kBlanks, end);
   }
-  if (ids.empty()) throw error("expected token ids, found none");
+  if (words.empty()) words.emplace_back();
+  return words;
+}
+
+// Throws T, made of what was expected and found, and where.
+template <typename T>
+std::vector<std::int32_t> parse_ids(const std::vector<std::string>& words,
+                                    const std::function<T(const std::string&)>& error) {
+  if (words.size() == 1 && words[0].empty()) throw error("expected token ids, found none");
+  std::vector<std::int32_t> ids;
+  for (const std::string& word : words) {
+    std::int32_t id = 0;
+    const auto [end, problem] = std::from_chars(word.data(), word.data() + word.size(), id);
+    if (problem != std::errc{} || end != word.data() + word.size() || id < 0)
+      throw error("expected a token id, found '" + word + "' in place " + std::to_string(ids.size()));
+    ids.push_back(id);
+  }
   return ids;
 }
 
+// --ids has commas between them; a file white space or commas.
 std::vector<std::int32_t> given_ids(const Options& o) {
-  if (o.ids) return parse_ids<UsageError>(*o.ids, [](const std::string& what) { return UsageError("--ids: " + what); });
-  return parse_ids<Error>(read_file(*o.ids_file), [&o](const std::string& what) {
-    return Error(ErrorCode::kBadFile, *o.ids_file + ": " + what);
-  });
+  if (o.ids)
+    return parse_ids<UsageError>(between_commas(*o.ids),
+                                 [](const std::string& what) { return UsageError("--ids: " + what); });
+  std::vector<std::string> words;
+  for (const std::string& piece : between_commas(read_file(*o.ids_file)))
+    for (const std::string& word : words_of(piece)) words.push_back(word);
+  return parse_ids<Error>(
+      words, [&o](const std::string& what) { return Error(ErrorCode::kBadFile, *o.ids_file + ": " + what); });
 }
 
 // --prompt: what run would feed.

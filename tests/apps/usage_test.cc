@@ -124,6 +124,11 @@ TEST(Usage, EveryMistakeIsOneLineAndStatusTwo) {
       {{"trace", "-m", dir, "--out", "/tmp/x.safetensors"}, "--ids"},
       {{"trace", "-m", dir, "--ids", "2"}, "--out"},
       {{"trace", "-m", dir, "--ids", "2,two", "--out", "/tmp/x.safetensors"}, "'two'"},
+      {{"trace", "-m", dir, "--ids", "", "--out", "/tmp/x.safetensors"}, "--ids: expected token ids, found none"},
+      {{"trace", "-m", dir, "--ids", "2,,3", "--out", "/tmp/x.safetensors"}, "found '' in place 1"},
+      {{"trace", "-m", dir, "--ids", ",2", "--out", "/tmp/x.safetensors"}, "found '' in place 0"},
+      {{"trace", "-m", dir, "--ids", "2,", "--out", "/tmp/x.safetensors"}, "found '' in place 1"},
+      {{"trace", "-m", dir, "--ids", "2 3", "--out", "/tmp/x.safetensors"}, "found '2 3' in place 0"},
       {{"trace", "-m", dir, "--ids", "2", "--prompt", "x", "--out", "/tmp/x.safetensors"}, "one of"},
       {{"inspect", "-m", dir, "surplus"}, "'surplus'"},
       {{"run", "-m", dir, "--logit-bias", "5", "x"}, "ID=V"},
@@ -233,6 +238,7 @@ TEST(Failure, NamesTheFileAndIsStatusOne) {
   const TemporaryFolder folder;
   write_text(folder.path("not_a_picture.png"), "words");
   write_text(folder.path("empty.wav"), "");
+  write_text(folder.path("ids"), "2, 3\n4,\n,5");
   const std::string dir = demo(), gone = folder.path("gone");
   const BadUsage cases[] = {
       {{"run", "-m", gone, "x"}, gone},
@@ -251,6 +257,8 @@ TEST(Failure, NamesTheFileAndIsStatusOne) {
       {{"trace", "-m", dir, "--ids", "2", "--out", folder.path()}, "folder"},
       {{"trace", "-m", dir, "--ids", "2", "--out", "/dev/null"}, "not a regular file"},
       {{"trace", "-m", dir, "--ids", "2,9999999", "--out", folder.path("t.safetensors")}, "9999999"},
+      {{"trace", "-m", dir, "--ids-file", folder.path("ids"), "--out", folder.path("t.safetensors")},
+       "ids: expected a token id, found '' in place 3"},
       {{"trace", "-m", dir, "--ids-file", gone, "--out", folder.path("t.safetensors")}, gone},
       {{"trace", "-m", dir, "--ids", "2", "--taps", "no.such", "--out", folder.path("t.safetensors")}, "no.such"},
   };
@@ -262,7 +270,7 @@ TEST(Failure, NamesTheFileAndIsStatusOne) {
     EXPECT_THAT(outcome.err, HasSubstr(bad.words));
     EXPECT_THAT(outcome.err, MatchesRegex("(g3n: warning: [^\n]*\n)*g3n: [^\n]*\n"));
   }
-  EXPECT_THAT(folder.names(), ::testing::UnorderedElementsAre("not_a_picture.png", "empty.wav"));
+  EXPECT_THAT(folder.names(), ::testing::UnorderedElementsAre("not_a_picture.png", "empty.wav", "ids"));
 }
 
 TEST(Failure, AnUnknownHubNameSaysHowToFetchIt) {
