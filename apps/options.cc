@@ -59,14 +59,14 @@ T parse_number(const std::string& flag, const std::string& text, T low, T high) 
   if (good && value >= low && value <= high) return value;
   std::string want = std::is_floating_point_v<T> ? "a number" : "a whole number";
   std::ostringstream range;
-  range << low;
-  if (low > std::numeric_limits<T>::lowest()) want += " of at least " + range.str();
   const bool is_beyond_type = std::is_integral_v<T> && error == std::errc::result_out_of_range && text.front() != '-';
-  if ((good && value > high) || is_beyond_type) {
-    std::ostringstream most;
-    most << high;
-    want += " and at most " + most.str();
+  if (high < static_cast<T>(kMost<std::int32_t>)) {  // what is larger is told only to whoever asked for more
+    range << " from " << low << " to " << high;
+  } else {
+    if (low > std::numeric_limits<T>::lowest()) range << " of at least " << low;
+    if ((good && value > high) || is_beyond_type) range << " and at most " << high;
   }
+  want += range.str();
   throw UsageError(flag + ": expected " + want + ", found '" + text + "'");
 }
 
@@ -278,8 +278,11 @@ void add_listening_flags(FlagSet& flags, Options& o) {
   server::ServerOptions& s = o.serve.options;
   const server::ServerOptions standard;
   flags.text("--host", "ADDRESS", s.http.host, "where it listens (default " + standard.http.host + ")");
-  flags.number<std::uint16_t>("--port", "N", s.http.port, std::uint16_t{0}, kMost<std::uint16_t>,
-                              "default " + std::to_string(standard.http.port) + "; 0: any free one");
+  flags.value("--port", "N", "default " + std::to_string(standard.http.port) + "; 0: any free one",
+              [&s](const std::string& given) {
+                const int port = parse_number<int>("--port", given, 0, kMost<std::uint16_t>);
+                s.http.port = static_cast<std::uint16_t>(port);
+              });
   flags.text("--unix", "PATH", s.http.unix_path, "a socket file instead of --host and --port");
   flags.list("--allowed-host", "NAME", s.access.allowed_hosts,
              "a name in Host besides localhost and addresses; may be repeated");
