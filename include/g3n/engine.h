@@ -108,6 +108,9 @@ struct Tap {
   std::vector<float> values;
 };
 
+// What Engine::trace keeps in memory unless told otherwise.
+constexpr std::int64_t kMostTraceBytes = std::int64_t{2} << 30;
+
 // What a model says about a text that follows a prompt.
 struct Score {
   std::vector<TokenLogprob> tokens;  // of the text
@@ -219,7 +222,7 @@ class Engine {
   // Every intermediate value of the prompt (and of its media) whose name matches one of the globs; all rows go through
   // all layers. Throws as generate does, kInvalidArgument for a glob that matches nothing and for more than most_bytes.
   std::vector<Tap> trace(const Prompt& prompt, std::span<const std::string> globs,
-                         std::int64_t most_bytes = std::int64_t{2} << 30, const std::atomic<bool>* cancelled = nullptr);
+                         std::int64_t most_bytes = kMostTraceBytes, const std::atomic<bool>* cancelled = nullptr);
 
   Stats stats() const;
 

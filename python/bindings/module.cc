@@ -344,7 +344,7 @@ PyCall trace(const PyEngine& self, nb::handle prompt, std::vector<std::string> g
   const auto taps = std::make_shared<std::vector<Tap>>();
   auto call = Call::run(self.box().get(), [engine = self.use(), prompt = to_prompt(prompt), globs = std::move(globs),
                                            taps](Call& running) {
-    *taps = engine->trace(prompt, globs, std::int64_t{2} << 30, running.cancelled());
+    *taps = engine->trace(prompt, globs, kMostTraceBytes, running.cancelled());
   });
   return PyCall(std::move(call), self.box(), [taps](Call& ended) {
     ended.answer();

@@ -1,13 +1,13 @@
 #include "checkpoint/find_model.h"
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <optional>
 
 #include "checkpoint/hub_cache.h"
 #include "checkpoint/model_candidates.h"
 #include "checkpoint/ollama.h"
+#include "core/ascii.h"
 #include "g3n/error.h"
 
 namespace g3n {
@@ -20,11 +20,7 @@ bool is_there(const fs::path& path) {
   return fs::exists(path, ignored);
 }
 
-std::string lower_ending(const std::string& path) {
-  std::string ending = fs::path(path).extension().string();
-  for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return ending;
-}
+std::string lower_ending(const std::string& path) { return ascii_lower(fs::path(path).extension().string()); }
 
 // Such a name means a file, also where no file has it.
 bool is_file_name(const std::string& name) {

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "checkpoint/model_candidates.h"
+#include "core/ascii.h"
 #include "core/file_kind.h"
 #include "formats/shard_index.h"
 #include "g3n/error.h"
@@ -18,11 +19,6 @@ namespace fs = std::filesystem;
 bool is_there(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);  // false for a link to a blob that is not there
-}
-
-std::string lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
 }
 
 // models--org--name for org/name and back.
@@ -108,7 +104,7 @@ Search search_model(const fs::path& model, const std::string& pick) {
 
 // Ids in the cache that share the name's beginning with `id`, for "did you mean".
 bool is_similar(const std::string& id, const std::string& other) {
-  const std::string a = lower(id.substr(id.find('/') + 1)), b = lower(other.substr(other.find('/') + 1));
+  const std::string a = ascii_lower(id.substr(id.find('/') + 1)), b = ascii_lower(other.substr(other.find('/') + 1));
   const size_t common =
       std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(std::min(a.size(), b.size())), b.begin()).first -
       a.begin();
@@ -139,7 +135,7 @@ std::string resolve_hub_model(const std::string& id, const std::vector<std::stri
                      [&](const std::string& a, const std::string& b) { return (a == wanted) > (b == wanted); });
     for (const std::string& folder : folders) {
       if (!folder.starts_with("models--")) continue;
-      if (lower(folder) != lower(wanted)) {
+      if (ascii_lower(folder) != ascii_lower(wanted)) {
         if (is_similar(id, id_of(folder))) similar += (similar.empty() ? "" : ", ") + id_of(folder);
         continue;
       }
@@ -157,7 +153,7 @@ std::string resolve_hub_model(const std::string& id, const std::vector<std::stri
   if (!similar.empty()) message += "; in the cache: " + similar;
   message += "; fetch it with: hf download " + id;
   if (!pick.empty()) message += " --include '*" + pick + "*'";
-  if (lower(id).starts_with("google/"))
+  if (ascii_lower(id).starts_with("google/"))
     message += " (first accept the licence at https://huggingface.co/" + id + " and log in with: hf auth login)";
   throw Error(ErrorCode::kNotFound, message);
 }

@@ -7,17 +7,13 @@
 #include <optional>
 #include <set>
 
+#include "core/ascii.h"
 #include "core/printable.h"
 
 namespace g3n {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
 
 bool is_alnum(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; }
 
@@ -40,7 +36,7 @@ std::optional<Shard> shard_of(const std::string& name) {
 }
 
 bool is_model_file(const std::string& file_name) {
-  const std::string name = lower(file_name);
+  const std::string name = ascii_lower(file_name);
   return name.ends_with(".g3n") || (name.ends_with(".gguf") && name.find("mmproj") == std::string::npos &&
                                     name.find("imatrix") == std::string::npos);
 }
@@ -95,7 +91,7 @@ std::vector<ModelCandidate> mmproj_candidates(const std::string& folder) {
   std::vector<ModelCandidate> all;
   std::error_code reason, ignored;
   for (fs::directory_iterator it(folder, reason), end; !reason && it != end; it.increment(reason)) {
-    const std::string name = it->path().filename().string(), lowered = lower(name);
+    const std::string name = it->path().filename().string(), lowered = ascii_lower(name);
     if (lowered.ends_with(".gguf") && lowered.find("mmproj") != std::string::npos && !name.starts_with(".") &&
         fs::is_regular_file(it->path(), ignored))
       all.push_back({name, static_cast<int64_t>(fs::file_size(it->path(), ignored)), 0});
@@ -109,7 +105,7 @@ std::vector<ModelCandidate> candidates_of(const std::vector<ModelCandidate>& all
   for (const ModelCandidate& candidate : all)
     if (candidate.name == pick || fs::path(candidate.name).filename() == pick) return {candidate};
   for (const ModelCandidate& candidate : all)
-    if (!pick.empty() && holds_word(lower(candidate.name), lower(pick))) fitting.push_back(candidate);
+    if (!pick.empty() && holds_word(ascii_lower(candidate.name), ascii_lower(pick))) fitting.push_back(candidate);
   return fitting;
 }
 

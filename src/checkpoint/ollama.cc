@@ -4,6 +4,7 @@
 #include <cctype>
 #include <filesystem>
 
+#include "core/ascii.h"
 #include "core/file_kind.h"
 #include "core/printable.h"
 #include "g3n/error.h"
@@ -19,11 +20,7 @@ constexpr const char* kNamespace = "library";
 constexpr const char* kTag = "latest";
 constexpr size_t kMostListed = 20;
 
-std::string lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
-bool is_same(const std::string& a, const std::string& b) { return lower(a) == lower(b); }
+bool is_same(const std::string& a, const std::string& b) { return ascii_lower(a) == ascii_lower(b); }
 
 struct Name {
   std::string host, space, name, tag;  // tag empty: not said

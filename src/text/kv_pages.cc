@@ -149,16 +149,20 @@ int64_t kv_bytes(const TextConfig& config, DType dtype, int64_t length) {
   return pages * kv_page_bytes(dtype, config.num_key_value_heads, config.head_dim, kPagePositions);
 }
 
+KvPages::PageRange KvPages::pages_to_append(int64_t count) const {
+  return {static_cast<size_t>(length_ / kPagePositions),
+          static_cast<size_t>(pages_of(std::min(length_ + count, context_)))};
+}
+
 void KvPages::reserve(int64_t count) {
   appended_ = 0;
   if (count > context_ - length_)
     throw Error(ErrorCode::kContextFull, "the context is full: " + std::to_string(length_ + count) +
                                              " positions needed, the context has " + std::to_string(context_));
-  const size_t first = static_cast<size_t>(length_ / kPagePositions),
-               end = static_cast<size_t>(pages_of(length_ + count));
+  const PageRange range = pages_to_append(count);
   for (Layer& layer : layers_) {
-    if (layer.pages.size() < end) layer.pages.resize(end, nullptr);
-    for (size_t i = first; i < end; ++i)
+    if (layer.pages.size() < range.end) layer.pages.resize(range.end, nullptr);
+    for (size_t i = range.begin; i < range.end; ++i)
       if (!layer.pages[i]) layer.pages[i] = pool_->take();
   }
 }
@@ -204,10 +208,9 @@ bool KvPages::stays_resumable(int64_t length, int64_t committed) const {
 
 int64_t KvPages::bytes_to_append(int64_t count) const {
   int64_t pages = 0;
-  const size_t first = static_cast<size_t>(length_ / kPagePositions),
-               end = static_cast<size_t>(pages_of(std::min(length_ + count, context_)));
+  const PageRange range = pages_to_append(count);
   for (const Layer& layer : layers_)
-    for (size_t i = first; i < end; ++i) pages += i >= layer.pages.size() || !layer.pages[i];
+    for (size_t i = range.begin; i < range.end; ++i) pages += i >= layer.pages.size() || !layer.pages[i];
   return pages * pool_->page_bytes();
 }
 

@@ -85,7 +85,12 @@ class KvPages final : public SequenceCache {
     bool sliding = false;
     std::vector<std::byte*> pages;  // by position / 64; null: not there
   };
+  struct PageRange {
+    size_t begin, end;
+  };
   KvPages(const KvPages& from, int64_t length);
+  // Pages that hold the next `count` positions, as far as the context goes.
+  PageRange pages_to_append(int64_t count) const;
   void drop_before(int64_t position) noexcept;
   bool resumable(int64_t length, int64_t kept_from) const;
 

@@ -1,0 +1,13 @@
+// Letters of ASCII, whatever the locale: names of files, ids and headers, where no other letters change.
+#pragma once
+#include <string>
+
+namespace g3n {
+
+inline std::string ascii_lower(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return text;
+}
+
+}  // namespace g3n
