@@ -15,6 +15,7 @@
 #include "config_file.h"
 #include "core/utf8.h"
 #include "g3n/error.h"
+#include "g3n/message.h"
 #include "server/limits.h"
 
 namespace g3n::cli {
@@ -204,8 +205,17 @@ void add_quantize_flag(FlagSet& flags, Options& o) {
 }
 
 void add_image_size_flag(FlagSet& flags, Options& o) {
-  flags.number<int>("--image-size", "N", o.engine.image_size, 1, 4096,
-                    "pixels a side for the image encoder (default: the checkpoint's)");
+  flags.value("--image-size", "N",
+              "pixels a side for the image encoder, at least " + std::to_string(kLeastImageSide) +
+                  ", best a multiple of 256 (default: the checkpoint's)",
+              [&o](const std::string& given) {
+                o.engine.image_size = parse_number<int>("--image-size", given, 0, kMost<int>);
+                try {
+                  check_image_side(o.engine.image_size);
+                } catch (const Error& error) {
+                  throw UsageError(error.what());
+                }
+              });
 }
 
 // run and chat.
@@ -408,7 +418,8 @@ void add_command_flags(FlagSet& flags, Options& o, Command command) {
       flags.number<std::int64_t>("--decode-tokens", "N", o.bench.decode_tokens, 1, 1'000'000,
                                  "tokens of one measurement of decoding, per sequence (default " +
                                      std::to_string(BenchOptions{}.decode_tokens) + ")");
-      flags.numbers<std::int64_t>("--image", "N,N,...", o.bench.image_sizes, 1, 4096, "pictures of N pixels a side");
+      flags.numbers<std::int64_t>("--image", "N,N,...", o.bench.image_sizes, kLeastImageSide, kMostImageSide,
+                                  "pictures of N pixels a side");
       flags.numbers<double>("--audio", "S,S,...", o.bench.audio_seconds, 0.1, 30.0, "clips of S seconds");
       flags.number<std::int64_t>("--repeat", "N", o.bench.repeat, 1, 1'000'000,
                                  "measurements of each (default " + std::to_string(BenchOptions{}.repeat) + ")");

@@ -54,12 +54,19 @@ struct SoftTokens {
   std::vector<float> values;
 };
 
+// Pixels a side of pictures for the vision encoder, whose coarsest map has one point for 32 x 32 of them. Its soft
+// tokens are 16 x 16 whatever the size: multiples of 256 (as 256, 512 and 768) give each of them whole points of its
+// own; smaller pictures are stretched.
+constexpr int kLeastImageSide = 32, kMostImageSide = 4096;
+// Throws Error{kInvalidArgument} naming these sizes, for a size that is neither among them nor 0 (not said).
+void check_image_side(int pixels);
+
 struct TextPart {
   std::string text;
 };
 struct ImagePart {
   std::variant<MediaBytes, Pixels, SoftTokens, PixelValues> source;
-  int size = 0;  // pixels a side for the encoder; 0: the engine's
+  int size = 0;  // pixels a side for the encoder, as check_image_side wants them; 0: the engine's
 };
 struct AudioPart {
   std::variant<MediaBytes, Samples, SoftTokens, LogMelFrames> source;

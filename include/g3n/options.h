@@ -35,7 +35,7 @@ struct EngineOptions {
   std::int64_t context = 0;                 // positions per conversation; 0: the checkpoint's max_position_embeddings
   std::string quantize;      // weights packed while loading: "q4", "q8", "keep" (as in the file) or a recipe file
                              // (docs/quantization.md); empty: as in the file, and all that bundles take
-  int image_size = 0;        // pixels a side of images for the encoder; 0: the checkpoint's own
+  int image_size = 0;        // pixels a side of images, as check_image_side wants them; 0: the checkpoint's own
   bool load_weights = true;  // false: prompts, templates and tokens only, ready at once; answers and media are refused
   // ---- how ----
   Compute compute = Compute::kF32;

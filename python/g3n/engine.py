@@ -171,7 +171,7 @@ class Engine:
         threads: of the model; 0: one per core
         context: positions per conversation; 0: the checkpoint's
         chunk: prompt positions per step; bounds memory, changes no result
-        image_size: pixels a side of images for the encoder; 0: the checkpoint's
+        image_size: pixels a side of images for the encoder, 32 to 4096, best a multiple of 256; 0: the checkpoint's
         release_encoders: give vision and audio weights back after each prompt with media
         kv_ram: bytes of all K and V; 0: half of what is free after loading
         cache_ram: of that, at most so many bytes stay with what ended, so that a prompt that begins alike computes

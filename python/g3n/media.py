@@ -25,7 +25,7 @@ RATE_HZ = 16000
 
 @dataclass(frozen=True)
 class Image:
-    """A picture in a list of parts: a path, URL, bytes of a file, a PIL image or a uint8 array. size: pixels a side for the encoder."""
+    """A picture in a list of parts: a path, URL, bytes of a file, a PIL image or a uint8 array. size: pixels a side for the encoder, 32 to 4096."""
 
     data: Any
     size: int = 0

@@ -8,6 +8,7 @@
 
 #include "core/printable.h"
 #include "g3n/error.h"
+#include "g3n/message.h"
 
 namespace g3n {
 namespace {
@@ -215,7 +216,7 @@ GgufTowers read_gguf_towers(const GgufFile& file) {
   if (shapes.has_any("v.")) {
     out.vision = vision_config(file, shapes);
     const auto side = static_cast<int>(
-        file.metadata().integer("clip.vision.image_size", out.processor.image_width, 1, kMaxEncoderImageSide));
+        file.metadata().integer("clip.vision.image_size", out.processor.image_width, kLeastImageSide, kMostImageSide));
     out.processor.image_width = out.processor.image_height = side;
     out.hidden_size = shapes.axis("mm.input_projection.weight", 0);
   }

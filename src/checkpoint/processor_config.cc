@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "g3n/error.h"
+#include "g3n/message.h"
 #include "json/writer.h"
 
 namespace g3n {
@@ -13,8 +14,8 @@ constexpr int64_t kMost = 1 << 20;  // of a length in samples
 void read_image(const Config& c, ProcessorConfig& out) {
   const Config size = c.object("size");
   if (size.has("height") || size.has("width")) {
-    out.image_height = static_cast<int>(size.integer("height", {}, 1, kMaxEncoderImageSide));
-    out.image_width = static_cast<int>(size.integer("width", {}, 1, kMaxEncoderImageSide));
+    out.image_height = static_cast<int>(size.integer("height", {}, kLeastImageSide, kMostImageSide));
+    out.image_width = static_cast<int>(size.integer("width", {}, kLeastImageSide, kMostImageSide));
   }
   out.rescale_factor = static_cast<float>(c.number("rescale_factor", 1.0 / 255.0));
   if (!(out.rescale_factor > 0 && out.rescale_factor <= 1)) c.fail("rescale_factor", "a number above 0, at most 1");

@@ -9,9 +9,6 @@
 
 namespace g3n {
 
-// Pixels a side of what the vision tower may be fed.
-inline constexpr int kMaxEncoderImageSide = 4096;
-
 struct ProcessorConfig {
   int image_width = 768, image_height = 768;
   float rescale_factor = 1.0f / 255.0f;

@@ -24,10 +24,7 @@ struct Extent {
 Extent encoder_extent(const ProcessorConfig& processor, int part_size, int engine_size) {
   const int size = part_size ? part_size : engine_size;
   if (size == 0) return {processor.image_width, processor.image_height};
-  if (size < 1 || size > kMaxEncoderImageSide)
-    throw Error(ErrorCode::kInvalidArgument, "image size: expected 0 (the checkpoint's) to " +
-                                                 std::to_string(kMaxEncoderImageSide) + ", got " +
-                                                 std::to_string(size));
+  check_image_side(size);
   return {size, size};
 }
 
@@ -89,8 +86,8 @@ void expect_finite(const std::vector<float>& values, const char* name, F place) 
 
 MediaInput take_pixels(const PixelValues& given) {
   const int64_t plane = int64_t{given.width} * given.height, size = static_cast<int64_t>(given.chw.size());
-  if (given.width < 1 || given.height < 1 || given.width > kMaxEncoderImageSide || given.height > kMaxEncoderImageSide)
-    throw Error(ErrorCode::kInvalidArgument, "pixel values: expected 1 to " + std::to_string(kMaxEncoderImageSide) +
+  if (given.width < 1 || given.height < 1 || given.width > kMostImageSide || given.height > kMostImageSide)
+    throw Error(ErrorCode::kInvalidArgument, "pixel values: expected 1 to " + std::to_string(kMostImageSide) +
                                                  " pixels a side, got " + std::to_string(given.height) + " x " +
                                                  std::to_string(given.width));
   if (size != plane * kChannels)

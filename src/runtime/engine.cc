@@ -40,7 +40,7 @@ void check_options(const EngineOptions& o) {
   range("workers", o.workers, 1, 256, "");
   range("max sequences", o.max_sequences, 1, 4096, "");
   range("chunk", o.chunk, 1, 65536, "");
-  range("image size", o.image_size, 0, 4096, " (the checkpoint's)");
+  check_image_side(o.image_size);
   range("kv_ram", o.kv_ram, 0, INT64_MAX, " (half of what is free)");
   range("cache_ram", o.cache_ram, -1, INT64_MAX, " (all that nobody runs in)");
   range("media_cache", o.media_cache, 0, INT64_MAX, "");

@@ -120,6 +120,14 @@ void check_sizes(const Pixels& source, int width, int height) {
 
 }  // namespace
 
+void check_image_side(int pixels) {
+  if (pixels == 0 || (pixels >= kLeastImageSide && pixels <= kMostImageSide)) return;
+  throw Error(ErrorCode::kInvalidArgument, "image size: expected 0 (the checkpoint's) or " +
+                                               std::to_string(kLeastImageSide) + " to " +
+                                               std::to_string(kMostImageSide) +
+                                               " pixels a side, best a multiple of 256, got " + std::to_string(pixels));
+}
+
 Pixels resize_image(const Pixels& source, int width, int height) {
   check_sizes(source, width, height);
   std::vector<std::uint8_t> between;

@@ -4,10 +4,13 @@
 
 #include <cmath>
 
+#include "g3n/message.h"
+
 namespace g3n {
 namespace {
 
 constexpr int64_t kPixelChannels = 3, kStemKernel = 3, kStemStride = 2;
+static_assert(kStemStride << kStages == kLeastImageSide);  // every stage halves the map once
 constexpr char kTowerPrefix[] = "model.vision_tower.timm_model.";
 
 // Two buffers of the sizes that maps 0, 2, 4, ... and 1, 3, 5, ... need, of which one holds the current map.

@@ -49,7 +49,7 @@ TEST(MediaInput, PicturesAreResizedToThePartsOrTheEnginesOrTheProcessorsSize) {
   const struct {
     int part, engine;
     int64_t want;
-  } cases[] = {{0, 0, 768}, {0, 32, 32}, {48, 32, 48}, {48, 0, 48}, {1, 0, 1}};
+  } cases[] = {{0, 0, 768}, {0, 32, 32}, {48, 32, 48}, {48, 0, 48}, {33, 0, 33}};
   for (const auto& one : cases) {
     const MediaInput input = read(picture(40, 30, one.part), one.engine);
     EXPECT_EQ(input.kind, MediaKind::kImage);
@@ -67,9 +67,13 @@ TEST(MediaInput, PicturesAreResizedToThePartsOrTheEnginesOrTheProcessorsSize) {
 }
 
 TEST(MediaInput, ImageSizesOutOfRangeAreRefused) {
-  for (const int size : {-1, 4097, INT32_MIN, INT32_MAX}) {
-    EXPECT_ERROR(ErrorCode::kInvalidArgument, read(picture(4, 4, size)), "image size", std::to_string(size));
-    EXPECT_ERROR(ErrorCode::kInvalidArgument, read(picture(4, 4), size), "image size", std::to_string(size));
+  for (const int size : {-1, 1, 7, 31, 4097, INT32_MIN, INT32_MAX}) {
+    const std::string got =
+        "image size: expected 0 (the checkpoint's) or 32 to 4096 pixels a side, best a multiple of "
+        "256, got " +
+        std::to_string(size);
+    EXPECT_ERROR(ErrorCode::kInvalidArgument, read(picture(4, 4, size)), got);
+    EXPECT_ERROR(ErrorCode::kInvalidArgument, read(picture(4, 4), size), got);
   }
 }
 
@@ -99,22 +103,22 @@ TEST(MediaInput, ClipsBecomeLogMel) {
 }
 
 TEST(MediaInput, PixelValuesArePassedOnAsTheyAre) {
-  const MediaInput made = read(picture(40, 30, 16));
-  PixelValues values{16, 16, to_chw(made.view().pixels)};
-  EXPECT_EQ(values.chw[0 * 256 + 5], made.values[5 * 3 + 0]);
-  EXPECT_EQ(values.chw[2 * 256 + 7], made.values[7 * 3 + 2]);
+  const MediaInput made = read(picture(40, 30, 32));
+  PixelValues values{32, 32, to_chw(made.view().pixels)};
+  EXPECT_EQ(values.chw[0 * 1024 + 5], made.values[5 * 3 + 0]);
+  EXPECT_EQ(values.chw[2 * 1024 + 7], made.values[7 * 3 + 2]);
   const MediaInput taken = read(ImagePart{values, 99}, 48);  // no size is asked of them
   EXPECT_EQ(taken.values, made.values);
-  expect_shape(taken.view().pixels, {16, 16, 3});
+  expect_shape(taken.view().pixels, {32, 32, 3});
   EXPECT_EQ(taken.content, read(ImagePart{values}).content);
   EXPECT_NE(taken.content, made.content);
   PixelValues other = values;
-  other.chw[300] = NAN;
+  other.chw[1300] = NAN;
   EXPECT_ERROR(ErrorCode::kInvalidArgument, read(ImagePart{other}), "pixel values", "NaN in channel 1");
   other.chw.pop_back();
-  EXPECT_ERROR(ErrorCode::kInvalidArgument, read(ImagePart{other}), "[3, 16, 16]", "767 values");
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, read(ImagePart{other}), "[3, 32, 32]", "3071 values");
   other.width = 0;
-  EXPECT_ERROR(ErrorCode::kInvalidArgument, read(ImagePart{other}), "1 to 4096", "16 x 0");
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, read(ImagePart{other}), "1 to 4096", "32 x 0");
 }
 
 TEST(MediaInput, ClipsOfABatchArePaddedToTheLongest) {

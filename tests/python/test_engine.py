@@ -46,6 +46,8 @@ def test_one_dtype_by_many_names():
         assert engine.generate(messages_of("capital"), **GREEDY).text == CONVERSATIONS["capital"]["text"]
     with pytest.raises(g3n.InvalidArgument, match="dtype: expected 'f32' or 'bf16'"):
         g3n.Engine(DEMO, dtype="float16")
+    with pytest.raises(g3n.InvalidArgument, match="32 to 4096 pixels a side, best a multiple of 256, got 7"):
+        g3n.Engine(DEMO, image_size=7)
     with pytest.raises(g3n.InvalidArgument, match="kv_cache"):
         g3n.Engine(DEMO, kv_cache="q4")
 

@@ -105,6 +105,8 @@ def test_soft_tokens_go_in_and_out(engine):
             part["audio"] = g3n.SoftTokens("audio", engine.encode_audio(part["audio"]))
     assert engine.generate(messages, **GREEDY).ids == CONVERSATIONS["spoken_question"]["greedy_ids"]
     assert engine.encode_image(g3n.Image(MEDIA / "star-and-square.png", size=128)).shape == image.shape
+    with pytest.raises(g3n.InvalidArgument, match="32 to 4096 pixels a side"):
+        engine.encode_image(g3n.Image(MEDIA / "star-and-square.png", size=7))
 
 
 # ---- hooks
