@@ -1,6 +1,8 @@
 // See prompt_input.h.
 #include "prompt_input.h"
 
+#include <algorithm>
+
 #include "console.h"
 #include "core/utf8.h"
 #include "files.h"
@@ -23,6 +25,12 @@ void append_paragraph(std::string& text, const std::string& more) {
   text += more;
 }
 
+// Whether -f, --image or --audio names stdin (/dev/stdin), which is then no part of the words.
+bool stdin_is_file(const Options& o) {
+  return (o.file && is_stdin(*o.file)) ||
+         std::any_of(o.media.begin(), o.media.end(), [](const MediaFile& medium) { return is_stdin(medium.path); });
+}
+
 }  // namespace
 
 bool is_blank(std::string_view text) { return trim_white_space(text).empty(); }
@@ -32,7 +40,7 @@ std::string run_text(const Options& o) {
   std::string text = stdin_is_prompt ? read_stdin() : o.text.value_or("");
   expect_utf8(text, stdin_is_prompt ? "stdin" : "the prompt");
   if (o.file) append_paragraph(text, read_utf8_file(*o.file));
-  if (!stdin_is_prompt) {
+  if (!stdin_is_prompt && !stdin_is_file(o)) {
     const std::string piped = read_piped_stdin();
     expect_utf8(piped, "stdin");
     append_paragraph(text, piped);

@@ -12,8 +12,8 @@ namespace g3n::cli {
 // White space as the chat template trims it (processor.md 2).
 bool is_blank(std::string_view text);
 
-// The words of run: the argument ("-": stdin as it is), then -f's file, then what a pipe brings, with a blank line
-// between. Throws UsageError when all of it is blank and no media come along.
+// The words of run: the argument ("-": stdin as it is), then -f's file, then what a pipe brings (unless a flag names it
+// as a file), with a blank line between. Throws UsageError when all of it is blank and no media come along.
 std::string run_text(const Options& options);
 // TEXT of tokenize: the argument or stdin, byte for byte.
 std::string tokenize_text(const Options& options);

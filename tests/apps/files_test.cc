@@ -175,6 +175,46 @@ TEST(Models, APipeIsNotWaitedFor) {
   }
 }
 
+// A picture out of a pipe: a command's output, stdin, or a FIFO, whose writer may come late.
+TEST(Media, PipesAreRead) {
+  const std::string g3n = std::string("exec ") + G3N_PROGRAM, picture = demo_media("red-circle.png"),
+                    command = " run -m " + demo() + " --temperature 0 --max-tokens 8 --image ";
+  const auto shell = [](const std::string& line, const std::string& input = "") {
+    return run_program("/usr/bin/timeout", {"60", "/bin/bash", "-c", line}, input);
+  };
+  const Outcome want = shell(g3n + command + picture + " What?");
+  ASSERT_EQ(want.status, 0) << want.err;
+  const TemporaryFolder folder;
+  const std::string fifo = folder.path("fifo");
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  const Outcome substituted = shell(g3n + command + "<(cat " + picture + ") What?"),
+                piped = shell(g3n + command + "/dev/stdin What?", read_text(picture)),
+                slow = shell(g3n + command + "<(head -c 99 " + picture + "; sleep 0.1; tail -c +100 " + picture +
+                             ") What?"),
+                late = shell("(sleep 1.5; cat " + picture + " >" + fifo + ") & " + g3n + command + fifo + " What?");
+  for (const Outcome* outcome : {&substituted, &piped, &slow, &late}) {
+    EXPECT_EQ(outcome->status, 0) << outcome->err;
+    EXPECT_EQ(outcome->out, want.out);
+    EXPECT_EQ(outcome->err, outcome != &late ? ""
+                                             : "g3n: waiting for " + fifo +
+                                                   ", a pipe (FIFO) that nothing has come "
+                                                   "from yet\n");
+  }
+  EXPECT_THAT(shell(g3n + command + "<(true) What?").err, HasSubstr("empty"));
+}
+
+TEST(Media, APipeThatStaysSilentIsTold) {
+  const TemporaryFolder folder;
+  const std::string fifo = folder.path("fifo");
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  for (const std::string flag : {"--image", "--audio", "-f", "--messages"}) {
+    Arguments arguments = {"-s", "INT", "2", G3N_PROGRAM, "run", "-m", demo(), flag, fifo};
+    if (flag != "--messages") arguments.push_back("What?");
+    const Outcome outcome = run_program("/usr/bin/timeout", arguments);
+    EXPECT_THAT(outcome.err, HasSubstr("waiting for " + fifo + ", a pipe")) << flag;
+  }
+}
+
 TEST(Models, AFolderOfOneGgufFileIsThatFile) {
   const TemporaryFolder folder;
   const std::string gguf = source_path("tests/golden/data/gguf/text-bf16.gguf");
