@@ -121,7 +121,7 @@ std::string text_of(const ModelContents& c) {
 std::string tensors_text(const ModelContents& c) {
   std::string out = "\n";
   for (const ModelTensor& t : c.tensors)
-    out += padded(t.name, 72) + " " + padded(t.dtype, 5) + padded(shape_text(t.shape), 24) +
+    out += padded(t.name, 72) + " " + padded(t.dtype, 8) + padded(shape_text(t.shape), 24) +
            padded(format_bytes(t.bytes), -10) + "  " + padded(note_of(t), 9) + t.file + "\n";
   return out;
 }

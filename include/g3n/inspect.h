@@ -90,7 +90,7 @@ struct ModelContents {
 const char* model_kind_name(ModelContents::Kind kind);  // "folder", "bundle", "GGUF"
 
 // Throws kNotFound, kBadFile, kUnsupported as Engine::open; kInvalidArgument when something else than a bundle is to be
-// verified.
+// verified, and for a context longer than the model's.
 ModelContents inspect_model(const InspectOptions& options);
 
 }  // namespace g3n

@@ -191,7 +191,11 @@ class Contents {
                              .use = use_of(name)});
     if (!has_text_) return out;
     const int64_t most = text_.max_position_embeddings;
-    out.kv_cache.positions = std::min(options.context ? options.context : most, most);
+    if (options.context > most)
+      throw Error(ErrorCode::kInvalidArgument, "context: expected at most " + std::to_string(most) +
+                                                   " (max_position_embeddings), got " +
+                                                   std::to_string(options.context));
+    out.kv_cache.positions = options.context ? options.context : most;
     out.kv_cache.bytes = kv_bytes(text_, options.kv, out.kv_cache.positions);
     out.kv_cache.dtype = dtype_name(options.kv);
     return out;
@@ -245,7 +249,8 @@ class Contents {
               : nullptr;
       if (checkpoint_.bundle && !entry) continue;
       const TensorInfo& stored = *tensors_.at(listed.name);
-      const DecodeCost cost = entry ? decode_cost(entry->what, text_) : decode_cost(listed, stored, plan_, text_);
+      const DecodeCost cost =
+          entry ? decode_cost(entry->what, listed.layout, text_) : decode_cost(listed, stored, plan_, text_);
       component.token_bytes += cost.token_bytes;
       if (cost.why_slow.empty()) continue;
       SlowWeights& group = slow[{cost.why_slow, format_name(entry ? entry->what.dtype : stored.dtype)}];

@@ -64,12 +64,12 @@ DecodeCost decode_cost(const ListedTensor& listed, const TensorInfo& stored, con
   return cost;
 }
 
-DecodeCost decode_cost(const PackedTensor& packed, const TextConfig& config) {
+DecodeCost decode_cost(const PackedTensor& packed, Layout wanted, const TextConfig& config) {
   if (packed.kind == PackedKind::kTable)
     return {.token_bytes = packed.bytes / std::max<int64_t>(packed.shape[0], 1), .memory_bytes = packed.bytes};
   if (packed.kind != PackedKind::kMatrix) return vector_cost(element_count(packed.shape));
-  const bool is_sparse = packed.layout == Layout::kRows || packed.layout == Layout::kNeurons;
-  DecodeCost cost = matrix_cost(packed.name, packed.dtype, packed.layout, packed.bytes, is_sparse, config);
+  const bool is_sparse = wanted == Layout::kRows || wanted == Layout::kNeurons;
+  DecodeCost cost = matrix_cost(packed.name, packed.dtype, wanted, packed.bytes, is_sparse, config);
   if (packed.layout == Layout::kBlocks && !is_sparse)
     cost.why_slow = "there are no kernels for this type: its blocks are decoded anew for every token";
   return cost;

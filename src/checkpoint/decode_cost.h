@@ -22,7 +22,7 @@ struct DecodeCost {
 // was bf16 before.
 DecodeCost decode_cost(const ListedTensor& listed, const TensorInfo& stored, const PackingPlan& plan,
                        const TextConfig& config);
-// Of one in a bundle.
-DecodeCost decode_cost(const PackedTensor& packed, const TextConfig& config);
+// Of one in a bundle that the model wants in a layout: neurons are picked out of blocks that lie as in the file, too.
+DecodeCost decode_cost(const PackedTensor& packed, Layout wanted, const TextConfig& config);
 
 }  // namespace g3n

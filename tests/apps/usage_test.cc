@@ -355,6 +355,19 @@ TEST(Interrupt, InTheMiddleOfAPromptIs130AndLeavesNoFile) {
   EXPECT_THAT(folder.names(), ::testing::ElementsAre("ids"));
 }
 
+TEST(Inspect, TypesOfGgufHaveAColumn) {
+  const std::string gguf = source_path("tests/golden/data/gguf/text-mixed.gguf");
+  EXPECT_THAT(run_g3n({"inspect", gguf, "--tensors"}).out,
+              AllOf(HasSubstr(" IQ4_NL  [256, 96] "), HasSubstr(" Q4_0    [192, 96] ")));
+}
+
+TEST(Inspect, TheCacheIsThatOfTheContextOrAnError) {
+  const std::string json = run_g3n({"inspect", demo(), "--json", "--context", "100"}).out;
+  EXPECT_EQ(json_number(json, "kv_cache/positions"), 100);
+  expect_failure(run_g3n({"inspect", demo(), "--context", "32769"}), 1, "context: expected at most 32768");
+  expect_failure(run_g3n({"run", demo(), "--context", "32769", "x"}), 1, "context: expected at most 32768");
+}
+
 TEST(Inspect, CountsTheParametersOfTheFile) {
   const Outcome text = run_g3n({"inspect", demo(), "--tensors"});
   EXPECT_EQ(text.status, 0) << text.err;

@@ -78,5 +78,19 @@ TEST(Contents, WhatABundleReads) {
   for (const char* tower : {"vision tower", "audio tower"}) EXPECT_EQ(component(bundle, tower).token_bytes, 0) << tower;
 }
 
+// Neurons of sparse layers are picked out of blocks as well: what is as quick as in the GGUF file is not called slow.
+TEST(Contents, ABundleOfAGgufFileReadsWhatTheFileReads) {
+  const TemporaryFolder folder;
+  ThreadPool pool(2);
+  const std::string gguf = source_path("tests/golden/data/gguf/text-mixed.gguf"), out = folder / "keep.g3n";
+  convert_to_bundle(open_checkpoint(gguf), out, {.pool = pool, .recipe = Recipe::named("keep")});
+  const ModelContents file = contents_of(gguf), bundle = contents_of(out);
+  EXPECT_THAT(file.slow, IsEmpty());
+  EXPECT_THAT(bundle.slow, IsEmpty());
+  for (const ModelComponent& c : file.components)
+    EXPECT_EQ(component(bundle, c.name).token_bytes, c.token_bytes) << c.name;
+  EXPECT_EQ(bundle.total.token_bytes, file.total.token_bytes);
+}
+
 }  // namespace
 }  // namespace g3n::testing
