@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <set>
+#include <string_view>
 
 #include "checkpoint/hub_cache.h"
 #include "checkpoint/model_candidates.h"
@@ -95,10 +97,35 @@ std::string folder_around(const std::string& model_path) {
   return path.parent_path().empty() ? "." : path.parent_path().string();
 }
 
-// The only mmproj file of a folder; with `pick`, the only one that fits. Empty: there is none.
-std::string only_mmproj(const std::string& folder, const std::string& pick, const std::string& asked) {
+// Of files whose names differ in the type alone, the same towers: bf16 has the values of Google's checkpoint in half
+// the bytes, f16 has nearly all of them. Null: they differ in more.
+const ModelCandidate* best_type(const std::vector<ModelCandidate>& files) {
+  constexpr const char* kTypes[] = {"bf16", "f16", "f32", "q8_0"};  // the best first
+  const ModelCandidate* best = nullptr;
+  size_t best_rank = std::size(kTypes);
+  std::set<std::string> names;
+  for (const ModelCandidate& file : files) {
+    std::string name = ascii_lower(file.name);
+    const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes),
+                                    [&](const char* word) { return !candidates_of({{name}}, word).empty(); });
+    if (type == std::end(kTypes)) return nullptr;
+    const auto rank = static_cast<size_t>(type - std::begin(kTypes));
+    if (rank < best_rank) best = &file, best_rank = rank;
+    names.insert(name.replace(name.find(*type), std::string_view(*type).size(), ""));
+  }
+  return names.size() == 1 ? best : nullptr;
+}
+
+// The only mmproj file of a folder; with `pick`, the only one that fits. Of the same towers in several types the best.
+// Empty: there is none.
+std::string only_mmproj(const std::string& folder, const std::string& pick, const std::string& asked, const Log& log) {
   std::vector<ModelCandidate> all = mmproj_candidates(folder);
   if (!pick.empty()) all = candidates_of(all, pick);
+  const ModelCandidate* best = all.size() > 1 ? best_type(all) : nullptr;
+  if (best) {
+    log.warn(asked + ": using " + best->name + " of " + list_candidates(all));
+    return (fs::path(folder) / best->name).string();
+  }
   if (all.size() > 1)
     throw Error(ErrorCode::kInvalidArgument, asked + ": expected one mmproj file in " + folder + ", found " +
                                                  list_candidates(all) + ": name one of them");
@@ -109,7 +136,7 @@ std::string find_mmproj(const ModelQuery& query, const OllamaModel& model, const
   const std::string& name = query.mmproj;
   if (name.empty() || (name == "auto" && !model.projector.empty())) return model.projector;
   if (name == "auto") {
-    const std::string folder = folder_around(model.model), found = only_mmproj(folder, "", "mmproj auto");
+    const std::string folder = folder_around(model.model), found = only_mmproj(folder, "", "mmproj auto", log);
     if (found.empty())
       throw Error(ErrorCode::kNotFound, "mmproj auto: expected an mmproj file (*mmproj*.gguf) in " + folder +
                                             ", the folder of the model, found none");
@@ -119,10 +146,10 @@ std::string find_mmproj(const ModelQuery& query, const OllamaModel& model, const
   std::string folder = base;
   std::error_code ignored;
   if (!fs::exists(base, ignored) && looks_like_hub_id(base))
-    folder = resolve_hub_model(base, query.hub_caches, log, pick);
+    folder = resolve_hub_model(base, query.hub_caches, log, pick, HubContent::kTowers);
   if (fs::is_directory(folder, ignored)) {
     if (pick.empty() && is_checkpoint_folder(folder)) return folder;
-    if (const std::string found = only_mmproj(folder, pick, name); !found.empty()) return found;
+    if (const std::string found = only_mmproj(folder, pick, name, log); !found.empty()) return found;
     return choose_in_folder(folder, base, pick);  // a bundle, or a model with towers of its own
   }
   if (is_there(name)) return name;

@@ -29,7 +29,9 @@ struct ModelPaths {
 // - "name:tag": a model of ollama's (ollama.h).
 // Shards of one split GGUF file count as one; mmproj and imatrix files are no models.
 // query.mmproj is empty (towers: those that ollama keeps for the model, else the model's own), "auto" (the one mmproj
-// file beside the model), or named as a model is: a file, a folder with a checkpoint or one mmproj file, ...
+// file beside the model), or named as a model is: a file, a folder or id with a checkpoint or an mmproj file, ... Of
+// mmproj files whose names differ in the type alone one is taken, BF16, F16, F32 or Q8_0 in this order, with a line
+// through log.
 // Throws kNotFound (nothing there, nothing that fits), or kInvalidArgument where several files fit, with their sizes.
 ModelPaths find_model(const ModelQuery& query, const Log& log);
 

@@ -53,7 +53,11 @@ std::string what_is_missing(const fs::path& snapshot, const std::string& pick) {
     return "a file named '" + pick + "'" + (files.empty() ? "" : ", it has " + list_candidates(files));
   }
   if (!files.empty()) return "";
-  if (!is_there(snapshot / "config.json")) return "config.json";
+  if (!is_there(snapshot / "config.json")) {
+    const std::vector<ModelCandidate> towers = mmproj_candidates(snapshot.string());
+    return towers.empty() ? "config.json"
+                          : "a GGUF file of the text model, it has only vision and audio: " + list_candidates(towers);
+  }
   if (is_there(snapshot / "model.safetensors")) return "";
   const fs::path index = snapshot / "model.safetensors.index.json";
   if (!is_there(index)) return "model.safetensors";
@@ -67,14 +71,18 @@ std::string what_is_missing(const fs::path& snapshot, const std::string& pick) {
   return missing;
 }
 
+bool has_towers(const fs::path& snapshot, const std::string& pick) {
+  const std::vector<ModelCandidate> files = mmproj_candidates(snapshot.string());
+  return pick.empty() ? !files.empty() : !candidates_of(files, pick).empty();
+}
+
 struct Search {
   std::string found;       // a complete snapshot
   std::string incomplete;  // why others do not count
 };
 
-// The snapshot that refs/main names, else the complete one that was written last.
-Search search_model(const fs::path& model, const std::string& pick) {
-  Search result;
+// The one that refs/main names first, then what was written last.
+std::vector<fs::path> snapshots_of(const fs::path& model) {
   std::vector<std::string> order;
   try {
     order.push_back(trimmed(read_text_file((model / "refs" / "main").string(), 4096)));
@@ -88,16 +96,29 @@ Search search_model(const fs::path& model, const std::string& pick) {
   });
   order.insert(order.end(), others.begin(), others.end());
   std::set<std::string> seen;
-  for (const std::string& hash : order) {
-    if (hash.empty() || hash.find('/') != std::string::npos || !seen.insert(hash).second) continue;
-    const fs::path snapshot = model / "snapshots" / hash;
-    if (!is_there(snapshot)) continue;
+  std::vector<fs::path> snapshots;
+  for (const std::string& hash : order)
+    if (!hash.empty() && hash.find('/') == std::string::npos && seen.insert(hash).second &&
+        is_there(model / "snapshots" / hash))
+      snapshots.push_back(model / "snapshots" / hash);
+  return snapshots;
+}
+
+Search search_model(const fs::path& model, const std::string& pick, HubContent wanted) {
+  Search result;
+  const std::vector<fs::path> snapshots = snapshots_of(model);
+  if (wanted == HubContent::kTowers)
+    for (const fs::path& snapshot : snapshots)
+      if (has_towers(snapshot, pick)) return {.found = snapshot.string(), .incomplete = ""};
+  for (const fs::path& snapshot : snapshots) {
     const std::string missing = what_is_missing(snapshot, pick);
     if (missing.empty()) {
       result.found = snapshot.string();
       return result;
     }
-    result.incomplete += (result.incomplete.empty() ? "" : "; ") + snapshot.string() + " lacks " + missing;
+    const bool lacks_all = wanted == HubContent::kTowers && pick.empty();
+    result.incomplete += (result.incomplete.empty() ? "" : "; ") + snapshot.string() + " lacks " +
+                         (lacks_all ? "an mmproj file and " : "") + missing;
   }
   return result;
 }
@@ -124,7 +145,7 @@ bool looks_like_hub_id(const std::string& text) {
 }
 
 std::string resolve_hub_model(const std::string& id, const std::vector<std::string>& caches, const Log& log,
-                              const std::string& pick) {
+                              const std::string& pick, HubContent content) {
   const std::string wanted = folder_name(id);
   std::string incomplete, similar, searched;
   for (const std::string& cache : caches) {
@@ -139,7 +160,7 @@ std::string resolve_hub_model(const std::string& id, const std::vector<std::stri
         if (is_similar(id, id_of(folder))) similar += (similar.empty() ? "" : ", ") + id_of(folder);
         continue;
       }
-      const Search search = search_model(fs::path(cache) / folder, pick);
+      const Search search = search_model(fs::path(cache) / folder, pick, content);
       if (!search.found.empty()) {
         if (folder != wanted) log.warn(id + ": using " + id_of(folder) + " from " + cache);
         return search.found;
@@ -153,7 +174,9 @@ std::string resolve_hub_model(const std::string& id, const std::vector<std::stri
   if (!similar.empty()) message += "; in the cache: " + similar;
   message += "; fetch it with: hf download " + id;
   if (!pick.empty()) message += " --include '*" + pick + "*'";
-  if (ascii_lower(id).starts_with("google/"))
+  const bool is_google = ascii_lower(id).starts_with("google/");
+  if (pick.empty() && content == HubContent::kTowers && !is_google) message += " --include '*mmproj*'";
+  if (is_google)
     message += " (first accept the licence at https://huggingface.co/" + id + " and log in with: hf auth login)";
   throw Error(ErrorCode::kNotFound, message);
 }

@@ -11,10 +11,15 @@ namespace g3n {
 // "org/name" of letters, digits, '-', '_', '.', with no such path in the file system.
 bool looks_like_hub_id(const std::string& text);
 
-// The snapshot folder of the model: one with a complete checkpoint, GGUF files or bundles; with `pick`, one with a GGUF
-// file or bundle of that name (model_candidates.h). An id equal but for case is used, with a line through log.
-// Error{kNotFound} says where was searched, what is incomplete, what is similar, and the command that fetches it.
+enum class HubContent {
+  kModel,   // a complete checkpoint, GGUF files or bundles; with a pick, a GGUF file or bundle of that name
+  kTowers,  // mmproj files, with a pick one of that name; where no snapshot has any, as kModel
+};
+
+// The snapshot folder that holds what is wanted; pick: a word as in model_candidates.h. An id equal but for case is
+// used, with a line through log. Error{kNotFound} says where was searched, what is incomplete, what is similar, and the
+// command that fetches it.
 std::string resolve_hub_model(const std::string& id, const std::vector<std::string>& caches, const Log& log,
-                              const std::string& pick = "");
+                              const std::string& pick = "", HubContent wanted = HubContent::kModel);
 
 }  // namespace g3n

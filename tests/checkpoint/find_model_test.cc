@@ -109,6 +109,29 @@ TEST_F(CachedGguf, AnIdOfAGgufRepository) {
                "hf download someone/gemma-3n-GGUF --include '*Q2_K*'");
 }
 
+// A repository may hold towers alone, or hold them in an older snapshot than its text models.
+TEST_F(CachedGguf, AnIdOfTowers) {
+  const std::string id = "someone/gemma-3n-GGUF", text = cache_.write("text.gguf", "GGUF");
+  const auto towers = [&](const std::string& mmproj) {
+    return find_model({.model = text, .mmproj = mmproj, .hub_caches = {cache_.path()}}, Log()).mmproj;
+  };
+  cache_.write(std::string(kModel) + "/snapshots/new/README.md", "");
+  EXPECT_ERROR(ErrorCode::kNotFound, towers(id), "lacks an mmproj file", "hf download " + id + " --include '*mmproj*'");
+  put("new", "mmproj-F16.gguf");
+  EXPECT_EQ(towers(id), path("new/mmproj-F16.gguf"));
+  EXPECT_EQ(towers(id + ":f16"), path("new/mmproj-F16.gguf"));
+  EXPECT_ERROR(ErrorCode::kNotFound, found(id), "lacks a GGUF file of the text model, it has only vision and audio",
+               "mmproj-F16.gguf (4 bytes)");
+  put("new", "mmproj-BF16.gguf");
+  EXPECT_EQ(towers(id), path("new/mmproj-BF16.gguf"));
+  EXPECT_EQ(towers(id + ":F16"), path("new/mmproj-F16.gguf"));
+  EXPECT_ERROR(ErrorCode::kNotFound, towers(id + ":Q8_0"), "lacks a file named 'Q8_0'");
+  put("text", "x-Q8_0.gguf");
+  cache_.write(std::string(kModel) + "/refs/main", "text");
+  EXPECT_EQ(towers(id), path("new/mmproj-BF16.gguf")) << "main has none";
+  EXPECT_EQ(found(id), path("text/x-Q8_0.gguf"));
+}
+
 TEST_F(CachedGguf, TheAdviceOfAFolderOpenedAsACheckpoint) {
   const TemporaryFolder folder;
   folder.write("x-Q8_0.gguf", "GGUF");

@@ -131,10 +131,19 @@ TEST(FindModel, MmprojFiles) {
   EXPECT_EQ(find(text, "").mmproj, "") << "not without being asked";
   EXPECT_EQ(find(text, f16).mmproj, f16);
   EXPECT_THAT(mmproj_beside(text), ::testing::ElementsAre(f16));
-  folder.write("m/mmproj-BF16.gguf", "GGUF");
-  EXPECT_ERROR(ErrorCode::kInvalidArgument, find(text, "auto"), "expected one mmproj file",
-               "mmproj-BF16.gguf (4 bytes)", "mmproj-F16.gguf (4 bytes)", "name one of them");
+  const std::string bf16 = folder.write("m/mmproj-BF16.gguf", "GGUF");
+  std::string said;
+  const Log log([&said](const std::string& message) { said += message; });
+  EXPECT_EQ(find_model({.model = text, .mmproj = "auto"}, log).mmproj, bf16) << "the same towers, of which it is best";
+  EXPECT_EQ(said, "mmproj auto: using mmproj-BF16.gguf of mmproj-BF16.gguf (4 bytes), mmproj-F16.gguf (4 bytes)");
   EXPECT_EQ(find(text, folder / "m:f16").mmproj, f16);
+  folder.write("m/mmproj-E4B-F16.gguf", "GGUF");
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, find(text, "auto"), "expected one mmproj file",
+               "mmproj-BF16.gguf (4 bytes)", "mmproj-E4B-F16.gguf (4 bytes)", "name one of them");
+  folder.write("n/mmproj-q8_0.gguf", "GGUF"), folder.write("n/mmproj-F32.gguf", "GGUF");
+  EXPECT_EQ(find(text, folder / "n").mmproj, folder / "n/mmproj-F32.gguf");
+  folder.write("n/mmproj-Q4_K.gguf", "GGUF");
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, find(text, folder / "n"), "expected one mmproj file", "mmproj-Q4_K.gguf");
   folder.write("hf/config.json", "{}"), folder.write("hf/model.safetensors", "weights");
   EXPECT_EQ(find(text, folder / "hf").mmproj, folder / "hf");
   EXPECT_THAT(model_files({text, folder / "hf"}), AllOf(::testing::Contains(folder / "hf"), ::testing::Contains(f16)));
