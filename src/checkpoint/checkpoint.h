@@ -34,6 +34,7 @@ struct Checkpoint {
   std::shared_ptr<const TensorSource> source;  // of a folder or GGUF file, else null
   std::shared_ptr<const Bundle> bundle;        // of a bundle, else null
   FileSet files;                               // what convert puts into a bundle
+  bool has_text = true;                        // false: opened from a file of towers alone
   // Towers out of another file; none: they are in this one, or nowhere.
   std::optional<WeightFiles> vision, audio;
 };
@@ -44,5 +45,7 @@ Checkpoint open_checkpoint(const std::string& path);
 // With the towers of paths.mmproj, if it is given: they take the place of the model's own. A GGUF file of towers and
 // one of text may stand in either place. Throws as both are opened, and kBadFile for towers of another model.
 Checkpoint open_checkpoint(const ModelPaths& paths);
+// The same, but a file of towers alone is no error.
+Checkpoint open_checkpoint_or_towers(const ModelPaths& paths);
 
 }  // namespace g3n

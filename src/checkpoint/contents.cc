@@ -11,7 +11,6 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/components.h"
 #include "checkpoint/decode_cost.h"
-#include "checkpoint/gguf_checkpoint.h"
 #include "g3n/error.h"
 #include "text/kv_pages.h"
 #include "text/text_model.h"
@@ -144,15 +143,15 @@ int64_t sparse_layers(const TextConfig& config) {
 // What the model binds and what the files have, laid side by side.
 class Contents {
  public:
-  Contents(const Checkpoint& checkpoint, bool has_text)
+  explicit Contents(const Checkpoint& checkpoint)
       : checkpoint_(checkpoint),
-        has_text_(has_text),
+        has_text_(checkpoint.has_text),
         text_(TextConfig::from(checkpoint.config)),
         all_(checkpoint),
         tensors_(all_.map()),
         plan_(Recipe{}, parameter_count(tensors_)),
         lister_(tensors_) {
-    if (has_text) TextModel(text_).bind(lister_);
+    if (has_text_) TextModel(text_).bind(lister_);
     has_vision_ = has_component(checkpoint, Component::kVision);
     has_audio_ = has_component(checkpoint, Component::kAudio);
     if (has_vision_) VisionTower(VisionConfig::from(checkpoint.config)).bind(lister_);
@@ -355,9 +354,8 @@ const char* model_kind_name(ModelContents::Kind kind) {
 }
 
 ModelContents read_contents(const ModelPaths& paths, const ContentsOptions& options) {
-  const bool has_text = !paths.mmproj.empty() || !is_mmproj_file(paths.model);
-  const Checkpoint checkpoint = has_text ? open_checkpoint(paths) : open_gguf_towers(paths.model);
-  ModelContents contents = Contents(checkpoint, has_text).describe(options);
+  const Checkpoint checkpoint = open_checkpoint_or_towers(paths);
+  ModelContents contents = Contents(checkpoint).describe(options);
   if (!options.verify) return contents;
   if (!checkpoint.bundle)
     throw Error(ErrorCode::kInvalidArgument,

@@ -54,8 +54,18 @@ std::unique_ptr<Tokenizer> load_gguf_tokenizer(const FileSet& files) {
       read_gguf_vocabulary(parse_gguf(std::as_bytes(std::span(bytes)), files.path(kGgufKeysFile)).metadata));
 }
 
-Checkpoint open_gguf_checkpoint(const std::string& path) {
-  auto file = std::make_shared<const GgufFile>(path);
+std::shared_ptr<const GgufFile> read_gguf(const std::string& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored) || file_kind_of(path) != FileKind::kGguf) return nullptr;
+  return std::make_shared<const GgufFile>(path);
+}
+
+bool is_mmproj(const GgufFile* file) {
+  return file && file->metadata().is_text(kArchitecture) && file->metadata().text(kArchitecture) == kTowerArchitecture;
+}
+
+Checkpoint open_gguf_checkpoint(std::shared_ptr<const GgufFile> file) {
+  const std::string& path = file->path();
   const GgufMetadata& keys = file->metadata();
   const std::string architecture = keys.text(kArchitecture);
   if (architecture == kTowerArchitecture)
@@ -84,15 +94,8 @@ Checkpoint open_gguf_checkpoint(const std::string& path) {
   return checkpoint;
 }
 
-bool is_mmproj_file(const std::string& path) {
-  std::error_code ignored;
-  if (!std::filesystem::is_regular_file(path, ignored) || file_kind_of(path) != FileKind::kGguf) return false;
-  const GgufFile file(path);
-  return file.metadata().is_text(kArchitecture) && file.metadata().text(kArchitecture) == kTowerArchitecture;
-}
-
-Checkpoint open_gguf_towers(const std::string& path) {
-  auto file = std::make_shared<const GgufFile>(path);
+Checkpoint open_gguf_towers(std::shared_ptr<const GgufFile> file) {
+  const std::string& path = file->path();
   const std::string architecture = file->metadata().text(kArchitecture);
   if (architecture != kTowerArchitecture && architecture != "gemma3n")
     refuse_architecture(*file, architecture, "\"clip\" (the towers of Gemma 3n)");
@@ -107,6 +110,7 @@ Checkpoint open_gguf_towers(const std::string& path) {
   if (towers.has_audio()) top.push_back({"audio_config", {std::move(towers.audio)}});
   const std::string config = to_json({std::move(top)});
   Checkpoint checkpoint{.path = path, .config = Config::parse(config, path)};
+  checkpoint.has_text = architecture != kTowerArchitecture;
   checkpoint.processor = towers.processor;
   checkpoint.source = gguf_tensor_source(file, 0);
   checkpoint.files = small_files(path, {{"config.json", config}});

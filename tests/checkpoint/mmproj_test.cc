@@ -1,5 +1,8 @@
 // GGUF files of the vision and audio towers: every dialect gives the tensors and the config of the tiny model, which
 // then belong to a text model out of another file.
+#include <sys/inotify.h>
+#include <unistd.h>
+
 #include <cstring>
 #include <filesystem>
 
@@ -88,7 +91,7 @@ TEST(Mmproj, RecordedFilesGiveTheTensorsAndTheConfigOfTheFolder) {
   for (const std::string head : {"mmproj-f16.head", "mmproj-f16-gamma4d.head"}) {
     SCOPED_TRACE(head);
     const TemporaryFolder folder;
-    const Checkpoint towers = open_gguf_towers(whole_file(folder, head));
+    const Checkpoint towers = open_gguf_towers(read_gguf(whole_file(folder, head)));
     expect_tiny_towers(towers.config);
     EXPECT_EQ(towers.processor.image_width, 768);
     EXPECT_EQ(towers.tokenizer, nullptr);
@@ -182,8 +185,8 @@ TEST(Mmproj, TensorsDecideWhichTowersAreThere) {
 
 TEST(Mmproj, TheLightConvolutionOfOllamaGetsItsAxisBack) {
   SmallFile file;
-  const Checkpoint towers =
-      open_gguf_towers(file.finish({{"a.blk.0.conv_dw.weight", {64, 5}}, {"a.blk.1.conv_dw.weight", {64, 1, 5}}}));
+  const Checkpoint towers = open_gguf_towers(
+      read_gguf(file.finish({{"a.blk.0.conv_dw.weight", {64, 5}}, {"a.blk.1.conv_dw.weight", {64, 1, 5}}})));
   for (const std::string block : {"0", "1"})
     EXPECT_EQ(towers.source->find("model.audio_tower.conformer." + block + ".lconv1d.depthwise_conv1d.weight")->shape,
               (std::vector<int64_t>{64, 1, 5}));
@@ -220,6 +223,37 @@ TEST(Mmproj, IsOfGemma3n) {
   refused(ErrorCode::kBadFile, {"a.blk.5000", "at most 4096 blocks"}, [](GgufWriter&) {
     return Tensors{{"a.blk.5000.ln1.weight", {8}}};
   });
+}
+
+// How often a file is opened while f runs.
+template <typename F>
+int times_opened(const std::string& path, F&& f) {
+  const int watch = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  EXPECT_GE(::inotify_add_watch(watch, path.c_str(), IN_OPEN | IN_CLOSE), 0);
+  f();
+  int times = 0;
+  alignas(inotify_event) char buffer[4096];
+  for (ssize_t bytes = 0; (bytes = ::read(watch, buffer, sizeof buffer)) > 0;)
+    for (ssize_t at = 0; at < bytes;) {
+      const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
+      times += (event->mask & IN_OPEN) != 0;
+      at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
+    }
+  ::close(watch);
+  return times;
+}
+
+// A header with a vocabulary takes its time.
+TEST(Mmproj, NoHeaderIsReadTwice) {
+  const TemporaryFolder folder;
+  const std::string mmproj = whole_file(folder, "mmproj-f16.head"), text = folder.write("text.gguf", slurp(kText));
+  const int alone = times_opened(text, [&] { open_checkpoint(text); });
+  EXPECT_GT(alone, 0);
+  for (const ModelPaths& paths : {ModelPaths{text, mmproj}, ModelPaths{mmproj, text}}) {
+    EXPECT_EQ(times_opened(text, [&] { open_checkpoint(paths); }), alone);
+    EXPECT_EQ(times_opened(mmproj, [&] { open_checkpoint(paths); }), alone);
+  }
+  EXPECT_EQ(times_opened(text, [&] { open_checkpoint_or_towers({text}); }), alone) << "inspect";
 }
 
 TEST(Mmproj, OtherFilesInItsPlace) {
