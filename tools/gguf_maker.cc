@@ -12,10 +12,13 @@
 #include "formats/gguf_writer.h"
 #include "json/config.h"
 #include "g3n/error.h"
+#include "kernels/pack.h"
 #include "text/text_model.h"
+#include "tokenizer/tokenizer.h"
 #include "tools/block_encoders.h"
 #include "tools/hash_weights.h"
 #include "weights/shape_lister.h"
+#include "weights/tensor_names.h"
 
 namespace g3n {
 namespace {
@@ -103,12 +106,12 @@ DType type_in_file(const std::string& name, const std::vector<int64_t>& shape, D
 // ---- keys
 // -------------------------------------------------------------------------------------------------------------------------------
 
-void set_model_keys(GgufWriter& file, const TextConfig& c, DType type) {
+void set_model_keys(GgufWriter& file, const TextConfig& c, DType type, const std::string& name) {
   const auto u32 = [](int64_t value) { return static_cast<uint32_t>(value); };
   const std::string p = "gemma3n.";
   file.set("general.architecture", "gemma3n");
   file.set("general.type", "model");
-  file.set("general.name", "random weights");
+  file.set("general.name", name);
   if (is_block_type(type)) file.set("general.quantization_version", uint32_t{2});
   file.set("general.file_type", uint32_t{type == DType::kQ4_0   ? 2u
                                          : type == DType::kQ8_0 ? 7u
@@ -116,6 +119,7 @@ void set_model_keys(GgufWriter& file, const TextConfig& c, DType type) {
                                          : type == DType::kQ5_K ? 17u
                                          : type == DType::kQ6_K ? 18u
                                          : type == DType::kBF16 ? 32u
+                                         : type == DType::kF32  ? 0u
                                                                 : 1u});
   file.set(p + "block_count", u32(c.num_hidden_layers));
   file.set(p + "context_length", u32(c.max_position_embeddings));
@@ -148,29 +152,29 @@ void set_model_keys(GgufWriter& file, const TextConfig& c, DType type) {
   if (c.final_logit_softcapping > 0) file.set(p + "final_logit_softcapping", c.final_logit_softcapping);
 }
 
-enum PieceType : int32_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
-struct Piece {
+enum TokenType : int32_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
+struct MadePiece {
   std::string text;
-  PieceType type;
+  TokenType type;
 };
 
 // Gemma's control tokens, line breaks and bytes where they belong, single characters, and words that no text holds.
-Piece piece_of(int32_t id, int64_t text_vocab) {
-  static const std::map<int32_t, Piece> kNamed = {{0, {"<pad>", kControl}},
-                                                  {1, {"<eos>", kControl}},
-                                                  {2, {"<bos>", kControl}},
-                                                  {3, {"<unk>", kUnknown}},
-                                                  {4, {"<mask>", kControl}},
-                                                  {5, {"[multimodal]", kUserDefined}},
-                                                  {105, {"<start_of_turn>", kControl}},
-                                                  {106, {"<end_of_turn>", kControl}},
-                                                  {107, {"\n", kUserDefined}},
-                                                  {255999, {"<start_of_image>", kControl}},
-                                                  {256000, {"<start_of_audio>", kControl}},
-                                                  {262144, {"<end_of_image>", kControl}},
-                                                  {262145, {"<image_soft_token>", kControl}},
-                                                  {262272, {"<end_of_audio>", kControl}},
-                                                  {262273, {"<audio_soft_token>", kControl}}};
+MadePiece piece_of(int32_t id, int64_t text_vocab) {
+  static const std::map<int32_t, MadePiece> kNamed = {{0, {"<pad>", kControl}},
+                                                      {1, {"<eos>", kControl}},
+                                                      {2, {"<bos>", kControl}},
+                                                      {3, {"<unk>", kUnknown}},
+                                                      {4, {"<mask>", kControl}},
+                                                      {5, {"[multimodal]", kUserDefined}},
+                                                      {105, {"<start_of_turn>", kControl}},
+                                                      {106, {"<end_of_turn>", kControl}},
+                                                      {107, {"\n", kUserDefined}},
+                                                      {255999, {"<start_of_image>", kControl}},
+                                                      {256000, {"<start_of_audio>", kControl}},
+                                                      {262144, {"<end_of_image>", kControl}},
+                                                      {262145, {"<image_soft_token>", kControl}},
+                                                      {262272, {"<end_of_audio>", kControl}},
+                                                      {262273, {"<audio_soft_token>", kControl}}};
   constexpr int32_t kFirstByte = 238, kFirstCharacter = kFirstByte + 256, kFirstWord = kFirstCharacter + 95;
   const std::string space = "\xe2\x96\x81";  // U+2581
   if (const auto found = kNamed.find(id); found != kNamed.end()) return found->second;
@@ -186,22 +190,59 @@ Piece piece_of(int32_t id, int64_t text_vocab) {
   return {space + "w" + std::to_string(id), kNormal};
 }
 
-void set_tokenizer_keys(GgufWriter& file, const TextConfig& config) {
-  const std::string p = "tokenizer.ggml.";
+struct TokenLists {
   std::vector<std::string> tokens;
   std::vector<float> scores;
   std::vector<int32_t> types;
-  for (int64_t id = 0; id < config.vocab_size; ++id) {
-    Piece piece = piece_of(static_cast<int32_t>(id), config.vocab_size_per_layer_input);
-    tokens.push_back(std::move(piece.text));
-    types.push_back(piece.type);
-    scores.push_back(piece.type == kNormal ? -static_cast<float>(id) : piece.type == kByte ? 0.0f : -1000.0f);
+  void add(std::string token, float score, int32_t type) {
+    tokens.push_back(std::move(token)), scores.push_back(score), types.push_back(type);
   }
+};
+
+TokenLists random_tokens(const TextConfig& config) {
+  TokenLists lists;
+  for (int64_t id = 0; id < config.vocab_size; ++id) {
+    const MadePiece piece = piece_of(static_cast<int32_t>(id), config.vocab_size_per_layer_input);
+    const float score = piece.type == kNormal ? -static_cast<float>(id) : piece.type == kByte ? 0.0f : -1000.0f;
+    lists.add(piece.text, score, piece.type);
+  }
+  return lists;
+}
+
+std::string with_spaces(std::string_view piece) {
+  std::string text;
+  for (size_t at; (at = piece.find(kSpaceMark)) != piece.npos; piece.remove_prefix(at + kSpaceMark.size()))
+    (text += piece.substr(0, at)) += ' ';
+  return text += piece;
+}
+
+// As converters write a vocabulary: U+2581 of user-defined pieces as a space, holes as padding up to the table's rows.
+TokenLists tokens_of(const Vocabulary& vocabulary, int64_t rows) {
+  std::map<int64_t, const AddedToken*> added;
+  for (const AddedToken& token : vocabulary.added) added[token.id] = &token;
+  TokenLists lists;
+  for (int64_t id = 0; id < rows; ++id) {
+    const Piece piece = id < std::ssize(vocabulary.pieces) ? vocabulary.pieces[static_cast<size_t>(id)] : Piece{};
+    const auto token = added.find(id);
+    if (token != added.end()) {
+      const TokenType type = piece.text == "<unk>" ? kUnknown : token->second->is_special ? kControl : kUserDefined;
+      lists.add(with_spaces(piece.text), -1000.0f, type);
+    } else if (piece.text.empty()) {
+      lists.add("[PAD" + std::to_string(id) + "]", -1000.0f, kUnused);
+    } else {
+      lists.add(piece.text, piece.score, piece.type == PieceType::kByte ? kByte : kNormal);
+    }
+  }
+  return lists;
+}
+
+void set_tokenizer_keys(GgufWriter& file, const TokenLists& lists) {
+  const std::string p = "tokenizer.ggml.";
   file.set(p + "model", "llama");
   file.set(p + "pre", "default");
-  file.set(p + "tokens", tokens);
-  file.set(p + "scores", scores);
-  file.set(p + "token_type", types);
+  file.set(p + "tokens", lists.tokens);
+  file.set(p + "scores", lists.scores);
+  file.set(p + "token_type", lists.types);
   file.set(p + "bos_token_id", uint32_t{2});
   file.set(p + "eos_token_id", uint32_t{106});
   file.set(p + "unknown_token_id", uint32_t{3});
@@ -220,6 +261,11 @@ struct Source {  // a tensor of the checkpoint and where it goes
   size_t index;        // in the file
   int64_t first_byte;  // inside that tensor
   DType type;
+};
+
+struct Part {  // values of sources[source]
+  size_t source;
+  int64_t first, count;
 };
 
 // Declares every tensor: stacks once, tables of per-layer embeddings with zero rows up to the vocabulary.
@@ -246,16 +292,57 @@ std::vector<Source> declare_tensors(GgufWriter& file, const TextConfig& config, 
   return sources;
 }
 
-void write_piece(const GgufWriter& file, const Source& source, const HashTensor& rule, int64_t first, int64_t count) {
-  thread_local std::vector<bf16_t> drawn;
+// The values [first, first + count) of sources[source], by any thread.
+using Values = std::function<void(size_t source, int64_t first, int64_t count, float* values)>;
+using Progress = std::function<void(int64_t done_bytes, int64_t total_bytes)>;
+
+void write_piece(const GgufWriter& file, const std::vector<Source>& sources, const Values& fill, const Part& part) {
   thread_local std::vector<float> values;
   thread_local std::vector<std::byte> bytes;
-  drawn.resize(static_cast<size_t>(count)), values.resize(static_cast<size_t>(count));
-  bytes.resize(static_cast<size_t>(dtype_bytes(source.type, count)));
-  rule.fill(first, count, drawn.data());
-  std::transform(drawn.begin(), drawn.end(), values.begin(), bf16_to_f32);
-  encode_values(source.type, values.data(), count, bytes.data());
-  file.write(source.index, source.first_byte + dtype_bytes(source.type, first), bytes);
+  const Source& source = sources[part.source];
+  values.resize(static_cast<size_t>(part.count));
+  bytes.resize(static_cast<size_t>(dtype_bytes(source.type, part.count)));
+  fill(part.source, part.first, part.count, values.data());
+  encode_values(source.type, values.data(), part.count, bytes.data());
+  file.write(source.index, source.first_byte + dtype_bytes(source.type, part.first), bytes);
+}
+
+void write_tensors(ThreadPool& pool, GgufWriter& file, const std::vector<Source>& sources, const Values& fill,
+                   const Progress& progress) {
+  file.begin_data();
+  std::vector<Part> parts;
+  for (size_t source = 0; source < sources.size(); ++source) {
+    const int64_t count = element_count(sources[source].shape);
+    for (int64_t at = 0; at < count; at += kPieceValues)
+      parts.push_back({source, at, std::min(kPieceValues, count - at)});
+  }
+  std::mutex mutex;
+  std::string problem;
+  std::atomic<bool> failed{false};
+  int64_t done = 0;
+  pool.parallel_for(static_cast<int64_t>(parts.size()), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end && !failed; ++i) {
+      const Part& part = parts[static_cast<size_t>(i)];
+      try {
+        write_piece(file, sources, fill, part);
+        const std::lock_guard lock(mutex);
+        done += dtype_bytes(sources[part.source].type, part.count);
+        if (progress) progress(done, file.data_bytes());
+      } catch (const Error& error) {  // must not leave the loop
+        const std::lock_guard lock(mutex);
+        failed = true;
+        problem = error.what();
+      }
+    }
+  });
+  if (failed) throw Error(ErrorCode::kBadFile, problem);
+  file.finish();
+}
+
+void expect_type(DType type, bool is_known) {
+  if (!is_known)
+    throw Error(ErrorCode::kInvalidArgument,
+                std::string("expected a type of Q4_0, Q8_0, Q4_K, Q5_K, Q6_K, BF16 or F16, got ") + dtype_name(type));
 }
 
 }  // namespace
@@ -277,48 +364,43 @@ std::map<std::string, DType> ud_q4_k_xl_types(const std::string& config_path) {
 void write_random_gguf(ThreadPool& pool, const std::string& config_path, const std::string& out_path, DType type,
                        const std::function<void(int64_t done_bytes, int64_t total_bytes)>& progress,
                        const std::map<std::string, DType>& others) {
-  if (!can_encode(type) || type == DType::kF32)
-    throw Error(ErrorCode::kInvalidArgument,
-                std::string("expected a type of Q4_0, Q8_0, Q4_K, Q5_K, Q6_K, BF16 or F16, got ") + dtype_name(type));
+  expect_type(type, can_encode(type) && type != DType::kF32);
   const TextConfig config = TextConfig::from(Config::parse(read_text_file(config_path), config_path));
   GgufWriter file(out_path);
-  set_model_keys(file, config, type);
-  set_tokenizer_keys(file, config);
+  set_model_keys(file, config, type, "random weights");
+  set_tokenizer_keys(file, random_tokens(config));
   const std::vector<Source> sources = declare_tensors(file, config, type, others);
-  file.begin_data();
-
-  struct Part {
-    size_t source;
-    int64_t first, count;
-  };
   std::vector<HashTensor> rules;
-  std::vector<Part> parts;
-  for (const Source& source : sources) {
+  for (const Source& source : sources)
     rules.emplace_back(source.canonical, source.shape, config.hidden_size_per_layer_input);
-    for (int64_t at = 0; at < rules.back().count(); at += kPieceValues)
-      parts.push_back({rules.size() - 1, at, std::min(kPieceValues, rules.back().count() - at)});
-  }
-  std::mutex mutex;
-  std::string problem;
-  std::atomic<bool> failed{false};
-  int64_t done = 0;
-  pool.parallel_for(static_cast<int64_t>(parts.size()), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end && !failed; ++i) {
-      const Part& part = parts[static_cast<size_t>(i)];
-      try {
-        write_piece(file, sources[part.source], rules[part.source], part.first, part.count);
-        const std::lock_guard lock(mutex);
-        done += dtype_bytes(sources[part.source].type, part.count);
-        if (progress) progress(done, file.data_bytes());
-      } catch (const Error& error) {  // must not leave the loop
-        const std::lock_guard lock(mutex);
-        failed = true;
-        problem = error.what();
-      }
-    }
-  });
-  if (failed) throw Error(ErrorCode::kBadFile, problem);
-  file.finish();
+  const auto fill = [&](size_t source, int64_t first, int64_t count, float* values) {
+    thread_local std::vector<bf16_t> drawn;
+    drawn.resize(static_cast<size_t>(count));
+    rules[source].fill(first, count, drawn.data());
+    std::transform(drawn.begin(), drawn.end(), values, bf16_to_f32);
+  };
+  write_tensors(pool, file, sources, fill, progress);
+}
+
+void write_text_gguf(ThreadPool& pool, const Checkpoint& checkpoint, const std::string& out_path, DType type) {
+  expect_type(type, can_encode(type) || type == DType::kF32);
+  if (!checkpoint.source || !Tokenizer::is_in(checkpoint.files))
+    throw Error(ErrorCode::kInvalidArgument, checkpoint.path + ": expected a folder with a tokenizer");
+  const TextConfig config = TextConfig::from(checkpoint.config);
+  const auto tensors = canonical_tensors(*checkpoint.source);
+  GgufWriter file(out_path);
+  set_model_keys(file, config, type, "text model");
+  set_tokenizer_keys(file, tokens_of(read_vocabulary(checkpoint.files), config.vocab_size));
+  if (checkpoint.chat_template) file.set("tokenizer.chat_template", *checkpoint.chat_template);
+  const std::vector<Source> sources = declare_tensors(file, config, type, {});
+  const auto fill = [&](size_t source, int64_t first, int64_t count, float* values) {
+    const auto found = tensors.find(sources[source].canonical);
+    if (found == tensors.end())
+      throw Error(ErrorCode::kBadFile, checkpoint.path + ": lacks " + sources[source].canonical);
+    const TensorInfo& stored = *found->second;
+    decode_values(stored.dtype, stored.data + dtype_bytes(stored.dtype, first), count, values);
+  };
+  write_tensors(pool, file, sources, fill, {});
 }
 
 }  // namespace g3n

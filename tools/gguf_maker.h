@@ -1,11 +1,12 @@
-// GGUF text files of any size from a config.json alone, values by the hash rule (hash_weights.h) rounded to the file's
-// types: what the converter and llama-quantize make of a checkpoint of random_checkpoint, for benchmarks beside
-// llama.cpp. Keys and names: the dialect of January 2026.
+// GGUF text files: of any size from a config.json alone, values by the hash rule (hash_weights.h) rounded to the file's
+// types, which is what the converter and llama-quantize make of a checkpoint of random_checkpoint, for benchmarks
+// beside llama.cpp; or of the text model of a checkpoint. Keys and names: the dialect of January 2026.
 #pragma once
 #include <functional>
 #include <map>
 #include <string>
 
+#include "checkpoint/checkpoint.h"
 #include "core/dtype.h"
 #include "core/thread_pool.h"
 
@@ -18,6 +19,10 @@ namespace g3n {
 void write_random_gguf(ThreadPool& pool, const std::string& config_path, const std::string& out_path, DType type,
                        const std::function<void(int64_t done_bytes, int64_t total_bytes)>& progress = {},
                        const std::map<std::string, DType>& others = {});
+
+// The text model, tokenizer and chat template of a folder, in the same types and F32. Throws kInvalidArgument for a
+// checkpoint without weights that can be read so (a bundle) or without a tokenizer.
+void write_text_gguf(ThreadPool& pool, const Checkpoint& checkpoint, const std::string& out_path, DType type);
 
 // For `others`, with Q4_K: every type that published UD-Q4_K_XL files choose among (which tensor has which is not
 // known): Q8_0 tables and head, Q5_0 and Q5_1 in the first eighth of the feed-forwards, Q4_1 gates in the last, Q6_K

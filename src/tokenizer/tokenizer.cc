@@ -58,7 +58,9 @@ void merge_added(Vocabulary& vocabulary, const std::vector<AddedToken>& more) {
   add_tokens(vocabulary, std::move(all));
 }
 
-Vocabulary load_vocabulary(const FileSet& files) {
+}  // namespace
+
+Vocabulary read_vocabulary(const FileSet& files) {
   const std::string model = "tokenizer.model", json = "tokenizer.json", config_file = "tokenizer_config.json";
   const bool has_model = files.has(model), has_json = files.has(json);
   if (!has_model && !has_json)
@@ -82,13 +84,11 @@ Vocabulary load_vocabulary(const FileSet& files) {
   return vocabulary;
 }
 
-}  // namespace
-
 bool Tokenizer::is_in(const FileSet& files) { return files.has("tokenizer.model") || files.has("tokenizer.json"); }
 bool Tokenizer::is_in(const std::string& folder) { return is_in(FileSet::folder(folder)); }
 
 std::unique_ptr<Tokenizer> Tokenizer::load(const FileSet& files) {
-  return std::make_unique<Tokenizer>(load_vocabulary(files));
+  return std::make_unique<Tokenizer>(read_vocabulary(files));
 }
 std::unique_ptr<Tokenizer> Tokenizer::load(const std::string& folder) { return load(FileSet::folder(folder)); }
 

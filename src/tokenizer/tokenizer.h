@@ -38,6 +38,9 @@ struct SpecialTokens {
   std::int32_t image_begin = -1, image_soft = -1, image_end = -1, audio_begin = -1, audio_soft = -1, audio_end = -1;
 };
 
+// What Tokenizer::load makes a tokenizer of. Throws as it does.
+Vocabulary read_vocabulary(const FileSet& files);
+
 class Tokenizer {
  public:
   // Is there a tokenizer.model or tokenizer.json in this folder?

@@ -1,8 +1,12 @@
 // Conversations with the demo checkpoint: ids of the prompt and every greedy token as transformers has them.
 #include <gtest/gtest.h>
 
+#include "g3n/convert.h"
 #include "g3n/session.h"
 #include "golden/demo.h"
+#include "support/errors.h"
+#include "tools/gguf_maker.h"
+#include "tools/mmproj_maker.h"
 
 namespace g3n::testing {
 namespace {
@@ -52,6 +56,47 @@ TEST(DemoConversations, ASessionContinuesAsTheWholePromptWould) {
     EXPECT_EQ(second.prompt_tokens, want.prompt_tokens) << name;
   }
 }
+
+std::vector<float> last_logits(Engine& engine, const Conversation& c) {
+  const PreparedPrompt prompt = engine.prepare(ChatPrompt{c.messages});
+  std::vector<float> last;
+  const std::vector<std::int64_t> position = {static_cast<std::int64_t>(c.ids.size()) - 1};
+  engine.logits(prompt, position,
+                [&last](std::int64_t, std::span<const float> row) { last.assign(row.begin(), row.end()); });
+  return last;
+}
+
+// The demo as people have models: a text file and its mmproj file. The golden is the folder's.
+class DemoGguf : public ::testing::TestWithParam<DType> {};
+
+TEST_P(DemoGguf, AnswersAreThoseOfTransformers) {
+  const TemporaryFolder folder;
+  ThreadPool pool(2);
+  const std::string text = folder / "demo.gguf", towers = folder / "mmproj-demo.gguf", bundle = folder / "demo.g3n";
+  write_text_gguf(pool, open_checkpoint(demo_folder()), text, GetParam());
+  write_mmproj(pool, open_checkpoint(demo_folder()), towers, {.type = GetParam()});
+  EngineOptions options;
+  options.model = text;
+  options.mmproj = "auto";
+  options.threads = 2;
+  const auto engine = Engine::open(options);
+  for (const Conversation& c : conversations()) {
+    EXPECT_EQ(engine->tokenize(ChatPrompt{c.messages}), c.ids) << c.name;
+    const Answer answer = engine->generate(
+        {.prompt = ChatPrompt{c.messages}, .options = {.sampling = greedy(), .max_tokens = kMostTokens}});
+    EXPECT_EQ(answer.ids, c.greedy_ids) << c.name << ": " << answer.text << " | " << c.text;
+    EXPECT_EQ(answer.text, c.text) << c.name;
+  }
+  // Both files as one bundle give the same bits.
+  convert_model({.model = text, .mmproj = towers, .out = bundle, .recipe = "keep", .threads = 2});
+  options.model = bundle;
+  options.mmproj = "";
+  const auto packed = Engine::open(options);
+  for (const char* name : {"spoken_question", "caption", "two_turns"})
+    EXPECT_EQ(last_logits(*packed, conversation(name)), last_logits(*engine, conversation(name))) << name;
+}
+INSTANTIATE_TEST_SUITE_P(Golden, DemoGguf, ::testing::Values(DType::kF32, DType::kBF16, DType::kF16),
+                         [](const auto& instance) { return std::string(dtype_name(instance.param)); });
 
 }  // namespace
 }  // namespace g3n::testing
