@@ -86,6 +86,11 @@ std::string config_text(const ModelContents& c) {
                       : std::string("not in this checkpoint")) +
          "\n";
   if (!c.mmproj.empty()) out += "towers    of " + c.mmproj + "\n";
+  if (c.mmproj_beside.size() == 1)
+    out += "          " + c.mmproj_beside[0] + " beside it may have them: --mmproj auto\n";
+  if (c.mmproj_beside.size() > 1)
+    out += "          " + c.mmproj_beside[0] + " and " + n(std::ssize(c.mmproj_beside) - 1) +
+           " more beside it may have them: --mmproj FILE\n";
   if (!c.has_text) return out;
   out += "sampling  temperature " + format_number(c.sampling.temperature, 2) + ", top-k " + n(c.sampling.top_k) +
          ", top-p " + format_number(c.sampling.top_p, 2) + ", stop ids";

@@ -506,6 +506,9 @@ void place_positionals(Options& o, std::vector<std::string> given) {
   const std::string taken = taken_for_model(o);
   throw UsageError(command + ": unexpected argument '" + given.front() + "'" +
                    (o.text ? " (a prompt of several words is put in quotes)" : "") +
+                   (o.command == Command::kConvert || given.front().ends_with(".gguf")
+                        ? " (the towers of another file come with --mmproj)"
+                        : "") +
                    (taken.empty() ? "" : "; " + taken));
 }
 

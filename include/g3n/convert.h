@@ -22,7 +22,8 @@ struct Conversion {
 };
 
 // Writes it, complete or not at all, and returns its bytes. Throws kNotFound, kBadFile, kUnsupported as Engine::open (a
-// bundle is packed already), kInvalidArgument for a place that is taken and a disk without room.
+// bundle is packed already), kInvalidArgument for a place that is taken, a disk without room, and a name that ends in
+// .gguf or .safetensors.
 std::int64_t convert_model(const Conversion& conversion);
 
 }  // namespace g3n

@@ -57,7 +57,8 @@ struct ModelContents {
   bool is_verified = false;
   bool has_text = true;  // false: a file of towers alone (mmproj)
   bool has_tokenizer = false, has_vision = false, has_audio = false;
-  std::string mmproj;  // the file of the towers, if it is another one
+  std::string mmproj;                      // the file of the towers, if it is another one
+  std::vector<std::string> mmproj_beside;  // files that lie beside a GGUF file without towers
 
   struct Text {
     std::int64_t layers = 0, full_layers = 0, kv_layers = 0, sparse_layers = 0;

@@ -209,6 +209,8 @@ class Contents {
     out.has_audio = has_audio_;
     if (checkpoint_.vision || checkpoint_.audio)
       out.mmproj = (checkpoint_.vision ? checkpoint_.vision : checkpoint_.audio)->path;
+    if (has_text_ && out.kind == ModelContents::Kind::kGguf && !has_vision_ && !has_audio_)
+      out.mmproj_beside = mmproj_beside(checkpoint_.path);
     if (has_text_)
       out.text = {.layers = t.num_hidden_layers,
                   .full_layers = std::count(t.layer_types.begin(), t.layer_types.end(), LayerType::kFull),

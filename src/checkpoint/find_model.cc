@@ -10,6 +10,7 @@
 #include "checkpoint/model_candidates.h"
 #include "checkpoint/ollama.h"
 #include "core/ascii.h"
+#include "core/open_file.h"
 #include "g3n/error.h"
 
 namespace g3n {
@@ -28,6 +29,17 @@ std::string lower_ending(const std::string& path) { return ascii_lower(fs::path(
 bool is_file_name(const std::string& name) {
   const std::string ending = lower_ending(name);
   return ending == ".gguf" || ending == ".g3n" || ending == ".safetensors" || ending == ".bin" || ending == ".pth";
+}
+
+// What is not there for us may be there: in a folder that may not be entered, behind a link.
+void refuse_unreachable(const std::string& path) {
+  std::error_code reason;
+  if (fs::exists(fs::status(path, reason))) return;
+  const bool is_too_long = reason == std::errc::filename_too_long;  // a question in the place of a model
+  if (reason && reason != std::errc::no_such_file_or_directory && reason != std::errc::not_a_directory)
+    throw Error(is_too_long ? ErrorCode::kNotFound : ErrorCode::kInvalidArgument,
+                path + ": cannot open: " + reason.message());
+  refuse_dead_link(path);
 }
 
 bool is_checkpoint_folder(const fs::path& folder) {
@@ -59,6 +71,11 @@ Picked split_pick(const std::string& name) {
   return {name.substr(0, colon), name.substr(colon + 1)};
 }
 
+struct TextModel {
+  OllamaModel files;        // without a projector where it is not ollama's
+  std::string folder = {};  // that was asked for, or an id's snapshot: the model may lie in one of its folders
+};
+
 // Neither file nor folder nor in the hub cache; ollama has it, or nobody.
 OllamaModel find_in_ollama(const std::string& name, const std::vector<std::string>& folders, const Log& log) {
   if (std::optional<OllamaModel> found = find_ollama_model(name, folders, log)) return *std::move(found);
@@ -69,23 +86,26 @@ OllamaModel find_in_ollama(const std::string& name, const std::vector<std::strin
                                         describe_ollama_folders(folders) + "; fetch it with: ollama pull " + name);
 }
 
-OllamaModel find_text_model(const ModelQuery& query, const Log& log) {
+TextModel find_text_model(const ModelQuery& query, const Log& log) {
   const std::string& name = query.model;
   const auto [base, pick] = split_pick(name);
   std::error_code ignored;
-  if (fs::is_directory(base, ignored)) return {choose_in_folder(base, base, pick), ""};
+  if (fs::is_directory(base, ignored)) return {{choose_in_folder(base, base, pick), ""}, base};
   if (is_there(base)) {
-    if (base == name) return {name, ""};
+    if (base == name) return {{name, ""}};
     throw Error(ErrorCode::kInvalidArgument,
                 name + ": expected a folder or an id before ':" + pick + "', found the file " + base);
   }
+  refuse_unreachable(base);
   if (is_file_name(base)) throw Error(ErrorCode::kNotFound, base + ": no such file");
-  if (!looks_like_hub_id(base)) return find_in_ollama(name, query.ollama_folders, log);
+  if (!looks_like_hub_id(base)) return {find_in_ollama(name, query.ollama_folders, log)};
   try {
-    return {choose_in_folder(resolve_hub_model(base, query.hub_caches, log, pick), base, pick), ""};
+    const std::string snapshot = resolve_hub_model(base, query.hub_caches, log, pick);
+    return {{choose_in_folder(snapshot, base, pick), ""}, snapshot};
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kNotFound) throw;
-    if (std::optional<OllamaModel> found = find_ollama_model(name, query.ollama_folders, log)) return *std::move(found);
+    if (std::optional<OllamaModel> found = find_ollama_model(name, query.ollama_folders, log))
+      return {*std::move(found)};
     throw;
   }
 }
@@ -132,15 +152,19 @@ std::string only_mmproj(const std::string& folder, const std::string& pick, cons
   return all.empty() ? "" : (fs::path(folder) / all[0].name).string();
 }
 
-std::string find_mmproj(const ModelQuery& query, const OllamaModel& model, const Log& log) {
+std::string find_mmproj(const ModelQuery& query, const TextModel& text, const Log& log) {
   const std::string& name = query.mmproj;
-  if (name.empty() || (name == "auto" && !model.projector.empty())) return model.projector;
+  if (name.empty() || (name == "auto" && !text.files.projector.empty())) return text.files.projector;
   if (name == "auto") {
-    const std::string folder = folder_around(model.model), found = only_mmproj(folder, "", "mmproj auto", log);
-    if (found.empty())
-      throw Error(ErrorCode::kNotFound, "mmproj auto: expected an mmproj file (*mmproj*.gguf) in " + folder +
-                                            ", the folder of the model, found none");
-    return found;
+    std::string searched;
+    std::error_code ignored;
+    for (const std::string& folder : {folder_around(text.files.model), text.folder}) {  // BF16/ has shards, not towers
+      if (folder.empty() || fs::equivalent(folder, searched, ignored)) continue;
+      if (const std::string found = only_mmproj(folder, "", "mmproj auto", log); !found.empty()) return found;
+      searched += (searched.empty() ? "" : " and ") + folder;
+    }
+    throw Error(ErrorCode::kNotFound, "mmproj auto: expected an mmproj file (*mmproj*.gguf) in " + searched +
+                                          ", where the model is, found none");
   }
   const auto [base, pick] = split_pick(name);
   std::string folder = base;
@@ -153,6 +177,7 @@ std::string find_mmproj(const ModelQuery& query, const OllamaModel& model, const
     return choose_in_folder(folder, base, pick);  // a bundle, or a model with towers of its own
   }
   if (is_there(name)) return name;
+  refuse_unreachable(name);
   if (const std::optional<OllamaModel> found = find_ollama_model(name, query.ollama_folders, log))
     return found->projector.empty() ? found->model : found->projector;
   throw Error(ErrorCode::kNotFound,
@@ -162,15 +187,15 @@ std::string find_mmproj(const ModelQuery& query, const OllamaModel& model, const
 }  // namespace
 
 ModelPaths find_model(const ModelQuery& query, const Log& log) {
-  const OllamaModel model = find_text_model(query, log);
-  return {model.model, find_mmproj(query, model, log)};
+  const TextModel text = find_text_model(query, log);
+  return {text.files.model, find_mmproj(query, text, log)};
 }
 
 std::vector<std::string> mmproj_beside(const std::string& model_path) {
   std::vector<std::string> paths;
   const std::string folder = folder_around(model_path);
   for (const ModelCandidate& candidate : mmproj_candidates(folder))
-    paths.push_back((fs::path(folder) / candidate.name).string());
+    paths.push_back(folder == "." ? candidate.name : (fs::path(folder) / candidate.name).string());
   return paths;
 }
 

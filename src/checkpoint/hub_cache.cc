@@ -56,7 +56,8 @@ std::string what_is_missing(const fs::path& snapshot, const std::string& pick) {
   if (!is_there(snapshot / "config.json")) {
     const std::vector<ModelCandidate> towers = mmproj_candidates(snapshot.string());
     return towers.empty() ? "config.json"
-                          : "a GGUF file of the text model, it has only vision and audio: " + list_candidates(towers);
+                          : "a GGUF file of the text model, it has only vision and audio (for --mmproj): " +
+                                list_candidates(towers);
   }
   if (is_there(snapshot / "model.safetensors")) return "";
   const fs::path index = snapshot / "model.safetensors.index.json";

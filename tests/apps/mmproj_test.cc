@@ -78,6 +78,18 @@ TEST(MmprojProgram, InspectTellsWhatIsInIt) {
   EXPECT_EQ(both["has_audio"], true) << "the folder's";
 }
 
+TEST(MmprojProgram, InspectTellsOfTheFileBeside) {
+  const TemporaryFolder folder;
+  std::filesystem::copy_file(kText, folder.path("text.gguf"));
+  const std::string words = folder.path("mmproj-F16.gguf") + " beside it may have them: --mmproj auto";
+  EXPECT_THAT(run_g3n({"inspect", folder.path("text.gguf")}).out, ::testing::Not(HasSubstr("beside it")));
+  write_text(folder.path("mmproj-F16.gguf"), "GGUF");
+  EXPECT_THAT(run_g3n({"inspect", folder.path("text.gguf")}).out, HasSubstr(words));
+  write_text(folder.path("mmproj-other.gguf"), "GGUF");
+  EXPECT_THAT(run_g3n({"inspect", folder.path("text.gguf")}).out,
+              HasSubstr("mmproj-F16.gguf and 1 more beside it may have them: --mmproj FILE"));
+}
+
 TEST(MmprojProgram, AModelOfOllama) {
   const TemporaryFolder folder;
   const std::string digest(64, 'a'), blob = folder.path("blobs/sha256-" + digest),

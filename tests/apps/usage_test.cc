@@ -156,7 +156,8 @@ TEST(Usage, EveryMistakeIsOneLineAndStatusTwo) {
       {{"convert"}, "found none"},
       {{"convert", dir}, "found only " + dir},
       {{"convert", "-m", dir}, "found only " + dir},
-      {{"convert", dir, "/tmp/x.g3n", "surplus"}, "'surplus'"},
+      {{"convert", dir, "/tmp/x.g3n", "surplus"}, "'surplus' (the towers of another file come with --mmproj)"},
+      {{"inspect", dir, "mmproj.gguf"}, "'mmproj.gguf' (the towers of another file come with --mmproj)"},
       {{"eval", "kld", dir, "--candidate", "q4", "-f", "x.txt"}, "a model comes with -m"},
       {{"eval", "-m", dir, "--candidate", "q4"}, "kld or media"},
       {{"eval", "kld", "-m", dir, "--candidate", "q4"}, "-f FILE"},
@@ -215,6 +216,14 @@ TEST(Usage, AnAddedTokenThatTheModelLacksIsNamed) {
                  "id 5000 ('<mine>'), the model's table has 2304 rows");
 }
 
+TEST(Usage, ALongQuestionInThePlaceOfTheModelIsToldSo) {
+  std::string question;
+  for (int i = 0; i < 100; ++i) question += "why ";
+  const Outcome outcome = run_g3n({"run", question, "x"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("why : cannot open: File name too long; 'why"), HasSubstr("-m MODEL")));
+}
+
 // A flag that a command would take and ignore gives the user something else than he asked for.
 TEST(Usage, ACommandRefusesFlagsThatItWouldIgnore) {
   const TemporaryFolder folder;
@@ -266,6 +275,9 @@ TEST(Failure, NamesTheFileAndIsStatusOne) {
       {{"trace", "-m", dir, "--ids", "2", "--out", gone + "/t.safetensors"}, gone},
       {{"trace", "-m", dir, "--ids", "2", "--out", folder.path()}, "folder"},
       {{"trace", "-m", dir, "--ids", "2", "--out", "/dev/null"}, "not a regular file"},
+      {{"convert", dir, folder.path("x.GGUF")},
+       "x.GGUF: what is written is a bundle and no .gguf file: expected a name"},
+      {{"convert", dir, folder.path("x.safetensors")}, "no .safetensors file: expected a name that ends in .g3n"},
       {{"trace", "-m", dir, "--ids", "2,9999999", "--out", folder.path("t.safetensors")}, "9999999"},
       {{"trace", "-m", dir, "--ids-file", folder.path("ids"), "--out", folder.path("t.safetensors")},
        "ids: expected a token id, found '' in place 3"},

@@ -120,7 +120,8 @@ TEST_F(CachedGguf, AnIdOfTowers) {
   put("new", "mmproj-F16.gguf");
   EXPECT_EQ(towers(id), path("new/mmproj-F16.gguf"));
   EXPECT_EQ(towers(id + ":f16"), path("new/mmproj-F16.gguf"));
-  EXPECT_ERROR(ErrorCode::kNotFound, found(id), "lacks a GGUF file of the text model, it has only vision and audio",
+  EXPECT_ERROR(ErrorCode::kNotFound, found(id),
+               "lacks a GGUF file of the text model, it has only vision and audio (for --mmproj): ",
                "mmproj-F16.gguf (4 bytes)");
   put("new", "mmproj-BF16.gguf");
   EXPECT_EQ(towers(id), path("new/mmproj-BF16.gguf"));

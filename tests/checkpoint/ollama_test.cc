@@ -137,6 +137,19 @@ TEST(FindModel, MmprojFiles) {
   EXPECT_EQ(find_model({.model = text, .mmproj = "auto"}, log).mmproj, bf16) << "the same towers, of which it is best";
   EXPECT_EQ(said, "mmproj auto: using mmproj-BF16.gguf of mmproj-BF16.gguf (4 bytes), mmproj-F16.gguf (4 bytes)");
   EXPECT_EQ(find(text, folder / "m:f16").mmproj, f16);
+  folder.write("split/mmproj-F16.gguf", "GGUF");
+  const std::string shard = folder.write("split/BF16/x-00001-of-00001.gguf", "GGUF");
+  EXPECT_EQ(find(folder / "split:BF16", "auto").mmproj, folder / "split/mmproj-F16.gguf") << "of the folder asked for";
+  EXPECT_EQ(find(folder / "split", "auto").model, shard);
+  EXPECT_ERROR(ErrorCode::kNotFound, find(shard, "auto"), "mmproj auto: expected an mmproj file",
+               folder / "split/BF16, where");
+  std::filesystem::create_symlink("gone", folder / "dead.gguf");
+  EXPECT_ERROR(ErrorCode::kNotFound, find(folder / "dead.gguf", ""), "dead.gguf: a link to gone, which is not there");
+  EXPECT_ERROR(ErrorCode::kNotFound, find(text, folder / "dead.gguf"), "dead.gguf: a link to gone, which is not there");
+  std::filesystem::create_symlink("loop.gguf", folder / "loop.gguf");
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, find(folder / "loop.gguf", ""), "loop.gguf: cannot open: Too many levels");
+  EXPECT_ERROR(ErrorCode::kInvalidArgument, find(text, folder / "loop.gguf"),
+               "loop.gguf: cannot open: Too many levels");
   folder.write("m/mmproj-E4B-F16.gguf", "GGUF");
   EXPECT_ERROR(ErrorCode::kInvalidArgument, find(text, "auto"), "expected one mmproj file",
                "mmproj-BF16.gguf (4 bytes)", "mmproj-E4B-F16.gguf (4 bytes)", "name one of them");
