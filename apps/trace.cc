@@ -57,12 +57,15 @@ std::vector<std::int32_t> parse_ids(const std::vector<std::string>& words,
 
 // --ids has commas between them; a file white space or commas.
 std::vector<std::int32_t> given_ids(const Options& o) {
-  if (o.ids)
-    return parse_ids<UsageError>(between_commas(*o.ids),
-                                 [](const std::string& what) { return UsageError("--ids: " + what); });
   std::vector<std::string> words;
-  for (const std::string& piece : between_commas(read_file(*o.ids_file)))
-    for (const std::string& word : words_of(piece)) words.push_back(word);
+  for (const std::string& piece : between_commas(o.ids ? *o.ids : read_file(*o.ids_file))) {
+    const std::vector<std::string> in_piece = words_of(piece);
+    if (o.ids && in_piece.size() > 1)
+      words.push_back(piece);
+    else
+      words.insert(words.end(), in_piece.begin(), in_piece.end());
+  }
+  if (o.ids) return parse_ids<UsageError>(words, [](const std::string& what) { return UsageError("--ids: " + what); });
   return parse_ids<Error>(
       words, [&o](const std::string& what) { return Error(ErrorCode::kBadFile, *o.ids_file + ": " + what); });
 }

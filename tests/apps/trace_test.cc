@@ -221,7 +221,7 @@ TEST(Trace, StepsNeedRoom) {
 }
 
 TEST(Trace, GlobsChoose) {
-  const Traced trace({"-m", demo(), "--ids", "2 105", "--taps", "text.layer.0.[qk]", "--taps", "text.n*m"});
+  const Traced trace({"-m", demo(), "--ids", "2, 105", "--taps", "text.layer.0.[qk]", "--taps", "text.n*m"});
   EXPECT_THAT(trace.names(), ::testing::ElementsAre("text.layer.0.k", "text.layer.0.q", "text.norm"));
 }
 
