@@ -23,7 +23,8 @@ GenerationRequest generation_of(const Call& call, OpenAIRequest& request) {
   generation.modality = images ? clips ? "image+audio" : "image" : clips ? "audio" : "";
   if (images) call.service.metrics.add("g3n_images_total", "", static_cast<double>(images));
   for (const auto& ids : request.prompts) {
-    const auto prompt = std::make_shared<const Prompt>(IdsPrompt{ids, std::exchange(request.media, {}), request.likely_ends});
+    const auto prompt =
+        std::make_shared<const Prompt>(IdsPrompt{ids, std::exchange(request.media, {}), request.likely_ends});
     for (std::int64_t i = 0; i < request.common.n; ++i) {
       generation.sequences.push_back({prompt, static_cast<std::int64_t>(ids.size()), request.common.options});
       AnswerOptions& options = generation.sequences.back().options;

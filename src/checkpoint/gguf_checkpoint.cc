@@ -22,14 +22,6 @@ namespace {
 
 constexpr const char* kTokens = "tokenizer.ggml.tokens";
 
-// The small files that a folder of this model would have.
-FileSet small_files(const std::string& where, std::map<std::string, std::string> files) {
-  const auto texts = std::make_shared<std::map<std::string, std::string>>(std::move(files));
-  std::map<std::string, std::span<const std::byte>> views;
-  for (const auto& [name, text] : *texts) views[name] = std::as_bytes(std::span(text));
-  return FileSet(where, std::move(views), texts);
-}
-
 const std::string kArchitecture = "general.architecture";
 
 [[noreturn]] void refuse_architecture(const GgufFile& file, const std::string& found, const std::string& wanted) {
@@ -82,15 +74,17 @@ Checkpoint open_gguf_checkpoint(std::shared_ptr<const GgufFile> file) {
   const std::string chat_template = "tokenizer.chat_template";
   if (keys.is_text(chat_template)) checkpoint.chat_template = keys.text(chat_template);
   checkpoint.source = gguf_tensor_source(file, configs.text_vocab);
-  std::map<std::string, std::string> files = {{"config.json", configs.config_json},
-                                              {"generation_config.json", configs.generation_json}};
-  if (keys.has(kTokens)) files[kGgufKeysFile] = keys.as_file();  // stands for the tokenizer's
-  if (checkpoint.chat_template) files["chat_template.jinja"] = *checkpoint.chat_template;
+  // The small files that a folder of this model would have.
+  FileSet::Makers files = {{"config.json", [text = configs.config_json] { return text; }},
+                           {"generation_config.json", [text = configs.generation_json] { return text; }}};
+  // Stands for the tokenizer's; megabytes that only convert asks for.
+  if (keys.has(kTokens)) files[kGgufKeysFile] = [file] { return file->metadata().as_file(); };
+  if (checkpoint.chat_template) files["chat_template.jinja"] = [text = *checkpoint.chat_template] { return text; };
   if (configs.has_towers) {
     checkpoint.processor = configs.processor;
-    files["processor_config.json"] = configs.processor.as_file();
+    files["processor_config.json"] = [processor = configs.processor] { return processor.as_file(); };
   }
-  checkpoint.files = small_files(keys.where(), std::move(files));
+  checkpoint.files = FileSet::made(keys.where(), std::move(files));
   return checkpoint;
 }
 
@@ -113,7 +107,7 @@ Checkpoint open_gguf_towers(std::shared_ptr<const GgufFile> file) {
   checkpoint.has_text = architecture != kTowerArchitecture;
   checkpoint.processor = towers.processor;
   checkpoint.source = gguf_tensor_source(file, 0);
-  checkpoint.files = small_files(path, {{"config.json", config}});
+  checkpoint.files = FileSet::made(path, {{"config.json", [config] { return config; }}});
   return checkpoint;
 }
 

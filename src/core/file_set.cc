@@ -29,6 +29,13 @@ FileSet::FileSet(std::string where, std::map<std::string, std::span<const std::b
                  std::shared_ptr<const void> owner)
     : where_(std::move(where)), files_(std::move(files)), owner_(std::move(owner)) {}
 
+FileSet FileSet::made(std::string where, Makers makers) {
+  FileSet set;
+  set.where_ = std::move(where);
+  set.made_ = std::make_shared<Made>(Made{std::move(makers), {}});
+  return set;
+}
+
 FileSet FileSet::with(std::map<std::string, std::optional<std::string>> files) const {
   FileSet set = *this;
   if (replaced_) files.insert(replaced_->begin(), replaced_->end());
@@ -44,6 +51,7 @@ const std::optional<std::string>* FileSet::replaced(const std::string& name) con
 
 bool FileSet::has(const std::string& name) const {
   if (const auto* other = replaced(name)) return other->has_value();
+  if (made_) return made_->makers.contains(name);
   if (!is_folder_) return files_.contains(name);
   std::error_code ignored;
   if (std::filesystem::is_regular_file(path(name), ignored)) return true;
@@ -57,6 +65,10 @@ std::string_view FileSet::text(const std::string& name) const {
   if (const auto* other = replaced(name)) {
     if (!*other) throw Error(ErrorCode::kNotFound, path(name) + ": no such file");
     return **other;
+  }
+  if (made_ && has(name)) {
+    if (!made_->texts.contains(name)) made_->texts.emplace(name, made_->makers.at(name)());
+    return made_->texts.at(name);
   }
   if (!is_folder_) {
     const auto found = files_.find(name);

@@ -2,6 +2,7 @@
 // inside a bundle.
 #pragma once
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,6 +22,9 @@ class FileSet {
   // Files inside another file, which `owner` keeps alive.
   FileSet(std::string where, std::map<std::string, std::span<const std::byte>> files,
           std::shared_ptr<const void> owner);
+  // Texts that stand for files of `where`; each is made when it is asked for, and kept.
+  using Makers = std::map<std::string, std::function<std::string()>>;
+  static FileSet made(std::string where, Makers makers);
 
   // The same set with these files in the place of its own, or without its own (none).
   FileSet with(std::map<std::string, std::optional<std::string>> files) const;
@@ -43,6 +47,11 @@ class FileSet {
   std::map<std::string, std::span<const std::byte>> files_;
   std::shared_ptr<const void> owner_;
   std::shared_ptr<std::map<std::string, MappedFile>> mapped_;
+  struct Made {
+    Makers makers;
+    std::map<std::string, std::string> texts;
+  };
+  std::shared_ptr<Made> made_;                                                         // null: none
   std::shared_ptr<const std::map<std::string, std::optional<std::string>>> replaced_;  // null: none
 };
 
