@@ -292,7 +292,6 @@ std::optional<ApiError> Generation::take_problem() const {
 
 // Everything has ended: what is left to say is said, and all that was held is given back.
 void Generation::finish() {
-  std::vector<Result> results;
   std::optional<ApiError> problem;
   std::vector<Ticket> tickets;
   bool is_streaming = false, is_gone = false;
@@ -313,10 +312,17 @@ void Generation::finish() {
     return call_->exchange->wake();
   }
   if (problem) return call_->reply(*problem);
-  note_end();
-  if (request_.is_stream) return send_head();  // an answer without any event before its end
-  for (Choice& choice : choices_) results.push_back({*choice.answer, std::move(choice.all)});
-  call_->reply(json_response(format_->whole(results)));
+  if (request_.is_stream) {  // an answer without any event before its end
+    note_end();
+    return send_head();
+  }
+  guarded(*call_, [&] {
+    std::vector<Result> results;
+    for (Choice& choice : choices_) results.push_back({*choice.answer, std::move(choice.all)});
+    HttpResponse response = json_response(format_->whole(results));
+    note_end();
+    call_->reply(std::move(response));
+  });
 }
 
 void Generation::note_end() {

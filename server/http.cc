@@ -158,6 +158,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
     if (number == number_ && stream_ && !is_writing_) pump();
   }
 
+  // What was to answer this request has thrown.
+  void give_up(std::uint64_t number) {
+    if (number == number_ && stage_ == Stage::kAnswering) close();
+  }
+
   void on_gone(std::uint64_t number, std::function<void()> callback) {
     if (number != number_ || stage_ != Stage::kAnswering) {
       if (number == number_ || stage_ == Stage::kClosed) callback();
@@ -354,7 +359,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void pump() {
     std::string bytes;
-    const bool goes_on = stream_->next(bytes);
+    bool goes_on = false;
+    try {
+      goes_on = stream_->next(bytes);
+    } catch (const std::exception&) {
+      return close();
+    }
     send_piece(bytes);
     if (!goes_on) {
       if (is_chunked_) out_ += "0\r\n\r\n";
@@ -473,8 +483,13 @@ class Exchange : public HttpExchange {
   }
   void after(milliseconds time, std::function<void()> callback) override {
     auto timer = std::make_shared<asio::steady_timer>(io_, time);
-    timer->async_wait([timer, f = std::move(callback)](error_code error) {
-      if (!error) f();
+    timer->async_wait([timer, c = std::weak_ptr(connection_), n = number_, f = std::move(callback)](error_code error) {
+      if (error) return;
+      try {
+        f();
+      } catch (const std::exception&) {
+        if (const auto connection = c.lock()) connection->give_up(n);
+      }
     });
   }
 
@@ -615,7 +630,13 @@ std::int64_t HttpServer::connections() const { return impl_->connections.load();
 
 void HttpServer::run() {
   const auto keep = asio::make_work_guard(impl_->io);
-  impl_->io.run();
+  for (;;) {
+    try {
+      impl_->io.run();
+      return;
+    } catch (const std::exception&) {  // no memory for a request: its connection ends by its timers
+    }
+  }
 }
 
 void HttpServer::post(std::function<void()> work) { asio::post(impl_->io, std::move(work)); }

@@ -1,6 +1,6 @@
 // HTTP/1.1 over TCP or a Unix socket: sockets, limits, timeouts, keep-alive, streamed responses. Knows no JSON and no
 // routes; the one unit that includes Boost is http.cc. All callbacks come from the I/O thread (HttpServer::run) and
-// must not block.
+// must not block. One that throws, for want of memory, ends its connection and nothing else.
 #pragma once
 #include <chrono>
 #include <cstdint>

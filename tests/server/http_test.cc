@@ -46,6 +46,12 @@ class EchoHandler : public server::HttpHandler {
     std::string idle() override { return ": ping\n\n"; }
   };
 
+  class Broken : public HttpStream {
+   public:
+    bool next(std::string&) override { throw std::bad_alloc(); }
+    std::string idle() override { return ""; }
+  };
+
   std::optional<HttpResponse> refuse(const HttpRequest& request) override {
     if (request.target == "/refused") return HttpResponse{403, {}, "no", {}};
     return std::nullopt;
@@ -53,6 +59,9 @@ class EchoHandler : public server::HttpHandler {
   void handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) override {
     ++handled;
     if (request.target == "/wait") return exchange->on_gone([this] { ++gone; });
+    if (request.target == "/broken") return exchange->stream({}, std::make_shared<Broken>());
+    if (request.target == "/thrower") return exchange->after(1ms, [] { throw std::bad_alloc(); });
+    if (request.target == "/bomb") throw std::bad_alloc();
     if (request.target == "/silent") return exchange->stream({}, std::make_shared<Silent>());
     if (request.target.compare(0, 7, "/stream") == 0) {
       const auto pieces = std::make_shared<Pieces>(request.target == "/streambig" ? 2000 : 3);
@@ -96,6 +105,21 @@ TEST_F(Http, KeepsTheConnectionAndTakesPipelinedRequests) {
   EXPECT_EQ(last.body, "GET /d ");
   EXPECT_EQ(last.header("Connection"), "close");
   EXPECT_TRUE(socket.is_closed());
+}
+
+TEST_F(Http, WhatThrowsEndsItsConnectionAlone) {
+  HttpLimits limits;
+  limits.body_idle = 200ms;
+  start(limits);
+  Socket other(server_->port());
+  for (const char* path : {"/broken", "/thrower", "/bomb"}) {
+    Socket socket(server_->port());
+    socket.send(get(path));
+    const bool is_known = std::string(path) != "/bomb";  // else nobody knows whose it was
+    EXPECT_TRUE(!is_known || socket.is_closed()) << path;
+    other.send(get("/a"));
+    EXPECT_EQ(other.reply().body, "GET /a ") << path;
+  }
 }
 
 TEST_F(Http, HeaderAndBodyMayComeByteByByte) {
