@@ -43,8 +43,12 @@ test-server: build-tests
 
 # What takes longer; run before an issue is closed.
 test-all: test
-	@echo "== release: slow goldens, the reference kernels over all goldens, emulated goldens"
+	@echo "== release: slow goldens, the reference kernels over all goldens"
 	$(CTEST) --test-dir $(RELEASE) -L slow -LE full
+	@echo "== release: all x86 kernels emulated, also those that this CPU runs natively"
+	@cmake --preset release -DG3N_EMULATE=all >/dev/null && cmake --build $(RELEASE) -j $(JOBS)
+	$(CTEST) --test-dir $(RELEASE) -L emulated
+	@cmake --preset release -DG3N_EMULATE=missing >/dev/null
 	@tools/test_sanitized.sh all
 	@tools/test_tsan.sh
 	@$(MAKE) --no-print-directory test-page

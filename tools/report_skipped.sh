@@ -6,6 +6,6 @@ cd "$(dirname "$0")/.."
 echo "not run: slow goldens, sanitizers over everything, thread sanitizer, the page in a browser (make test-all)"
 echo "not run: goldens at full E2B and E4B shape (make test-full; 16 GB of disk)"
 [ -n "${G3N_MODEL:-}" ] || echo "not run: real weights (set G3N_MODEL to a checkpoint folder)"
-for flag in avx512f avx512_bf16; do
+for flag in avx_vnni avx512f avx512_vnni avx512_bf16; do
   grep -qw "$flag" /proc/cpuinfo || echo "not run natively: $flag kernels (this CPU lacks them; they ran emulated)"
 done

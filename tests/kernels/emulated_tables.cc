@@ -1,12 +1,9 @@
-// The x86 tables under emulation, whatever this CPU has.
+// The x86 tables under emulation that CMake chose (G3N_EMULATE).
 #include "kernels/table_cases.h"
 #include "support/emulated/tables.h"
 
 namespace g3n::test {
 
-std::vector<const KernelTable*> tables_under_test() {
-  return {&kEmulatedAvx2Kernels, &kEmulatedAvx2VnniKernels, &kEmulatedAvx512Kernels, &kEmulatedAvx512VnniKernels,
-          &kEmulatedAvx512Bf16Kernels};
-}
+std::vector<const KernelTable*> tables_under_test() { return {G3N_EMULATED_TABLES}; }
 
 }  // namespace g3n::test

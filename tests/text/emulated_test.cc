@@ -1,4 +1,4 @@
-// Two short goldens on the AVX2 and AVX-512 tables under emulation, whatever this CPU has.
+// Two short goldens on the x86 tables under emulation that CMake chose (G3N_EMULATE).
 #include <gtest/gtest.h>
 
 #include "support/emulated/tables.h"
@@ -23,8 +23,7 @@ class EmulatedGolden : public ::testing::TestWithParam<const KernelTable*> {
 TEST_P(EmulatedGolden, SevenIds) { expect_taps("text_7", ComputeType::kF32); }
 TEST_P(EmulatedGolden, FortyIdsInBF16StayBelowTransformersOwnDistance) { expect_taps("text_40", ComputeType::kBF16); }
 
-INSTANTIATE_TEST_SUITE_P(Tables, EmulatedGolden,
-                         ::testing::Values(&kEmulatedAvx2Kernels, &kEmulatedAvx512Kernels, &kEmulatedAvx512Bf16Kernels),
+INSTANTIATE_TEST_SUITE_P(Tables, EmulatedGolden, ::testing::Values(G3N_EMULATED_TABLES),
                          [](const auto& instance) { return instance.param->name; });
 
 }  // namespace

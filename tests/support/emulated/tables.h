@@ -1,5 +1,5 @@
 // The AVX2 and AVX-512 tables compiled from the same units with portable intrinsics (immintrin.h beside this file):
-// library kernels_emulated. They run on any CPU, slowly.
+// library kernels_emulated, of which CMake may build some only. They run on any CPU, slowly.
 #pragma once
 #include "kernels/table.h"
 
