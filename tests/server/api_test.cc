@@ -733,7 +733,7 @@ TEST(Serve, AFailingStepIsA500ThatTellsNothing) {
   EXPECT_THAT(log, AllOf(HasSubstr("abc"), HasSubstr("exploded"), Not(HasSubstr("\"hi\""))));
 }
 
-TEST(Serve, AnErrorInAStreamIsLoggedOnce) {
+TEST(Serve, AnErrorInAStreamIsLoggedOnceAndCountedByItsCode) {
   FakeModelOptions model;
   model.on_step = [](int64_t step, const Batch&) {
     if (step == 3) throw std::runtime_error("it exploded");
@@ -748,28 +748,11 @@ TEST(Serve, AnErrorInAStreamIsLoggedOnce) {
   TestServer server(fake_engine("the red star ", model), options);
   const Reply reply = server.ask(chat(R"("stream":true)"));
   EXPECT_EQ(text_at(frames(reply.body).back(), "error.code"), "internal_error");
+  EXPECT_EQ(server.metric("g3n_rejected_total{model=\"demo\",code=\"internal_error\"}"), "1");
   std::lock_guard lock(mutex);
   const std::size_t first = log.find("exploded");
   ASSERT_NE(first, std::string::npos);
   EXPECT_EQ(log.find("exploded", first + 1), std::string::npos) << log;
-}
-
-TEST(Serve, AnErrorInAStreamIsCountedByItsCode) {
-  FakeModelOptions model;
-  model.on_step = [](int64_t step, const Batch&) {
-    if (step == 3) throw std::runtime_error("it exploded");
-  };
-  std::mutex mutex;
-  std::string log;
-  ServerOptions options;
-  options.on_log = [&](const std::string& line) {
-    std::lock_guard lock(mutex);
-    log += line + "\n";
-  };
-  TestServer server(fake_engine("the red star ", model), options);
-  server.ask(chat(R"("stream":true)"));
-  EXPECT_EQ(server.metric("g3n_rejected_total{model=\"demo\",code=\"internal_error\"}"), "1");
-  std::lock_guard lock(mutex);
   EXPECT_THAT(log, HasSubstr("ms internal_error"));
 }
 
