@@ -92,6 +92,7 @@ void metrics(Call& call, std::int64_t connections) {
       {"g3n_connections", "", "Open connections.", value(connections)},
       {"g3n_kv_bytes", "state=\"used\"", "Bytes of K and V.", value(stats.cache_bytes - stats.idle_cache_bytes)},
       {"g3n_kv_bytes", "state=\"cached\"", "Bytes of K and V.", value(stats.idle_cache_bytes)},
+      {"g3n_kv_limit_bytes", "", "What all of K and V may take.", value(stats.cache_limit_bytes)},
       {"g3n_pauses_total", "", "Requests that had to wait for memory while they ran.", value(stats.pauses), true},
       {"g3n_prefix_cache_lookups_total", "", "Prompts that looked for their beginning.", value(stats.prefix_lookups),
        true},

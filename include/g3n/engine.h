@@ -122,6 +122,7 @@ struct Stats {
   std::int64_t waiting = 0, running = 0;          // requests
   std::int64_t cache_bytes = 0, cache_pages = 0;  // of K and V
   std::int64_t idle_cache_bytes = 0;              // of these: of requests that ended, for prompts that begin alike
+  std::int64_t cache_limit_bytes = 0;             // what all of K and V may take: EngineOptions::kv_ram, or its default
   std::int64_t media_cache_bytes = 0;             // of soft tokens, for media that come again
   // since it was opened
   std::int64_t steps = 0, rows = 0;

@@ -70,6 +70,7 @@ Stats Scheduler::stats() const {
   stats.waiting = (unplanned_.size() + planned_.size() + std::ssize(being_planned_));
   stats.cache_bytes = use.bytes;
   stats.cache_pages = use.pages;
+  stats.cache_limit_bytes = options_.kv_bytes;
   if (options_.media_cache) {
     const MediaCache::Use media = options_.media_cache->use();
     stats.media_cache_bytes = media.bytes, stats.media_lookups = media.lookups, stats.media_hits = media.hits;

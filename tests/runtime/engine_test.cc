@@ -176,6 +176,7 @@ TEST(EngineCaches, APausedRequestGivesTheSameBits) {
     for (size_t i = 0; i < tickets.size(); ++i) expect_equal(tickets[i].answer(), want[i], std::to_string(i));
     EXPECT_GE(crowded->stats().pauses, 1);
     EXPECT_LE(crowded->stats().cache_bytes, options.kv_ram);
+    EXPECT_EQ(crowded->stats().cache_limit_bytes, options.kv_ram);
   }
 }
 

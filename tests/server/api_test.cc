@@ -496,6 +496,8 @@ TEST_F(Api, MetricsCount) {
   EXPECT_GT(std::stod(server_->metric("g3n_generated_tokens_total{model=\"demo\"")), 1);
   EXPECT_EQ(server_->metric("g3n_model_loaded"), "1");
   EXPECT_EQ(server_->metric("g3n_kv_bytes"), "0");
+  EXPECT_EQ(server_->metric("g3n_kv_limit_bytes"), std::to_string((*engine_)->stats().cache_limit_bytes));
+  EXPECT_GT((*engine_)->stats().cache_limit_bytes, 0);
   const Reply all = ask(get("/metrics"));
   EXPECT_EQ(all.header("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
   EXPECT_THAT(all.body, HasSubstr("# TYPE g3n_request_seconds histogram\n"));
