@@ -322,6 +322,10 @@ ApiChat read_messages(const JsonNode& messages, std::optional<bool> add_generati
     fail_value("continue_final_message", "either this or add_generation_prompt", "both");
   chat.prompt.continue_final_message =
       ends_with_assistant && continue_final_message.value_or(true) && !add_generation_prompt.value_or(false);
+  if (const std::vector<Part>& last = turns.back().parts;
+      chat.prompt.continue_final_message && !last.empty() && !is_text(last.back()))
+    fail_value("messages[" + std::to_string(list.size() - 1) + "].content",
+               "a last message of the assistant that ends in text, which the answer goes on", "media at its end");
   chat.prompt.add_generation_prompt = !chat.prompt.continue_final_message && add_generation_prompt.value_or(true);
   if (!system.empty()) chat.prompt.messages.push_back(Message::text("system", system));
   std::move(turns.begin(), turns.end(), std::back_inserter(chat.prompt.messages));

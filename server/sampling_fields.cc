@@ -163,7 +163,7 @@ CommonFields read_common_fields(Fields& fields, const Service& service) {
   common.options.cache_salt = fields.text("cache_salt").value_or("");
   common.n = fields.integer("n", 1, 16).value_or(1);
   read_stream(fields, common);
-  common.image_size = static_cast<int>(fields.integer("image_size", 1, 4096).value_or(0));
+  common.image_size = static_cast<int>(fields.integer("image_size", kLeastImageSide, kMostImageSide).value_or(0));
   read_the_rest(fields);
   return common;
 }

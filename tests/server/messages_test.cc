@@ -88,6 +88,11 @@ TEST(Messages, ALastAssistantMessageIsContinuedUnlessAsked) {
   EXPECT_FALSE(read(json, true).prompt.continue_final_message);
   EXPECT_THROW(read(R"([{"role":"user","content":"1"}])", {}, true), ApiError);
   EXPECT_THROW(read(json, true, true), ApiError);
+  // What ends in a picture cannot go on, but may be followed by an answer.
+  const std::string picture = R"([{"role":"user","content":"1"},{"role":"assistant","content":[{"type":"image_url",)"
+                              R"("image_url":")" +
+                              std::string(kPng) + R"("}]}])";
+  EXPECT_TRUE(read(picture, true).prompt.add_generation_prompt);
 }
 
 TEST(Messages, WhatIsRefusedAndWhere) {
@@ -124,6 +129,10 @@ TEST(Messages, WhatIsRefusedAndWhere) {
        "messages[0].content[0].input_audio.data"},
       {part(R"({"type":"file","file":{"file_id":"f1"}})"), "unsupported_parameter",
        "messages[0].content[0].file.file_id"},
+      {std::string(
+           R"([{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"image_url","image_url":")") +
+           kPng + R"("}]}])",
+       "invalid_value", "messages[1].content"},
       {std::string(R"([{"role":"system","content":[{"type":"image_url","image_url":")") + kPng +
            R"("}]},{"role":"user","content":"x"}])",
        "unsupported_parameter", "messages[0].content"},
