@@ -108,12 +108,11 @@ std::pair<double, std::string> number_and_unit(const std::string& text, const ch
 }  // namespace
 
 std::int64_t milliseconds_of(const std::string& text) {
-  constexpr double kMostMs = 1e12;  // timers count nanoseconds
   const char* wanted = "a time such as 30s or 250ms";
   const auto [number, unit] = number_and_unit(text, wanted);
   if (unit != "" && unit != "s" && unit != "ms") fail(wanted, text);
   const double ms = unit == "ms" ? number : number * 1000;
-  if (ms > kMostMs) fail("a time of at most 30 years", text);
+  if (ms > static_cast<double>(kMostMilliseconds)) fail("a time of at most 30 years", text);
   return std::llround(ms);
 }
 

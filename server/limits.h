@@ -30,6 +30,9 @@ std::string limits_text(const ServerOptions& options);
 // Times in milliseconds, sizes in bytes.
 std::vector<std::pair<std::string, std::int64_t>> limit_values(const ServerOptions& options);
 
+// Of anything: 30 years. Timers count nanoseconds.
+constexpr std::int64_t kMostMilliseconds = 1'000'000'000'000;
+
 // "250ms", "30s", "30": seconds. Throws Error kInvalidArgument.
 std::int64_t milliseconds_of(const std::string& text);
 // "64MiB", "4096". Throws Error kInvalidArgument.

@@ -195,6 +195,7 @@ std::chrono::milliseconds deadline_of(const Call& call) {
     const auto [end, error] = std::from_chars(header->data(), header->data() + header->size(), ms);
     if (error != std::errc() || end != header->data() + header->size() || ms < 1)
       fail_value("x-request-timeout-ms", "a number of milliseconds", quoted(*header));
+    ms = std::min(ms, kMostMilliseconds);
     if (deadline.count() == 0 || ms < deadline.count()) deadline = std::chrono::milliseconds(ms);
   }
   return deadline;

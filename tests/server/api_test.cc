@@ -685,6 +685,10 @@ TEST(Serve, ADeadlineEndsARequest) {
   EXPECT_EQ(text_at(frames(stream.body).back(), "error.code"), "request_timeout");
   EXPECT_THAT(stream.body, Not(HasSubstr("[DONE]")));
   EXPECT_EQ(server.ask(chat("", "x-request-timeout-ms: soon\r\n")).status, 400);
+  // Longer than a clock of nanoseconds counts: no limit, rather than one that is over.
+  for (const char* endless : {"9223372036854775807", "9223372036854776"})
+    EXPECT_EQ(server.ask(chat(R"("max_tokens":3)", "x-request-timeout-ms: " + std::string(endless) + "\r\n")).status,
+              200);
 }
 
 TEST(Serve, DrainLetsRunningRequestsEnd) {
