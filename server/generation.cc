@@ -138,7 +138,7 @@ void Generation::start(std::shared_ptr<Call> call, GenerationRequest request, st
   service.enter(self, self->call_->key_name);
   self->call_->exchange->on_gone([self] { self->cancel(Cause::kGone); });
   if (const auto deadline = self->request_.deadline; deadline.count() > 0)
-    self->call_->exchange->after(
+    self->call_->exchange->set_deadline(
         std::chrono::ceil<std::chrono::milliseconds>(self->call_->start + deadline - Call::Clock::now()),
         [weak = std::weak_ptr(self)] {
           if (const auto generation = weak.lock()) generation->cancel(Cause::kDeadline);

@@ -129,6 +129,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     error_code ignored;
     read_timer_.cancel();
     write_timer_.cancel();
+    deadline_.cancel();
     socket_.close(ignored);
     server_.forget(self, address_);
   }
@@ -156,6 +157,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void wake(std::uint64_t number) {
     if (number == number_ && stream_ && !is_writing_) pump();
+  }
+
+  void set_deadline(std::uint64_t number, milliseconds time, std::function<void()> callback) {
+    if (number == number_ && stage_ == Stage::kAnswering) arm(deadline_, time, std::move(callback));
   }
 
   // What was to answer this request has thrown.
@@ -416,6 +421,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void end_answer() {
     is_complete_ = false;
     gone_ = nullptr;
+    deadline_.cancel();
     parser_.reset();
     if (half_closed_) return close();
     if (!keep_alive_) {
@@ -437,7 +443,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const HttpLimits& limits_;
   AnySocket socket_;
   const asio::ip::address address_;
-  asio::steady_timer read_timer_{server_.io}, write_timer_{server_.io};
+  asio::steady_timer read_timer_{server_.io}, write_timer_{server_.io}, deadline_{server_.io};
   std::array<char, kReadBytes> read_bytes_;  // of the pending read: buffer_ is consumed meanwhile
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
@@ -490,6 +496,11 @@ class Exchange : public HttpExchange {
       } catch (const std::exception&) {
         if (const auto connection = c.lock()) connection->give_up(n);
       }
+    });
+  }
+  void set_deadline(milliseconds time, std::function<void()> callback) override {
+    asio::post(io_, [c = connection_, n = number_, time, f = std::move(callback)]() mutable {
+      c->set_deadline(n, time, std::move(f));
     });
   }
 

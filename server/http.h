@@ -59,6 +59,8 @@ class HttpExchange {
   virtual void on_gone(std::function<void()> callback) = 0;
   // Calls it on the I/O thread after this time, whatever happened to the request.
   virtual void after(std::chrono::milliseconds time, std::function<void()> callback) = 0;
+  // The same, unless the response has ended by then or the client is gone: nothing of it is kept any longer.
+  virtual void set_deadline(std::chrono::milliseconds time, std::function<void()> callback) = 0;
 };
 
 class HttpHandler {

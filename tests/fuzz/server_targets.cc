@@ -119,6 +119,7 @@ class NoExchange : public server::HttpExchange {
   }
   void on_gone(std::function<void()>) override {}
   void after(std::chrono::milliseconds, std::function<void()> callback) override { callback(); }
+  void set_deadline(std::chrono::milliseconds, std::function<void()> callback) override { callback(); }
 
  private:
   std::shared_ptr<server::HttpStream> source_;

@@ -23,7 +23,8 @@ using ::testing::HasSubstr;
 // "/echo" answers with method, target and body; "/stream" with pieces; "/wait" never, and counts who leaves.
 class EchoHandler : public server::HttpHandler {
  public:
-  std::atomic<int> gone{0}, handled{0};
+  std::atomic<int> gone{0}, handled{0}, late{0};
+  std::shared_ptr<int> kept;  // by the deadlines of requests
 
   class Pieces : public HttpStream {
    public:
@@ -60,6 +61,10 @@ class EchoHandler : public server::HttpHandler {
     ++handled;
     if (request.target == "/wait") return exchange->on_gone([this] { ++gone; });
     if (request.target == "/broken") return exchange->stream({}, std::make_shared<Broken>());
+    if (request.target == "/soon" || request.target == "/late") {
+      exchange->set_deadline(request.target == "/soon" ? 50ms : 1h, [this, kept = kept] { ++late; });
+      if (request.target == "/soon") return;
+    }
     if (request.target == "/thrower") return exchange->after(1ms, [] { throw std::bad_alloc(); });
     if (request.target == "/bomb") throw std::bad_alloc();
     if (request.target == "/silent") return exchange->stream({}, std::make_shared<Silent>());
@@ -265,6 +270,22 @@ TEST_F(Http, AClientThatLeavesIsSeenAtOnce) {
     EXPECT_TRUE(comes_true([&] { return handler_.gone == before + 1; }));
     EXPECT_TRUE(comes_true([&] { return server_->connections() == 0; }));
   }
+}
+
+// A server whose requests have an hour of time would keep all requests of an hour.
+TEST_F(Http, ADeadlineIsForgottenWithItsRequest) {
+  handler_.kept = std::make_shared<int>();
+  start();
+  Socket socket(server_->port());
+  for (int i = 0; i < 3; ++i) {
+    socket.send(get("/late"));
+    EXPECT_EQ(socket.reply().status, 200);
+    EXPECT_TRUE(comes_true([&] { return handler_.kept.use_count() == 1; }));
+  }
+  socket.send(get("/soon"));
+  EXPECT_TRUE(comes_true([&] { return handler_.late == 1; }));
+  socket.close();
+  EXPECT_TRUE(comes_true([&] { return handler_.kept.use_count() == 1; }));
 }
 
 TEST_F(Http, AHalfClosedClientReadsAnAnswerThatCostsNothing) {
