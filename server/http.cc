@@ -301,6 +301,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
     if (header_bytes > limits_.header_bytes) return fail_header();
     if (request_.headers.size() > limits_.header_count)
       return protocol_error(431, "more than " + std::to_string(limits_.header_count) + " header lines");
+    // Of two hosts only one would be checked; behind any coding but chunked nobody knows where the body ends, and what
+    // is left of it would be the next request.
+    if (message.count(http::field::host) > 1)
+      return protocol_error(400, "not a valid HTTP/1.1 request: two Host lines");
+    for (const auto& field : message)
+      if (field.name() == http::field::transfer_encoding && !beast::iequals(field.value(), "chunked"))
+        return protocol_error(400, "expected the Transfer-Encoding chunked, or none");
     request_.has_body = !parser_->is_done();
     if (std::optional<HttpResponse> refusal = server_.handler.refuse(request_)) {
       begin_answer();

@@ -191,6 +191,10 @@ TEST_F(Http, WhatIsNoHttpIsRefused) {
        {std::string("hello\r\n\r\n"), std::string("GET  / HTTP/1.1\r\n\r\n"),
         std::string("GET / HTTP/1.1\r\nno colon\r\n\r\n"), std::string("\x16\x03\x01\x02\r\n\r\n"),
         std::string("POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n"),
+        std::string("GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.org\r\n\r\n"),
+        std::string("POST / HTTP/1.1\r\nTransfer-Encoding: identity\r\n\r\n" + get("/smuggled")),
+        std::string("POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+        std::string("POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: identity\r\n\r\na"),
         std::string("POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na")}) {
     Socket socket(server_->port());
     socket.send(bad);
