@@ -343,7 +343,7 @@ void add_serve_flags(FlagSet& flags, Options& o) {
         "memory for pictures and sounds that come again (default 256MiB; 0: none)");
   time("--request-timeout", s.request_timeout, "for a request (30s, 500ms); default 0: no limit");
   time("--drain", s.drain, "what running requests get at the end (default 30s)");
-  time("--ping", s.http.limits.ping, "a quiet stream gets a comment after this time (default 10s)");
+  time("--ping", s.http.limits.ping, "a quiet stream gets a comment after this time (default 10s; 0: none)");
   flags.each("--limit", "NAME=VALUE", "a limit of what clients may send, may be repeated; help: all of them, and leave",
              [&o, &s](const std::string& given) {
                if (given == "help")

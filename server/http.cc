@@ -402,7 +402,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
       return write();
     }
     if (is_complete_) return end_answer();
-    if (stream_)
+    if (stream_ && limits_.ping.count() > 0)
       arm(write_timer_, limits_.ping, [this] {
         if (!stream_ || is_writing_) return;
         send_piece(stream_->idle());

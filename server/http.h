@@ -79,7 +79,7 @@ struct HttpLimits {
   std::size_t early_bytes = 16 << 10;  // of the next request, while a response runs
   std::int64_t connections = 512, connections_per_address = 128;
   std::chrono::milliseconds header_time{10'000}, body_idle{20'000}, keep_alive_idle{60'000}, write_stall{30'000};
-  std::chrono::milliseconds ping{10'000};
+  std::chrono::milliseconds ping{10'000};  // 0: never
 };
 
 struct HttpOptions {

@@ -333,6 +333,18 @@ TEST_F(Http, AQuietStreamIsKeptOpenByPings) {
   EXPECT_NE(in.find(": ping\n\n", in.find(": ping\n\n") + 1), std::string::npos);
 }
 
+TEST_F(Http, PingsAfterNoTimeAreNone) {
+  start({.write_stall = 1s, .ping = 0ms});
+  Socket socket(server_->port());
+  socket.send(get("/silent"));
+  EXPECT_THAT(socket.some(), HasSubstr("200 OK"));
+  std::this_thread::sleep_for(100ms);
+  socket.send(std::string(20'000, 'x'));  // what ends the connection
+  std::string in;
+  for (std::string more = socket.some(); !more.empty(); more = socket.some()) in += more;
+  EXPECT_EQ(in, "");
+}
+
 TEST_F(Http, ConnectionsAreCounted) {
   start({.connections = 3, .connections_per_address = 2});
   Socket a(server_->port()), b(server_->port());
