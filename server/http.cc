@@ -95,6 +95,7 @@ struct HttpServer::Impl {
   std::set<std::shared_ptr<Connection>> open;
   std::map<asio::ip::address, std::int64_t> by_address;
   std::atomic<std::int64_t> connections{0};
+  std::size_t body_bytes = 0;  // of bodies that are being read
 
   bool is_local() const { return !options.unix_path.empty(); }
   void listen_on_host();
@@ -130,6 +131,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     read_timer_.cancel();
     write_timer_.cancel();
     deadline_.cancel();
+    count_body(0);
     socket_.close(ignored);
     server_.forget(self, address_);
   }
@@ -239,6 +241,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
             break;
           }
           if (buffer_.size() == 0 || !feed()) return;
+          count_body(parser_->get().body().size());
+          if (is_body_too_many()) {
+            protocol_error(429, "the bodies of other requests have reached their limit");
+            break;
+          }
           arm_body_timer();
           break;
         case Stage::kAnswering:
@@ -250,6 +257,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
         case Stage::kDiscarding: buffer_.consume(buffer_.size()); return;
         case Stage::kClosed: return;
       }
+  }
+
+  void count_body(std::size_t bytes) {
+    server_.body_bytes += bytes - body_bytes_;
+    body_bytes_ = bytes;
+  }
+  // Who sends little is never refused for what others hold.
+  bool is_body_too_many() const {
+    const std::size_t part = limits_.all_body_bytes / static_cast<std::size_t>(limits_.connections);
+    return server_.body_bytes > limits_.all_body_bytes && body_bytes_ < server_.body_bytes && body_bytes_ > part;
   }
 
   // Gives the parser what there is. False: it needs more, or the request is refused.
@@ -336,6 +353,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void begin_answer() {
     stage_ = Stage::kAnswering;
+    count_body(0);
     read_timer_.cancel();
     ++number_;
     answered_ = false;
@@ -456,6 +474,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::optional<http::request_parser<http::string_body>> parser_;
   Stage stage_ = Stage::kIdle;
   bool is_http_1_0_ = false, keep_alive_ = true, is_head_ = false, half_closed_ = false, is_reading_ = false;
+  std::size_t body_bytes_ = 0;    // of the body that is being read
   bool has_unread_body_ = false;  // what still comes is thrown away
 
   HttpRequest request_;

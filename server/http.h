@@ -69,13 +69,15 @@ class HttpHandler {
   // The header is there, the body not yet read: a response refuses the request.
   virtual std::optional<HttpResponse> refuse(const HttpRequest& request) = 0;
   virtual void handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) = 0;
-  // The response to what is no proper request: 400, 408, 413, 414, 431, 503.
+  // The response to what is no proper request: 400, 408, 413, 414, 429, 431, 503.
   virtual HttpResponse problem(int status, const std::string& message) = 0;
 };
 
 struct HttpLimits {
   std::size_t header_bytes = 16 << 10, header_count = 100, header_line_bytes = 8 << 10;
   std::size_t body_bytes = std::size_t{64} << 20;
+  // Of all bodies that are being read; one of no more than a connection's part of it may always come.
+  std::size_t all_body_bytes = std::size_t{512} << 20;
   std::size_t early_bytes = 16 << 10;  // of the next request, while a response runs
   std::int64_t connections = 512, connections_per_address = 128;
   std::chrono::milliseconds header_time{10'000}, body_idle{20'000}, keep_alive_idle{60'000}, write_stall{30'000};

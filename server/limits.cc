@@ -56,7 +56,7 @@ const std::vector<Limit>& limits() {
       limit(
           "body-bytes", Unit::kBytes, "a JSON body", [](auto& o) -> auto& { return o.http.limits.body_bytes; }),
       limit(
-          "queue-bytes", Unit::kBytes, "bodies and sounds of all requests in work",
+          "queue-bytes", Unit::kBytes, "bodies and sounds of all requests in work, and as much of bodies that come",
           [](auto& o) -> auto& { return o.max_queue_bytes; }),
       limit(
           "connections", Unit::kCount, "open connections", [](auto& o) -> auto& { return o.http.limits.connections; }),

@@ -17,7 +17,7 @@ class Server::Impl : public HttpHandler {
  public:
   Impl(ServerOptions options, std::function<std::shared_ptr<Engine>()> load)
       : service_(std::move(options)),
-        http_(with_signals(service_.options.http), *this),
+        http_(http_options(service_.options), *this),
         access_(service_.options.access, http_.is_loopback()),
         load_(std::move(load)) {
     if (!http_.is_loopback() && !access_.needs_key() && !service_.options.allow_anonymous)
@@ -79,12 +79,13 @@ class Server::Impl : public HttpHandler {
     const char* code = status == 408   ? "request_timeout"
                        : status == 413 ? "request_too_large"
                        : status == 414 ? "uri_too_long"
+                       : status == 429 ? "queue_full"
                        : status == 431 ? "headers_too_large"
                        : status == 503 ? "overloaded"
                                        : "invalid_value";
     service_.metrics.add("g3n_rejected_total", "code=" + label_value(code));
     ApiError error(status, code, message);
-    if (status == 503) error.retry_seconds = 1;
+    if (status == 429 || status == 503) error.retry_seconds = 1;
     const std::string id = "req_" + random_name(24);
     HttpResponse response = error_response(error, Dialect::kOpenAI, id);
     add_common_headers(response, id, "");
@@ -92,7 +93,9 @@ class Server::Impl : public HttpHandler {
   }
 
  private:
-  HttpOptions with_signals(HttpOptions options) {
+  HttpOptions http_options(const ServerOptions& all) {
+    HttpOptions options = all.http;
+    options.limits.all_body_bytes = all.max_queue_bytes;  // as much again while they come
     options.on_signal = [this](int number) {
       if (number == SIGHUP)
         read_keys();

@@ -265,6 +265,32 @@ TEST(Faults, BodiesAndSoundsInWorkAreBounded) {
   EXPECT_TRUE(comes_true([&] { return engine->stats().running == 0; }));
 }
 
+// What has not come as a whole is held in memory as well.
+TEST(Faults, BodiesThatDoNotEndAreBounded) {
+  ServerOptions options;
+  options.max_queue_bytes = 4'000'000;
+  options.http.limits.connections = 40;
+  TestServer server(fake_engine("the red star "), options);
+  const auto begin = [&](std::size_t bytes) {
+    auto socket = std::make_unique<Socket>(server.port());
+    socket->send("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000000\r\n\r\n" +
+                 std::string(bytes, ' '));
+    return socket;
+  };
+  const auto first = begin(2'500'000), second = begin(2'500'000);
+  // One of the two, whichever went beyond.
+  ASSERT_TRUE(
+      comes_true([&] { return server.metric("g3n_rejected_total{model=\"demo\",code=\"queue_full\"}") == "1"; }));
+  EXPECT_EQ(server.ask(ask_of(R"("hi")", false)).status, 200);
+  const auto third = begin(1'400'000);  // its memory is free again
+  first->close();
+  second->close();
+  third->close();
+  ASSERT_TRUE(comes_true([&] { return server.metric("g3n_connections") == "1"; }));
+  EXPECT_EQ(server.ask(ask_of("\"hi\",\"name\":\"" + std::string(2'000'000, 'a') + "\"", false)).status, 200);
+  EXPECT_EQ(server.metric("g3n_rejected_total{model=\"demo\",code=\"queue_full\"}"), "1");
+}
+
 // ---- the end --------------------------------------------------------------------------------------------------------
 
 TEST(Faults, ASecondSignalUnderLoadEndsAllAtOnce) {
