@@ -155,6 +155,10 @@ TEST(Messages, TheBytesDecideWhatAMediumIs) {
   EXPECT_THAT(turns(R"([{"role":"user","content":[{"type":"image_url","image_url":")" + wav +
                     R"("},{"type":"input_audio","input_audio":{"data":")" + kPng + R"(","format":"mp3"}}]}])"),
               ElementsAre("user: [audio] [image]"));
+  const std::string heic = "AAAAHGZ0eXBoZWlj", m4a = "AAAAHGZ0eXBNNEEg";  // ....ftypheic, ....ftypM4A
+  EXPECT_THAT(turns(R"([{"role":"user","content":[{"type":"image_url","image_url":")" + heic +
+                    R"("},{"type":"image_url","image_url":")" + m4a + R"("}]}])"),
+              ElementsAre("user: [image] [audio]"));
 }
 
 TEST(Messages, DetailPicksASizeThatIsNoLargerThanTheDefault) {
