@@ -130,7 +130,7 @@ class FlagSet {
  private:
   CLI::Option* option(const std::string& names, const std::string& type, const std::string& about,
                       std::function<void(const CLI::results_t&)> use) {
-    const bool is_path = type == "FILE" || type == "DIR" || type == "IN";
+    const bool is_path = type == "FILE" || type == "PATH" || type == "DIR" || type == "IN";
     const auto take = [=, use = std::move(use)](const CLI::results_t& results) {
       if (is_path && results.at(0).empty())
         throw UsageError(names.substr(names.find("--")) + ": expected a path, found an empty text");
@@ -287,20 +287,32 @@ auto checked(const std::string& flag, F&& f) {
 void add_listening_flags(FlagSet& flags, Options& o) {
   server::ServerOptions& s = o.serve.options;
   const server::ServerOptions standard;
-  flags.text("--host", "ADDRESS", s.http.host, "where it listens (default " + standard.http.host + ")");
+  flags.value("--host", "ADDRESS", "where it listens (default " + standard.http.host + ")",
+              [&o, &s](const std::string& given) {
+                s.http.host = given;
+                o.serve.has_address = true;
+              });
   flags.value("--port", "N", "default " + std::to_string(standard.http.port) + "; 0: any free one",
-              [&s](const std::string& given) {
+              [&o, &s](const std::string& given) {
+                o.serve.has_address = true;
                 const int port = parse_number<int>("--port", given, 0, kMost<std::uint16_t>);
                 s.http.port = static_cast<std::uint16_t>(port);
               });
   flags.text("--unix", "PATH", s.http.unix_path, "a socket file instead of --host and --port");
   flags.list("--allowed-host", "NAME", s.access.allowed_hosts,
              "a name in Host besides localhost and addresses; may be repeated");
-  flags.text("--cors", "local|none|*|LIST", s.access.cors,
-             "web pages that may call: those of this machine (default), none, all, or origins with commas between");
+  flags.value("--cors", "local|none|*|LIST",
+              "web pages that may call: those of this machine (default), none, all, or origins with commas between",
+              [&s](const std::string& given) {
+                checked("--cors", [&] { server::check_cors(given); });
+                s.access.cors = given;
+              });
   flags.text("--api-key-file", "FILE", o.serve.api_key_file,
              "keys of clients, one a line, NAME: before it if wanted; read again at SIGHUP");
-  flags.text("--api-key", "KEY", o.serve.api_key, "a key, for trials: process lists show it");
+  flags.value("--api-key", "KEY", "a key, for trials: process lists show it", [&o](const std::string& given) {
+    if (given.empty()) throw UsageError("--api-key: expected a key, found an empty text");
+    o.serve.api_key = given;
+  });
   flags.flag("--allow-anonymous", s.allow_anonymous, "no key on an address that others reach");
 }
 
@@ -560,6 +572,11 @@ void check_eval(const Options& o) {
     throw UsageError("eval media compares soft tokens: no -f, --tokens or --window");
 }
 
+void check_serve(const Options& o) {
+  if (o.serve.has_address && !o.serve.options.http.unix_path.empty())
+    throw UsageError("--unix is a socket file instead of --host and --port: one of the two");
+}
+
 void check(const Options& o) {
   for (const std::string& text : o.answer.others.stop)
     if (text.empty())
@@ -572,6 +589,7 @@ void check(const Options& o) {
   } catch (const Error& error) {
     throw UsageError(error.what());
   }
+  if (o.command == Command::kServe) check_serve(o);
   if (o.command == Command::kRun) check_run(o);
   if (o.command == Command::kTokenize) check_tokenize(o);
   if (o.command == Command::kTrace) check_trace(o);

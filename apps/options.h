@@ -44,6 +44,7 @@ struct EvalFlags {
 struct ServeFlags {
   server::ServerOptions options;  // without keys and recipe: serve.cc adds them
   std::string api_key, api_key_file;
+  bool has_address = false;  // --host or --port was given
   std::int64_t cache_ram = -1;
   bool has_lazy_encoders = false;
   bool routes = false, limits = false;  // print them and leave

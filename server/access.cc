@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "core/printable.h"
 #include "g3n/error.h"
 
 namespace g3n::server {
@@ -46,6 +47,21 @@ bool is_local(std::string_view host) {
 }
 
 }  // namespace
+
+void check_cors(const std::string& cors) {
+  if (cors == "local" || cors == "none" || cors == "*") return;
+  std::istringstream list(cors + ",");
+  for (std::string origin; std::getline(list, origin, ',');) {
+    const std::size_t slashes = origin.find("://");
+    const bool is_origin = slashes != std::string::npos && slashes > 0 && slashes + 3 < origin.size() &&
+                           origin.find('/', slashes + 3) == std::string::npos &&
+                           origin.find_first_of(" \t") == std::string::npos;
+    if (!is_origin && origin != "null")
+      throw Error(ErrorCode::kInvalidArgument,
+                  "expected local, none, * or origins such as https://example.org with commas between, found '" +
+                      printable_start(origin, 60) + "'");
+  }
+}
 
 std::vector<ApiKey> parse_keys(const std::string& text) {
   std::vector<ApiKey> keys;

@@ -19,6 +19,9 @@ struct AccessOptions {
   std::vector<std::string> allowed_hosts;  // names besides localhost and addresses
 };
 
+// Throws Error kInvalidArgument: neither a word nor origins, as browsers write them.
+void check_cors(const std::string& cors);
+
 // One key per line, an optional "name:" before it; blank lines and lines that begin with '#' are skipped. Throws Error
 // kInvalidArgument if there is none.
 std::vector<ApiKey> parse_keys(const std::string& text);

@@ -114,6 +114,12 @@ TEST(ServeProcess, FlagsThatMakeNoSense) {
   EXPECT_THAT(error({"--limit", "header-time=10MiB"}), HasSubstr("a time such as"));
   EXPECT_THAT(error({"--drain", "soon"}), HasSubstr("--drain: expected a time"));
   EXPECT_THAT(error({"--max-step", "150"}), HasSubstr("1ms to 60s"));
+  // What would let in others than meant, or nobody.
+  EXPECT_THAT(error({"-m", demo(), "--api-key", ""}), HasSubstr("--api-key: expected a key"));
+  EXPECT_THAT(error({"-m", demo(), "--unix", ""}), HasSubstr("--unix: expected a path"));
+  EXPECT_THAT(error({"-m", demo(), "--unix", "/nonexistent/s", "--port", "1"}), HasSubstr("instead of"));
+  for (const char* bad : {"", "locl", "example.org", "https://a.org/", "https://a.org, https://b.org", "https://"})
+    EXPECT_THAT(error({"-m", demo(), "--cors", bad}), HasSubstr("--cors: expected local, none, *")) << bad;
 }
 
 TEST(ServeProcess, OptionsFromAFile) {

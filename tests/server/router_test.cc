@@ -72,6 +72,13 @@ TEST(Origins, WhoMayCall) {
   EXPECT_FALSE(allowed("https://a.org,https://b.org", "http://b.org"));
 }
 
+TEST(Origins, AListIsOfOrigins) {
+  for (const char* good : {"local", "none", "*", "null", "https://a.org", "https://a.org,http://[::1]:3000,app://x"})
+    EXPECT_NO_THROW(server::check_cors(good)) << good;
+  for (const char* bad : {"", "a.org", "https://a.org/", "https://a.org,,https://b.org", "https://a.org, http://b"})
+    EXPECT_THROW(server::check_cors(bad), Error) << bad;
+}
+
 TEST(Hosts, OnALoopbackAddressNamesMustBeKnown) {
   const auto allowed = [](const std::string& host, bool is_loopback) {
     return Access({{}, "local", {"Box.lan"}}, is_loopback).allows_host({"GET", "/", {{"host", host}}, "", false});
