@@ -9,6 +9,7 @@ namespace g3n::server {
 namespace {
 
 constexpr int kMostDepth = 64;
+constexpr std::int64_t kMostValues = 5'000'000;  // 128 prompts of 32,768 ids are 4.2 million
 
 std::string range_text(const std::string& what, double least, double most) {
   const auto number = [](double value) {
@@ -35,7 +36,8 @@ JsonNode parse_body(const std::string& body) {
     throw ApiError(400, "invalid_json",
                    "expected JSON in UTF-8, found a byte that is none at byte " + std::to_string(valid));
   try {
-    return parse_json_tree(body, "body", {.max_depth = kMostDepth, .duplicates = JsonDuplicates::kRefused});
+    return parse_json_tree(
+        body, "body", {.max_depth = kMostDepth, .max_values = kMostValues, .duplicates = JsonDuplicates::kRefused});
   } catch (const JsonError& error) {
     throw ApiError(
         400, "invalid_json",

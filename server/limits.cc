@@ -87,6 +87,9 @@ const std::vector<Limit>& limits() {
           "image-pixels", Unit::kCount, "of one picture, lower only",
           [](auto& o) -> auto& { return o.limits.image_pixels; }, kMaxImagePixels),
       limit(
+          "image-size", Unit::kCount, "pixels a side that a request may ask for; the model's own size always may be",
+          [](auto& o) -> auto& { return o.limits.image_size; }, kMostImageSide),
+      limit(
           "decode-time", Unit::kTime, "of the processor for one picture or sound",
           [](auto& o) -> auto& { return o.limits.decode_time; }),
   };

@@ -19,6 +19,7 @@ struct RequestLimits {
   std::int64_t audio_seconds = 7200;  // of one sound
   // Of one file. What the engine decodes, pictures, is held to them by the engine: EngineOptions has the same.
   std::int64_t image_side = kMaxImageSide, image_pixels = kMaxImagePixels;
+  std::int64_t image_size = 1024;  // that a request may ask its pictures to be brought to, if the model's is not larger
   std::chrono::milliseconds decode_time{20'000};  // of the processor
 };
 

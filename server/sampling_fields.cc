@@ -163,7 +163,9 @@ CommonFields read_common_fields(Fields& fields, const Service& service) {
   common.options.cache_salt = fields.text("cache_salt").value_or("");
   common.n = fields.integer("n", 1, 16).value_or(1);
   read_stream(fields, common);
-  common.image_size = static_cast<int>(fields.integer("image_size", kLeastImageSide, kMostImageSide).value_or(0));
+  const std::int64_t most_size =
+      std::max<std::int64_t>(service.options.limits.image_size, service.engine().info().image_size);
+  common.image_size = static_cast<int>(fields.integer("image_size", kLeastImageSide, most_size).value_or(0));
   read_the_rest(fields);
   return common;
 }

@@ -75,6 +75,8 @@ class TreeEvents : public JsonEvents {
     place(std::move(node));
   }
   void place(JsonNode node) {
+    if (++values_ > rules_.max_values)
+      throw JsonError(where_, byte(), "more than " + std::to_string(rules_.max_values) + " values");
     if (open_.empty()) {
       root = std::move(node);
     } else if (auto* list = std::get_if<JsonList>(&open_.back().node.value)) {
@@ -88,6 +90,7 @@ class TreeEvents : public JsonEvents {
   const std::string& where_;
   const JsonRules& rules_;
   std::vector<Open> open_;
+  int64_t values_ = 0;
 };
 
 }  // namespace

@@ -39,6 +39,7 @@ enum class JsonNonFinite { kRefused, kPython };     // NaN, Infinity and -Infini
 
 struct JsonRules {
   int max_depth = kMaxJsonDepth;
+  int64_t max_values = INT64_MAX;  // of all lists and objects together: a value of one byte takes forty
   JsonDuplicates duplicates = JsonDuplicates::kLastWins;
   JsonNonFinite non_finite = JsonNonFinite::kRefused;
 };

@@ -102,5 +102,12 @@ TEST(JsonEvents, StopWhenNoMoreIsWanted) {
   EXPECT_EQ(events.lists, 1);
 }
 
+TEST(JsonTree, ValuesAreCounted) {
+  const JsonRules rules = {.max_values = 4};
+  EXPECT_EQ(parse_json_tree("[1,2,[]]", "body", rules).list()->size(), 3u);
+  for (const char* text : {"[1,2,3,4]", R"({"a":[1],"b":[2]})"})
+    EXPECT_ERROR(ErrorCode::kBadFile, parse_json_tree(text, "body", rules), "more than 4 values");
+}
+
 }  // namespace
 }  // namespace g3n::testing

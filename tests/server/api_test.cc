@@ -222,7 +222,8 @@ TEST_F(Api, EveryFieldIsHonouredIgnoredOrRefused) {
       {R"("stream":"true")", 400, "stream", "invalid_type"},
       {R"("stream_options":{"include_usage":true})", 400, "stream_options", "invalid_value"},
       {R"("image_size":31)", 400, "image_size", "invalid_value"},
-      {R"("image_size":4097)", 400, "image_size", "invalid_value"},
+      {R"("image_size":1025)", 400, "image_size", "invalid_value"},  // --limit image-size
+      {R"("image_size":1024)", 200, "", ""},
       {R"("image_size":32)", 200, "", ""},
       {R"("model":"")", 400, "model", "invalid_value"},
       {R"("model":7)", 400, "model", "invalid_type"},
