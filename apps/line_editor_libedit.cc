@@ -57,7 +57,8 @@ class LibeditEditor : public LineEditor {
     el_set(editor_, EL_BIND, "\\e[1;5D", "ed-prev-word", nullptr);
     el_set(editor_, EL_BIND, "\\e[1;5C", "em-next-word", nullptr);
     el_set(editor_, EL_BIND, "\\e[3~", "ed-delete-next-char", nullptr);
-    el_set(editor_, EL_ADDFN, "paste", "a pasted block", &LibeditEditor::paste);
+    // The wide form keeps the texts that it is given; the other one copies them and never frees the copies.
+    el_wset(editor_, EL_ADDFN, L"paste", L"a pasted block", &LibeditEditor::paste);
     el_set(editor_, EL_BIND, "\\e[200~", "paste", nullptr);
     el_set(editor_, EL_SETTY, "-x", "-icanon", "-echo", nullptr);  // between two lines: TerminalHold::keep_keys
   }
@@ -131,7 +132,7 @@ class LibeditEditor : public LineEditor {
   }
 
   // Behind \e[200~.
-  static unsigned char paste(EditLine* editor, int) {
+  static unsigned char paste(EditLine* editor, wint_t) {
     LibeditEditor& self = self_of(editor);
     std::string bytes;
     while (!bytes.ends_with(kPasteEnd)) {
