@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -116,10 +117,12 @@ bool replace_lost_page(const void* address) noexcept {
     }
     // Marked first: who reads a zero can know.
     if (!range->damaged.exchange(true)) ++damaged_files;
-    const void* zeros = ::mmap(reinterpret_cast<void*>(lost), lost_end - lost, PROT_READ,
-                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    // The kernel itself: this is a signal handler. (ThreadSanitizer also takes mmap() for a write to pages that other
+    // threads read, though these change at once as a whole.)
+    const long zeros =
+        ::syscall(SYS_mmap, lost, lost_end - lost, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0L);
     errno = saved;
-    return zeros != MAP_FAILED;
+    return zeros != -1;
   }
   errno = saved;
   return false;
