@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/median.h"
 #include "g3n/engine.h"
 #include "g3n/session.h"
 
@@ -135,10 +136,6 @@ class Bench {
 
   static void add(std::vector<double>& to, const std::vector<double>& more) {
     to.insert(to.end(), more.begin(), more.end());
-  }
-  static double median(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    return values.at(values.size() / 2);
   }
   static double largest(const std::vector<double>& values) { return *std::max_element(values.begin(), values.end()); }
 

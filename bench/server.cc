@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/median.h"
 #include "g3n/engine.h"
 #include "server/server.h"
 #include "tools/http_client.h"
@@ -26,11 +27,6 @@ struct Times {
     tokens_per_second.push_back(static_cast<double>(tokens - 1) / std::chrono::duration<double>(end - first).count());
   }
 };
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values.at(values.size() / 2);
-}
 
 class FirstToken : public EventSink {
  public:

@@ -1,10 +1,8 @@
 #include "tools/checkpoint_writer.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
 #include <filesystem>
-#include <mutex>
 #include <span>
 
 #include "audio/audio_tower.h"
@@ -14,6 +12,7 @@
 #include "json/writer.h"
 #include "text/text_model.h"
 #include "tools/hash_weights.h"
+#include "tools/pieces.h"
 #include "vision/vision_tower.h"
 #include "weights/shape_lister.h"
 
@@ -75,27 +74,15 @@ void write_shard(ThreadPool& pool, const std::string& path, const std::vector<Te
       pieces.push_back({rules.size() - 1, at, std::min(kPiece, rules.back().count() - at)});
   }
   SafetensorsWriter writer(path, declarations, {{"format", "pt"}});
-  std::mutex mutex;
-  std::string problem;
-  std::atomic<bool> failed{false};
-  pool.parallel_for(static_cast<int64_t>(pieces.size()), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end && !failed; ++i) {
-      thread_local std::vector<bf16_t> values;
-      const Piece& piece = pieces[static_cast<size_t>(i)];
-      values.resize(static_cast<size_t>(piece.count));
-      rules[piece.tensor].fill(piece.first, piece.count, values.data());
-      try {
-        writer.write(piece.tensor, piece.first * 2, std::as_bytes(std::span(values)));
-        const std::lock_guard lock(mutex);
-        wrote(piece.count * 2);
-      } catch (const Error& error) {  // must not leave the loop
-        const std::lock_guard lock(mutex);
-        failed = true;
-        problem = error.what();
-      }
-    }
-  });
-  if (failed) throw Error(ErrorCode::kBadFile, problem);
+  const auto write = [&](int64_t i) {
+    thread_local std::vector<bf16_t> values;
+    const Piece& piece = pieces[static_cast<size_t>(i)];
+    values.resize(static_cast<size_t>(piece.count));
+    rules[piece.tensor].fill(piece.first, piece.count, values.data());
+    writer.write(piece.tensor, piece.first * 2, std::as_bytes(std::span(values)));
+    return piece.count * 2;
+  };
+  write_pieces(pool, std::ssize(pieces), write, wrote);
   writer.finish();
 }
 

@@ -1,10 +1,8 @@
 #include "tools/gguf_maker.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <map>
-#include <mutex>
 #include <span>
 #include <vector>
 
@@ -17,6 +15,7 @@
 #include "tokenizer/tokenizer.h"
 #include "tools/block_encoders.h"
 #include "tools/hash_weights.h"
+#include "tools/pieces.h"
 #include "weights/shape_lister.h"
 #include "weights/tensor_names.h"
 
@@ -316,26 +315,18 @@ void write_tensors(ThreadPool& pool, GgufWriter& file, const std::vector<Source>
     for (int64_t at = 0; at < count; at += kPieceValues)
       parts.push_back({source, at, std::min(kPieceValues, count - at)});
   }
-  std::mutex mutex;
-  std::string problem;
-  std::atomic<bool> failed{false};
   int64_t done = 0;
-  pool.parallel_for(static_cast<int64_t>(parts.size()), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end && !failed; ++i) {
-      const Part& part = parts[static_cast<size_t>(i)];
-      try {
+  write_pieces(
+      pool, std::ssize(parts),
+      [&](int64_t i) {
+        const Part& part = parts[static_cast<size_t>(i)];
         write_piece(file, sources, fill, part);
-        const std::lock_guard lock(mutex);
-        done += dtype_bytes(sources[part.source].type, part.count);
+        return dtype_bytes(sources[part.source].type, part.count);
+      },
+      [&](int64_t bytes) {
+        done += bytes;
         if (progress) progress(done, file.data_bytes());
-      } catch (const Error& error) {  // must not leave the loop
-        const std::lock_guard lock(mutex);
-        failed = true;
-        problem = error.what();
-      }
-    }
-  });
-  if (failed) throw Error(ErrorCode::kBadFile, problem);
+      });
   file.finish();
 }
 
