@@ -129,7 +129,6 @@ Generation::Generation(std::shared_ptr<Call> call, GenerationRequest request, st
       request_(std::move(request)),
       format_(std::move(format)),
       prompt_tokens_(request_.sequences.at(0).tokens),
-      most_tokens_(most_tokens(request_.sequences)),
       choices_(request_.sequences.size()) {}
 
 void Generation::start(std::shared_ptr<Call> call, GenerationRequest request, std::unique_ptr<AnswerFormat> format) {
@@ -264,7 +263,8 @@ ApiError Generation::api_error(const Error& error) const {
       return ApiError(400, "invalid_media", printable_start(message, 300), name);
   switch (error.code()) {
     case ErrorCode::kContextFull:
-      return too_long(static_cast<std::size_t>(most_tokens_), call_->service.facts(), request_.prompt_name);
+      return too_long(static_cast<std::size_t>(most_tokens(request_.sequences)), call_->service.facts(),
+                      request_.prompt_name);
     case ErrorCode::kOutOfMemory: {
       ApiError busy(503, "overloaded", "too little memory for this request");
       busy.retry_seconds = call_->service.retry_seconds();
@@ -282,7 +282,7 @@ ApiError Generation::api_error(const Error& error) const {
   return ApiError(500, "internal_error", "an internal error; the server's log has it under this request id");
 }
 
-std::optional<ApiError> Generation::take_problem() const {
+std::optional<ApiError> Generation::problem_at_end() const {
   if (error_) return api_error(*error_);
   const bool is_cut = std::any_of(choices_.begin(), choices_.end(), [](const Choice& choice) {
     return !choice.answer || choice.answer->finish_reason == FinishReason::kCancelled;
@@ -292,7 +292,6 @@ std::optional<ApiError> Generation::take_problem() const {
 
 // Everything has ended: what is left to say is said, and all that was held is given back.
 void Generation::finish() {
-  std::optional<ApiError> problem;
   std::vector<Ticket> tickets;
   bool is_streaming = false, is_gone = false;
   {
@@ -301,7 +300,7 @@ void Generation::finish() {
     tickets.swap(tickets_);
     is_streaming = is_streaming_;
     is_gone = cause_ == Cause::kGone;
-    problem = problem_ = take_problem();
+    problem_ = problem_at_end();
   }
   const auto self = shared_from_this();
   Service& service = call_->service;
@@ -311,7 +310,7 @@ void Generation::finish() {
     note_end();
     return call_->exchange->wake();
   }
-  if (problem) return call_->reply(*problem);
+  if (problem_) return call_->reply(*problem_);
   if (request_.is_stream) {  // an answer without any event before its end
     note_end();
     return send_head();

@@ -110,7 +110,7 @@ class Generation : public HttpStream, public std::enable_shared_from_this<Genera
   void send_head();
   void finish();
   // How it went wrong, if it did. Behind the mutex, once.
-  std::optional<ApiError> take_problem() const;
+  std::optional<ApiError> problem_at_end() const;
   ApiError api_error(const Error& error) const;
   void note_end();
 
@@ -118,7 +118,6 @@ class Generation : public HttpStream, public std::enable_shared_from_this<Genera
   GenerationRequest request_;
   const std::unique_ptr<AnswerFormat> format_;
   const std::int64_t prompt_tokens_;  // of the first sequence
-  const std::int64_t most_tokens_;    // of the longest prompt
 
   mutable std::mutex mutex_;
   std::vector<Choice> choices_;

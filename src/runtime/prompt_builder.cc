@@ -74,8 +74,7 @@ std::vector<int32_t> PromptBuilder::encode(const std::vector<Segment>& segments,
 std::vector<int32_t> PromptBuilder::tokenize(const Prompt& prompt) const {
   if (const auto* prepared = std::get_if<std::shared_ptr<const PreparedPrompt>>(&prompt)) return (*prepared)->ids;
   if (const auto* ids = std::get_if<IdsPrompt>(&prompt)) return ids->ids;
-  if (const auto* chat = std::get_if<ChatPrompt>(&prompt))
-    return encode(g3n::render(chat->messages, end_of(*chat)), media_of(chat->messages));
+  if (const auto* chat = std::get_if<ChatPrompt>(&prompt)) return encode(*chat, media_of(chat->messages));
   const RawPrompt& raw = std::get<RawPrompt>(prompt);
   std::vector<Segment> segments = model_.tokenizer().split(raw.text);
   const std::string bos = model_.tokenizer().piece(model_.tokenizer().special().bos);
@@ -90,19 +89,27 @@ PromptPlan PromptBuilder::plan(const Prompt& prompt, bool encodes_all) const {
     return {.prompt = **prepared, .media = {}, .keep_at = {}};
   }
   const KnownMedia known = encodes_all ? KnownMedia{} : known_;
-  if (const auto* ids = std::get_if<IdsPrompt>(&prompt)) {
-    PromptPlan plan = place({}, ids->ids, ids->media, known);
-    plan.keep_at = ids->likely_ends;
-    if (const auto turn = last_user_turn(ids->ids)) plan.keep_at.push_back(*turn);
-    return plan;
-  }
-  if (const auto* chat = std::get_if<ChatPrompt>(&prompt)) return plan(as_ids(*chat), encodes_all);
-  const RawPrompt& raw = std::get<RawPrompt>(prompt);
-  return plan(IdsPrompt{tokenize(prompt), raw.media}, encodes_all);
+  if (const auto* raw = std::get_if<RawPrompt>(&prompt)) return plan_ids(tokenize(prompt), raw->media, {}, known);
+  if (const auto* ids = std::get_if<IdsPrompt>(&prompt)) return plan_ids(ids->ids, ids->media, ids->likely_ends, known);
+  IdsPrompt chat = as_ids(std::get<ChatPrompt>(prompt));
+  return plan_ids(std::move(chat.ids), chat.media, std::move(chat.likely_ends), known);
+}
+
+PromptPlan PromptBuilder::plan_ids(std::vector<int32_t> ids, std::span<const MediaPart> media,
+                                   std::vector<int64_t> likely_ends, const KnownMedia& known) const {
+  if (const auto turn = last_user_turn(ids)) likely_ends.push_back(*turn);
+  PromptPlan plan = place({}, std::move(ids), media, known);
+  plan.keep_at = std::move(likely_ends);
+  return plan;
+}
+
+std::vector<int32_t> PromptBuilder::encode(const ChatPrompt& prompt, std::span<const MediaPart> media) const {
+  return encode(g3n::render(prompt.messages, end_of(prompt)), media);
 }
 
 IdsPrompt PromptBuilder::as_ids(const ChatPrompt& prompt) const {
-  IdsPrompt out{tokenize(prompt), media_of(prompt.messages)};
+  IdsPrompt out{{}, media_of(prompt.messages)};
+  out.ids = encode(prompt, out.media);
   if (const auto end = end_of_system(prompt, out.ids)) out.likely_ends.push_back(*end);
   return out;
 }

@@ -57,6 +57,9 @@ class PromptBuilder {
 
  private:
   std::vector<int32_t> encode(const std::vector<Segment>& segments, std::span<const MediaPart> media) const;
+  std::vector<int32_t> encode(const ChatPrompt& prompt, std::span<const MediaPart> media) const;
+  PromptPlan plan_ids(std::vector<int32_t> ids, std::span<const MediaPart> media, std::vector<int64_t> likely_ends,
+                      const KnownMedia& known) const;
   PromptPlan place(PreparedPrompt before, std::vector<int32_t> ids, std::span<const MediaPart> media,
                    const KnownMedia& known) const;
   std::optional<int64_t> end_of_system(const ChatPrompt& prompt, std::span<const int32_t> ids) const;

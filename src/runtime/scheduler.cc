@@ -358,7 +358,8 @@ bool Scheduler::step(const Jobs& jobs) {
     std::lock_guard lock(mutex_);
     ++counts_.steps;
     counts_.rows += prompt_rows + decode_rows;
-    ++counts_.step_rows[std::min<size_t>(std::bit_width(static_cast<uint64_t>(prompt_rows + decode_rows - 1)), 10)];
+    const auto power = static_cast<size_t>(std::bit_width(static_cast<uint64_t>(prompt_rows + decode_rows - 1)));
+    ++counts_.step_rows[std::min(power, counts_.step_rows.size() - 1)];
     break;
   }
   return any;

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -74,11 +75,11 @@ class Scheduler {
   // ---- caches ----
   // Those whose prompt is complete and that have no cache: new ones, and ones that paused.
   void start_ready();
-  void start(const std::shared_ptr<Job>& job);
+  void start(const std::shared_ptr<Job>& job, const PrefixCache::Hit& hit);
   bool waits_for_another(Job& job);
   bool can_share(const Job& other, const Job& job) const;
   PrefixCache::Hit find_prefix(const Job& job);
-  bool make_room_for(const Job& job);
+  std::optional<PrefixCache::Hit> make_room_for(const Job& job);
   void note_lookup(bool is_hit);
   void keep(const Job& job, const std::function<std::unique_ptr<SequenceCache>()>& take) noexcept;
   void keep_what_is_lost(const std::vector<Turn>& turns);

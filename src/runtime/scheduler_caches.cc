@@ -19,16 +19,16 @@ void Scheduler::start_ready() {
   for (const auto& job : running) {
     if (!job->prompt_ || (job->sequence_ && job->sequence_->cache())) continue;
     if (waits_for_another(*job)) continue;
-    if (!make_room_for(*job)) return;
-    start(job);
+    const std::optional<PrefixCache::Hit> hit = make_room_for(*job);
+    if (!hit) return;
+    start(job, *hit);
   }
 }
 
-void Scheduler::start(const std::shared_ptr<Job>& shared) {
+void Scheduler::start(const std::shared_ptr<Job>& shared, const PrefixCache::Hit& hit) {
   Job& job = *shared;
   try {
     const JobSetup& setup = job.setup_;
-    const PrefixCache::Hit hit = find_prefix(job);
     std::unique_ptr<SequenceCache> cache =
         hit.length > 0 ? hit.cache->fork(hit.length) : model_.make_cache(options_.context);
     if (job.sequence_) {
@@ -143,20 +143,21 @@ int64_t Scheduler::running_bytes() const {
 }
 
 // For one that is to start, and a little more: who starts is not to pause in the next step. One that has paused waits
-// until somebody has ended. What ended goes as far as it is not what this one goes on from.
-bool Scheduler::make_room_for(const Job& job) {
-  if (options_.kv_bytes == 0) return true;
+// until somebody has ended. What ended goes as far as it is not what this one goes on from: that is returned, null if
+// there is no room.
+std::optional<PrefixCache::Hit> Scheduler::make_room_for(const Job& job) {
+  if (options_.kv_bytes == 0) return find_prefix(job);
   const auto running = std::count_if(running_.begin(), running_.end(),
                                      [](const auto& one) { return one->sequence_ && one->sequence_->cache(); });
-  if (running == 0) return true;
-  if (job.sequence_ && job.paused_at_end_ == ends_) return false;
+  if (running == 0) return find_prefix(job);
+  if (job.sequence_ && job.paused_at_end_ == ends_) return {};
   const int64_t tokens = static_cast<int64_t>(job.tokens().ids.size());
   for (;;) {
     const PrefixCache::Hit hit = find_prefix(job);
     const int64_t needed =
         running * model_.cache_bytes(1) + model_.cache_bytes(tokens + 1) - model_.cache_bytes(hit.length);
-    if (model_.cache_use().bytes + needed <= options_.kv_bytes) return true;
-    if (!prefixes_.drop_oldest(hit.cache)) return false;
+    if (model_.cache_use().bytes + needed <= options_.kv_bytes) return hit;
+    if (!prefixes_.drop_oldest(hit.cache)) return {};
   }
 }
 
