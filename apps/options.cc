@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "config_file.h"
+#include "core/split.h"
 #include "core/utf8.h"
 #include "g3n/error.h"
 #include "g3n/message.h"
@@ -71,15 +72,21 @@ T parse_number(const std::string& flag, const std::string& text, T low, T high) 
   throw UsageError(flag + ": expected " + want + ", found '" + text + "'");
 }
 
+// What a library's check says of a flag's value; no flag: it names the value itself.
+template <class F>
+auto checked(const std::string& flag, F&& f) {
+  try {
+    return f();
+  } catch (const Error& error) {
+    throw UsageError((flag.empty() ? "" : flag + ": ") + error.what());
+  }
+}
+
 // Numbers separated by commas, at least one.
 template <typename T>
 std::vector<T> parse_numbers(const std::string& flag, const std::string& text, T low, T high) {
   std::vector<T> numbers;
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    numbers.push_back(parse_number(flag, text.substr(begin, end - begin), low, high));
-    begin = end + 1;
-  }
+  for (const std::string& piece : split(text, ',')) numbers.push_back(parse_number(flag, piece, low, high));
   return numbers;
 }
 
@@ -210,11 +217,7 @@ void add_image_size_flag(FlagSet& flags, Options& o) {
                   ", best a multiple of 256 (default: the checkpoint's)",
               [&o](const std::string& given) {
                 o.engine.image_size = parse_number<int>("--image-size", given, 0, kMost<int>);
-                try {
-                  check_image_side(o.engine.image_size);
-                } catch (const Error& error) {
-                  throw UsageError(error.what());
-                }
+                checked("", [&] { check_image_side(o.engine.image_size); });
               });
 }
 
@@ -271,16 +274,6 @@ void add_answer_flags(FlagSet& flags, Options& o) {
   });
   flags.list("--stop", "TEXT", a.others.stop, "end the answer before this text; may be repeated");
   flags.flag("--stats", o.stats, "times, tokens per second and peak memory on stderr");
-}
-
-// What a library's check says of a flag's value.
-template <class F>
-auto checked(const std::string& flag, F&& f) {
-  try {
-    return f();
-  } catch (const Error& error) {
-    throw UsageError(flag + ": " + error.what());
-  }
 }
 
 // Who may call, and where.
@@ -584,11 +577,7 @@ void check(const Options& o) {
     else
       expect_utf8(text, "--stop");
   if (o.system) expect_utf8(*o.system, "--system");
-  try {
-    check_answer_options(o.answer.over(Sampling{}));
-  } catch (const Error& error) {
-    throw UsageError(error.what());
-  }
+  checked("", [&] { check_answer_options(o.answer.over(Sampling{})); });
   if (o.command == Command::kServe) check_serve(o);
   if (o.command == Command::kRun) check_run(o);
   if (o.command == Command::kTokenize) check_tokenize(o);

@@ -5,6 +5,7 @@
 
 #include "commands.h"
 #include "console.h"
+#include "core/split.h"
 #include "files.h"
 #include "g3n/diagnostics.h"
 #include "g3n/error.h"
@@ -15,17 +16,6 @@ namespace g3n::cli {
 namespace {
 
 constexpr const char* kBlanks = " \t\r\n";
-
-// The pieces between commas, at least one; they may be empty.
-std::vector<std::string> between_commas(const std::string& text) {
-  std::vector<std::string> pieces(1);
-  for (const char c : text)
-    if (c == ',')
-      pieces.emplace_back();
-    else
-      pieces.back() += c;
-  return pieces;
-}
 
 // The words of a piece; an empty one where it has none, since something is missing there.
 std::vector<std::string> words_of(const std::string& piece) {
@@ -58,7 +48,7 @@ std::vector<std::int32_t> parse_ids(const std::vector<std::string>& words,
 // --ids has commas between them; a file white space or commas.
 std::vector<std::int32_t> given_ids(const Options& o) {
   std::vector<std::string> words;
-  for (const std::string& piece : between_commas(o.ids ? *o.ids : read_file(*o.ids_file))) {
+  for (const std::string& piece : split(o.ids ? *o.ids : read_file(*o.ids_file), ',')) {
     const std::vector<std::string> in_piece = words_of(piece);
     if (o.ids && in_piece.size() > 1)
       words.push_back(piece);

@@ -3,18 +3,13 @@
 #include <algorithm>
 #include <sstream>
 
+#include "core/ascii.h"
 #include "core/printable.h"
+#include "core/split.h"
 #include "g3n/error.h"
 
 namespace g3n::server {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
 
 // Looks at every byte of `found`, whatever the first ones are.
 bool is_equal(std::string_view found, std::string_view key) {
@@ -50,8 +45,7 @@ bool is_local(std::string_view host) {
 
 void check_cors(const std::string& cors) {
   if (cors == "local" || cors == "none" || cors == "*") return;
-  std::istringstream list(cors + ",");
-  for (std::string origin; std::getline(list, origin, ',');) {
+  for (const std::string& origin : split(cors, ',')) {
     const std::size_t slashes = origin.find("://");
     const bool is_origin = slashes != std::string::npos && slashes > 0 && slashes + 3 < origin.size() &&
                            origin.find('/', slashes + 3) == std::string::npos &&
@@ -81,7 +75,8 @@ std::vector<ApiKey> parse_keys(const std::string& text) {
 
 std::optional<std::string> Access::key_name(const HttpRequest& request) const {
   std::string found;
-  if (const std::string* header = request.header("authorization"); header && lower(header->substr(0, 7)) == "bearer ")
+  if (const std::string* header = request.header("authorization");
+      header && ascii_lower(header->substr(0, 7)) == "bearer ")
     found = header->substr(7);
   else if (const std::string* other = request.header("x-api-key"))
     found = *other;
@@ -94,25 +89,26 @@ std::optional<std::string> Access::key_name(const HttpRequest& request) const {
 bool Access::is_known_host(std::string_view host) const {
   return host == "localhost" || is_ip_literal(host) ||
          std::any_of(options_.allowed_hosts.begin(), options_.allowed_hosts.end(),
-                     [&](const std::string& allowed) { return lower(allowed) == host; });
+                     [&](const std::string& allowed) { return ascii_lower(allowed) == host; });
 }
 
 bool Access::allows_host(const HttpRequest& request) const {
   if (!is_loopback_) return true;
   const std::string* host = request.header("host");
-  return !host || host->empty() || is_known_host(lower(host_of(*host)));
+  return !host || host->empty() || is_known_host(ascii_lower(host_of(*host)));
 }
 
 bool Access::allows_origin(const HttpRequest& request) const {
   const std::string* header = request.header("origin");
   if (!header || options_.cors == "*") return true;
-  const std::string origin = lower(*header);
+  const std::string origin = ascii_lower(*header);
   const std::size_t slashes = origin.find("://");
   const std::string scheme = origin.substr(0, origin.find(':'));
   const std::string authority = slashes == std::string::npos ? "" : origin.substr(slashes + 3);
   // The server's own page; a name that anybody may have pointed here counts only if a key is needed as well.
   const std::string* host = request.header("host");
-  if (host && !authority.empty() && lower(*host) == authority && (needs_key() || is_known_host(host_of(authority))))
+  if (host && !authority.empty() && ascii_lower(*host) == authority &&
+      (needs_key() || is_known_host(host_of(authority))))
     return true;
   if (options_.cors == "none") return false;
   if (options_.cors == "local") {
@@ -122,7 +118,7 @@ bool Access::allows_origin(const HttpRequest& request) const {
   }
   std::istringstream list(options_.cors);
   for (std::string allowed; std::getline(list, allowed, ',');)
-    if (lower(allowed) == origin) return true;
+    if (ascii_lower(allowed) == origin) return true;
   return false;
 }
 

@@ -18,6 +18,7 @@
 #include <map>
 #include <set>
 
+#include "core/ascii.h"
 #include "g3n/error.h"
 
 namespace g3n::server {
@@ -308,8 +309,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::size_t header_bytes = request_.target.size();
     for (const auto& field : message) {
       header_bytes += field.name_string().size() + field.value().size() + 4;
-      std::string name(field.name_string());
-      std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+      std::string name = ascii_lower(std::string(field.name_string()));
       if (name.size() + field.value().size() + 4 > limits_.header_line_bytes)
         return protocol_error(431,
                               "a header line is longer than " + std::to_string(limits_.header_line_bytes) + " bytes");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/ascii.h"
 #include "server/endpoints.h"
 
 namespace g3n::server {
@@ -40,10 +41,7 @@ HttpResponse file_response(const HttpRequest& request, const WebFile& file) {
 
 bool wants_html(const HttpRequest& request) {
   const std::string* accept = request.header("accept");
-  if (!accept) return false;
-  std::string types = *accept;
-  std::transform(types.begin(), types.end(), types.begin(), [](unsigned char c) { return std::tolower(c); });
-  return types.find("text/html") != std::string::npos;
+  return accept && ascii_lower(*accept).find("text/html") != std::string::npos;
 }
 
 void send(Call& call, HttpResponse response) {

@@ -727,19 +727,15 @@ TEST(Serve, DrainHasAnEnd) {
 TEST(Serve, AFailingStepIsA500ThatTellsNothing) {
   FakeModelOptions model;
   model.on_step = [](int64_t, const Batch&) { throw std::runtime_error("/secret/path exploded"); };
-  std::mutex mutex;
-  std::string log;
+  ServerLog lines;
   ServerOptions options;
-  options.on_log = [&](const std::string& line) {
-    std::lock_guard lock(mutex);
-    log += line + "\n";
-  };
+  options.on_log = lines.sink();
   TestServer server(fake_engine("red ", model), options);
   const Reply reply = server.ask(chat("", "x-request-id: abc\r\n"));
   EXPECT_EQ(reply.status, 500);
   EXPECT_EQ(reply.at("error.code"), "internal_error");
   EXPECT_THAT(reply.body, Not(HasSubstr("secret")));
-  std::lock_guard lock(mutex);
+  const std::string log = lines.text();
   EXPECT_THAT(log, AllOf(HasSubstr("abc"), HasSubstr("exploded"), Not(HasSubstr("\"hi\""))));
 }
 
@@ -748,18 +744,14 @@ TEST(Serve, AnErrorInAStreamIsLoggedOnceAndCountedByItsCode) {
   model.on_step = [](int64_t step, const Batch&) {
     if (step == 3) throw std::runtime_error("it exploded");
   };
-  std::mutex mutex;
-  std::string log;
+  ServerLog lines;
   ServerOptions options;
-  options.on_log = [&](const std::string& line) {
-    std::lock_guard lock(mutex);
-    log += line + "\n";
-  };
+  options.on_log = lines.sink();
   TestServer server(fake_engine("the red star ", model), options);
   const Reply reply = server.ask(chat(R"("stream":true)"));
   EXPECT_EQ(text_at(frames(reply.body).back(), "error.code"), "internal_error");
   EXPECT_EQ(server.metric("g3n_rejected_total{model=\"demo\",code=\"internal_error\"}"), "1");
-  std::lock_guard lock(mutex);
+  const std::string log = lines.text();
   const std::size_t first = log.find("exploded");
   ASSERT_NE(first, std::string::npos);
   EXPECT_EQ(log.find("exploded", first + 1), std::string::npos) << log;

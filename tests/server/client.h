@@ -1,7 +1,9 @@
 // A client for tests: raw HTTP over loopback, and a server with a model of the test's own.
 #pragma once
 #include <chrono>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -24,6 +26,30 @@ struct Reply {
 std::string text_at(const JsonNode& node, const std::string& path);
 // The JSON of each frame but [DONE]; comments are left out.
 std::vector<JsonNode> frames(const std::string& body);
+
+// Lines of the log, from any thread.
+class ServerLog {
+ public:
+  std::function<void(const std::string&)> sink() {
+    return [this](const std::string& line) {
+      std::lock_guard lock(mutex_);
+      lines_.push_back(line);
+    };
+  }
+  std::vector<std::string> lines() const {
+    std::lock_guard lock(mutex_);
+    return lines_;
+  }
+  std::string text() const {  // each with its end of line
+    std::string all;
+    for (const std::string& line : lines()) all += line + "\n";
+    return all;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::string> lines_;
+};
 
 class Socket {
  public:

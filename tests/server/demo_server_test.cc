@@ -102,6 +102,9 @@ std::vector<float> tones(double seconds) {
     pcm.push_back(0.3f * static_cast<float>(std::sin(i * (0.05 + 0.00000004 * i))));
   return pcm;
 }
+Samples decoded(const std::string& file) {
+  return decode_audio(std::span(reinterpret_cast<const std::uint8_t*>(file.data()), file.size()), "x");
+}
 std::string sound_chat(const std::string& file, const std::string& more = "") {
   return R"({"temperature":0,"max_tokens":12,"messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":")" +
          base64(file) + R"("}},{"type":"text","text":"What do you hear?"}]}])" + more + "}";
@@ -110,7 +113,7 @@ std::string sound_chat(const std::string& file, const std::string& more = "") {
 TEST_F(DemoServer, ALongSoundBecomesConsecutiveClips) {
   const ModelInfo& info = (*engine_)->info();
   const std::string file = wav(tones(65));
-  const Samples all = decode_audio(std::span(reinterpret_cast<const std::uint8_t*>(file.data()), file.size()), "x");
+  const Samples all = decoded(file);
   Message message{"user", {}};
   for (Samples& clip : split_clips(all, info.most_clip_samples)) message.parts.push_back(AudioPart{std::move(clip)});
   EXPECT_EQ(message.parts.size(), 3u);
@@ -274,12 +277,11 @@ TEST_F(DemoServer, CompletionsTakeMediaBehindPlaceholders) {
 TEST_F(DemoServer, ALongSoundOfACompletionBecomesClipsToo) {
   const ModelInfo& info = (*engine_)->info();
   const std::string file = wav(tones(65));
-  const Samples all = decode_audio(std::span(reinterpret_cast<const std::uint8_t*>(file.data()), file.size()), "x");
+  const Samples all = decoded(file);
   RawPrompt raw{"<audio_soft_token><audio_soft_token><audio_soft_token> a <audio_soft_token>", {}};
   for (Samples& clip : split_clips(all, info.most_clip_samples)) raw.media.push_back(AudioPart{std::move(clip)});
   const std::string second = wav(tones(2));
-  raw.media.push_back(
-      AudioPart{decode_audio(std::span(reinterpret_cast<const std::uint8_t*>(second.data()), second.size()), "x")});
+  raw.media.push_back(AudioPart{decoded(second)});
   const Answer alone = (*engine_)->generate({raw, {.sampling = {.temperature = 0}, .max_tokens = 8}});
   TestServer server(*engine_);
   const auto complete = [&](const std::string& prompt) {

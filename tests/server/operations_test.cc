@@ -27,25 +27,6 @@ std::string chat(const std::string& more, const std::string& headers = "") {
               headers);
 }
 
-// Lines of the log, from any thread.
-class Log {
- public:
-  std::function<void(const std::string&)> sink() {
-    return [this](const std::string& line) {
-      std::lock_guard lock(mutex_);
-      lines_.push_back(line);
-    };
-  }
-  std::vector<std::string> lines() const {
-    std::lock_guard lock(mutex_);
-    return lines_;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::vector<std::string> lines_;
-};
-
 TEST(Limits, NamesValuesAndUnits) {
   EXPECT_EQ(server::milliseconds_of("30"), 30'000);
   EXPECT_EQ(server::milliseconds_of("1.5s"), 1500);
@@ -202,7 +183,7 @@ TEST(Fields, IgnoredOnesInsideAnObjectAreNamed) {
 
 TEST(RequestLog, TextAndJsonWithoutContents) {
   for (const bool is_json : {false, true}) {
-    Log log;
+    ServerLog log;
     ServerOptions options;
     options.on_log = log.sink();
     options.is_log_json = is_json;
@@ -230,7 +211,7 @@ TEST(RequestLog, TextAndJsonWithoutContents) {
 }
 
 TEST(RequestLog, ContentsOnlyIfAskedFor) {
-  Log log;
+  ServerLog log;
   ServerOptions options;
   options.on_log = log.sink();
   options.logs_content = true;
