@@ -15,15 +15,15 @@
 namespace g3n::cli {
 namespace {
 
-constexpr const char* kBlanks = " \t\r\n";
+constexpr const char* kBetweenWords = " \t\r\n";
 
 // The words of a piece; an empty one where it has none, since something is missing there.
 std::vector<std::string> words_of(const std::string& piece) {
   std::vector<std::string> words;
-  for (size_t begin = piece.find_first_not_of(kBlanks); begin != std::string::npos;) {
-    const size_t end = std::min(piece.find_first_of(kBlanks, begin), piece.size());
+  for (size_t begin = piece.find_first_not_of(kBetweenWords); begin != std::string::npos;) {
+    const size_t end = std::min(piece.find_first_of(kBetweenWords, begin), piece.size());
     words.push_back(piece.substr(begin, end - begin));
-    begin = piece.find_first_not_of(kBlanks, end);
+    begin = piece.find_first_not_of(kBetweenWords, end);
   }
   if (words.empty()) words.emplace_back();
   return words;

@@ -7,7 +7,7 @@
 namespace g3n {
 namespace {
 
-constexpr int64_t kMost = 1 << 20;  // of any extent: products of three stay far from overflow
+constexpr int64_t kMostExtent = 1 << 20;  // of any extent: products of three stay far from overflow
 
 float positive(const Config& config, const std::string& key, double fallback) {
   const auto value = static_cast<float>(config.number(key, fallback));
@@ -27,7 +27,7 @@ std::vector<std::vector<int64_t>> pairs(const Config& config, const std::string&
   if (list.empty()) return list;
   bool good = list.size() == count;
   for (const std::vector<int64_t>& pair : list)
-    good = good && pair.size() == 2 && pair[0] >= 1 && pair[1] >= 1 && pair[0] <= kMost && pair[1] <= kMost;
+    good = good && pair.size() == 2 && pair[0] >= 1 && pair[1] >= 1 && pair[0] <= kMostExtent && pair[1] <= kMostExtent;
   if (!good) config.fail(key, "a list of " + std::to_string(count) + " pairs [frames, bins], each at least 1");
   return list;
 }
@@ -37,7 +37,8 @@ std::vector<SscpConv> convs_from(const Config& config, std::vector<SscpConv> con
     if (channels.size() != convs.size())
       config.fail("sscp_conv_channel_size", "a list of " + std::to_string(convs.size()));
     for (size_t i = 0; i < convs.size(); ++i) {
-      if (channels[i] < 1 || channels[i] > kMost) config.fail("sscp_conv_channel_size", "positive numbers of channels");
+      if (channels[i] < 1 || channels[i] > kMostExtent)
+        config.fail("sscp_conv_channel_size", "positive numbers of channels");
       convs[i].channels = channels[i];
     }
   }
@@ -55,14 +56,14 @@ std::vector<SscpConv> convs_from(const Config& config, std::vector<SscpConv> con
 AudioConfig AudioConfig::from(const Config& top) {
   AudioConfig c;
   const Config audio = top.object("audio_config");
-  c.mels = audio.integer("input_feat_size", c.mels, 1, kMost);
-  c.hidden = audio.integer("hidden_size", c.hidden, 2, kMost);
+  c.mels = audio.integer("input_feat_size", c.mels, 1, kMostExtent);
+  c.hidden = audio.integer("hidden_size", c.hidden, 2, kMostExtent);
   c.layers = audio.integer("conf_num_hidden_layers", c.layers, 0, 4096);
   c.heads = audio.integer("conf_num_attention_heads", c.heads, 1, c.hidden);
   // conf_attention_chunk_size is how transformers cuts the work; any value is the same sliding window.
-  c.context_left = audio.integer("conf_attention_context_left", c.context_left, 1, kMost);
-  c.conv_kernel_size = audio.integer("conf_conv_kernel_size", c.conv_kernel_size, 1, kMost);
-  c.reduction_factor = audio.integer("conf_reduction_factor", c.reduction_factor, 1, kMost);
+  c.context_left = audio.integer("conf_attention_context_left", c.context_left, 1, kMostExtent);
+  c.conv_kernel_size = audio.integer("conf_conv_kernel_size", c.conv_kernel_size, 1, kMostExtent);
+  c.reduction_factor = audio.integer("conf_reduction_factor", c.reduction_factor, 1, kMostExtent);
   c.convs = convs_from(audio, c.convs);
   c.residual_weight = static_cast<float>(audio.number("conf_residual_weight", c.residual_weight));
   if (!std::isfinite(c.residual_weight)) audio.fail("conf_residual_weight", "a finite number");
@@ -70,10 +71,10 @@ AudioConfig AudioConfig::from(const Config& top) {
   c.gradient_clipping = positive(audio, "gradient_clipping", 1e10);
   c.rms_norm_eps = epsilon(audio, "rms_norm_eps", 1e-6);
   c.group_norm_eps = epsilon(audio, "sscp_conv_group_norm_eps", 1e-3);
-  c.vocab_size = audio.integer("vocab_size", c.vocab_size, 1, kMost);
+  c.vocab_size = audio.integer("vocab_size", c.vocab_size, 1, kMostExtent);
   c.vocab_offset = audio.integer("vocab_offset", c.vocab_offset, 0, INT32_MAX);
-  c.soft_tokens = top.integer("audio_soft_tokens_per_image", c.soft_tokens, 1, kMost);
-  c.text_hidden = top.object("text_config").integer("hidden_size", c.text_hidden, 1, kMost);
+  c.soft_tokens = top.integer("audio_soft_tokens_per_image", c.soft_tokens, 1, kMostExtent);
+  c.text_hidden = top.object("text_config").integer("hidden_size", c.text_hidden, 1, kMostExtent);
 
   if (c.hidden % c.heads != 0)
     audio.fail("conf_num_attention_heads", "a divisor of hidden_size " + std::to_string(c.hidden));

@@ -8,15 +8,15 @@
 namespace g3n {
 namespace {
 
-constexpr int64_t kLanes = 8;
+constexpr int64_t kSumLanes = 8;
 
 // Sum of (x - mean)^power, power 1 or 2, in eight double lanes.
 template <int power>
 double row_sum(const float* x, int64_t n, float mean) {
-  double lanes[kLanes] = {};
-  const int64_t whole = n / kLanes * kLanes;
-  for (int64_t i = 0; i < whole; i += kLanes)
-    for (int64_t l = 0; l < kLanes; ++l) {
+  double lanes[kSumLanes] = {};
+  const int64_t whole = n / kSumLanes * kSumLanes;
+  for (int64_t i = 0; i < whole; i += kSumLanes)
+    for (int64_t l = 0; l < kSumLanes; ++l) {
       const double d = x[i + l] - mean;
       lanes[l] += power == 1 ? d : d * d;
     }

@@ -8,16 +8,16 @@
 namespace g3n {
 namespace {
 
-constexpr int64_t kLanes = 16;  // independent sums: the compiler makes vectors of them
+constexpr int64_t kDotLanes = 16;  // independent sums: the compiler makes vectors of them
 
 // q . (k + r)
 float dot_sum(const float* q, const float* k, const float* r, int64_t n) {
-  float lanes[kLanes] = {};
-  const int64_t whole = n / kLanes * kLanes;
-  for (int64_t i = 0; i < whole; i += kLanes)
-    for (int64_t l = 0; l < kLanes; ++l) lanes[l] += q[i + l] * (k[i + l] + r[i + l]);
+  float lanes[kDotLanes] = {};
+  const int64_t whole = n / kDotLanes * kDotLanes;
+  for (int64_t i = 0; i < whole; i += kDotLanes)
+    for (int64_t l = 0; l < kDotLanes; ++l) lanes[l] += q[i + l] * (k[i + l] + r[i + l]);
   for (int64_t i = whole; i < n; ++i) lanes[i - whole] += q[i] * (k[i] + r[i]);
-  for (int64_t half = kLanes / 2; half > 0; half /= 2)
+  for (int64_t half = kDotLanes / 2; half > 0; half /= 2)
     for (int64_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
   return lanes[0];
 }

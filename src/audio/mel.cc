@@ -51,7 +51,7 @@ std::vector<float> make_window(int length) {
   return window;
 }
 
-constexpr int kMost = 1 << 20;  // of any length, in samples
+constexpr int kMostLength = 1 << 20;  // of any length, in samples
 constexpr int kMostMels = 4096;
 constexpr int kMostSamples = 3600 * 16000;                   // an hour
 constexpr std::int64_t kMostValues = std::int64_t{1} << 26;  // of a clip's log-mel: 256 MB
@@ -128,26 +128,26 @@ std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
 }  // namespace
 
 void check_mel_config(const MelConfig& c) {
-  expect_between("sampling_rate", c.sampling_rate, 1, kMost);
+  expect_between("sampling_rate", c.sampling_rate, 1, kMostLength);
   expect_between("feature_size", c.feature_size, 1, kMostMels);
-  expect_between("frame_length", c.frame_length, 1, kMost);
-  expect_between("hop_length", c.hop_length, 1, kMost);
-  expect(c.fft_length >= 4 && c.fft_length <= kMost && std::has_single_bit(static_cast<unsigned>(c.fft_length)) &&
+  expect_between("frame_length", c.frame_length, 1, kMostLength);
+  expect_between("hop_length", c.hop_length, 1, kMostLength);
+  expect(c.fft_length >= 4 && c.fft_length <= kMostLength && std::has_single_bit(static_cast<unsigned>(c.fft_length)) &&
              c.fft_length >= c.frame_length,
          "fft_length",
-         "a power of two between 4 and " + std::to_string(kMost) + ", at least frame_length (" +
+         "a power of two between 4 and " + std::to_string(kMostLength) + ", at least frame_length (" +
              std::to_string(c.frame_length) + ")",
          c.fft_length);
   expect(c.min_frequency >= 0, "min_frequency", "a number of at least 0", c.min_frequency);
   // Closer corners of neighbouring bands would round to one number.
-  expect(c.max_frequency >= c.min_frequency + 1 && c.max_frequency <= kMost, "max_frequency",
-         "a number between min_frequency + 1 and " + std::to_string(kMost), c.max_frequency);
+  expect(c.max_frequency >= c.min_frequency + 1 && c.max_frequency <= kMostLength, "max_frequency",
+         "a number between min_frequency + 1 and " + std::to_string(kMostLength), c.max_frequency);
   expect(std::isfinite(c.preemphasis), "preemphasis", "a finite number", c.preemphasis);
   expect(c.mel_floor > 0 && std::isfinite(c.mel_floor), "mel_floor", "a positive number", c.mel_floor);
   expect(std::isfinite(c.input_scale_factor), "input_scale_factor", "a finite number", c.input_scale_factor);
   expect_per_bin("per_bin_mean", c.per_bin_mean, c.feature_size, false);
   expect_per_bin("per_bin_stddev", c.per_bin_stddev, c.feature_size, true);
-  expect_between("pad_to_multiple_of", c.pad_to_multiple_of, 1, kMost);
+  expect_between("pad_to_multiple_of", c.pad_to_multiple_of, 1, kMostLength);
   expect_between("max_samples", c.max_samples, 1, kMostSamples);
   expect(mel_frames(c, c.max_samples) <= kMostValues / c.feature_size, "hop_length",
          "a step that makes at most " + std::to_string(kMostValues / c.feature_size) + " frames of a clip",

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "checkpoint/folder_entries.h"
 #include "checkpoint/model_candidates.h"
 #include "core/file_kind.h"
 #include "core/open_file.h"
@@ -18,22 +19,6 @@ namespace fs = std::filesystem;
 constexpr const char* kWanted =
     "expected a Hugging Face folder of Gemma 3n (config.json and *.safetensors, as google/gemma-3n-E2B-it), a GGUF "
     "file or a bundle (.g3n)";
-
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
-
-std::vector<std::string> file_names(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code reason;
-  for (fs::directory_iterator it(folder, reason), end; !reason && it != end; it.increment(reason))
-    names.push_back(it->path().filename().string());
-  if (reason)
-    throw Error(ErrorCode::kInvalidArgument, folder.string() + ": cannot read the folder: " + reason.message());
-  std::sort(names.begin(), names.end());
-  return names;
-}
 
 // The first name with this ending; empty if none.
 std::string first_ending(const std::vector<std::string>& names, const std::string& ending) {
@@ -122,7 +107,9 @@ void check_model_folder(const std::string& path) {
   if (!fs::is_directory(status))
     throw Error(ErrorCode::kUnsupported, path + ": " + kWanted + ", found " + describe_file(path));
   const fs::path folder(path);
-  const std::vector<std::string> names = file_names(folder);
+  const std::vector<std::string> names = file_names(folder, reason);
+  if (reason)
+    throw Error(ErrorCode::kInvalidArgument, folder.string() + ": cannot read the folder: " + reason.message());
   for (const char* name : {"config.json", "model.safetensors", "model.safetensors.index.json"})
     refuse_dead_link((folder / name).string());
   const bool weights = is_there(folder / "model.safetensors") || is_there(folder / "model.safetensors.index.json");

@@ -6,6 +6,7 @@
 #include <set>
 #include <string_view>
 
+#include "checkpoint/folder_entries.h"
 #include "checkpoint/hub_cache.h"
 #include "checkpoint/model_candidates.h"
 #include "checkpoint/ollama.h"
@@ -17,11 +18,6 @@ namespace g3n {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
 
 std::string lower_ending(const std::string& path) { return ascii_lower(fs::path(path).extension().string()); }
 
@@ -71,7 +67,7 @@ Picked split_pick(const std::string& name) {
   return {name.substr(0, colon), name.substr(colon + 1)};
 }
 
-struct TextModel {
+struct FoundText {
   OllamaModel files;        // without a projector where it is not ollama's
   std::string folder = {};  // that was asked for, or an id's snapshot: the model may lie in one of its folders
 };
@@ -86,7 +82,7 @@ OllamaModel find_in_ollama(const std::string& name, const std::vector<std::strin
                                         describe_ollama_folders(folders) + "; fetch it with: ollama pull " + name);
 }
 
-TextModel find_text_model(const ModelQuery& query, const Log& log) {
+FoundText find_text_model(const ModelQuery& query, const Log& log) {
   const std::string& name = query.model;
   const auto [base, pick] = split_pick(name);
   std::error_code ignored;
@@ -152,7 +148,7 @@ std::string only_mmproj(const std::string& folder, const std::string& pick, cons
   return all.empty() ? "" : (fs::path(folder) / all[0].name).string();
 }
 
-std::string find_mmproj(const ModelQuery& query, const TextModel& text, const Log& log) {
+std::string find_mmproj(const ModelQuery& query, const FoundText& text, const Log& log) {
   const std::string& name = query.mmproj;
   if (name.empty() || (name == "auto" && !text.files.projector.empty())) return text.files.projector;
   if (name == "auto") {
@@ -187,7 +183,7 @@ std::string find_mmproj(const ModelQuery& query, const TextModel& text, const Lo
 }  // namespace
 
 ModelPaths find_model(const ModelQuery& query, const Log& log) {
-  const TextModel text = find_text_model(query, log);
+  const FoundText text = find_text_model(query, log);
   return {text.files.model, find_mmproj(query, text, log)};
 }
 

@@ -20,8 +20,6 @@
 namespace g3n {
 namespace {
 
-constexpr const char* kTokens = "tokenizer.ggml.tokens";
-
 const std::string kArchitecture = "general.architecture";
 
 [[noreturn]] void refuse_architecture(const GgufFile& file, const std::string& found, const std::string& wanted) {
@@ -70,7 +68,7 @@ Checkpoint open_gguf_checkpoint(std::shared_ptr<const GgufFile> file) {
   if (architecture != "gemma3n") refuse_architecture(*file, architecture, "\"gemma3n\" (or \"clip\": its towers)");
   GgufConfigs configs = read_gguf_configs(*file);
   Checkpoint checkpoint{.path = path, .config = configs.config, .generation = configs.generation};
-  if (keys.has(kTokens)) checkpoint.tokenizer = std::make_unique<Tokenizer>(read_gguf_vocabulary(keys));
+  if (keys.has(kGgufTokens)) checkpoint.tokenizer = std::make_unique<Tokenizer>(read_gguf_vocabulary(keys));
   const std::string chat_template = "tokenizer.chat_template";
   if (keys.is_text(chat_template)) checkpoint.chat_template = keys.text(chat_template);
   checkpoint.source = gguf_tensor_source(file, configs.text_vocab);
@@ -78,7 +76,7 @@ Checkpoint open_gguf_checkpoint(std::shared_ptr<const GgufFile> file) {
   FileSet::Makers files = {{"config.json", [text = configs.config_json] { return text; }},
                            {"generation_config.json", [text = configs.generation_json] { return text; }}};
   // Stands for the tokenizer's; megabytes that only convert asks for.
-  if (keys.has(kTokens)) files[kGgufKeysFile] = [file] { return file->metadata().as_file(); };
+  if (keys.has(kGgufTokens)) files[kGgufKeysFile] = [file] { return file->metadata().as_file(); };
   if (checkpoint.chat_template) files["chat_template.jinja"] = [text = *checkpoint.chat_template] { return text; };
   if (configs.has_towers) {
     checkpoint.processor = configs.processor;

@@ -26,7 +26,6 @@ constexpr int64_t kKvLayers = 20;        // layers with K and V of their own, wh
 constexpr int64_t kSparseLayers = 10;
 constexpr double kSparsity = 1.6448534;  // the multiplier for 95 %
 constexpr int64_t kEos = 1, kEndOfTurn = 106;
-const std::string kTokens = "tokenizer.ggml.tokens";
 
 // A config file's object, key by key.
 class ConfigObject {
@@ -269,7 +268,7 @@ GgufConfigs read_gguf_configs(const GgufFile& file) {
   const GgufMetadata& keys = file.metadata();
   const TextKeys text(file);
   text.expect_gemma();
-  const std::vector<std::string_view> tokens = keys.texts(kTokens);
+  const std::vector<std::string_view> tokens = keys.texts(kGgufTokens);
   const int64_t vocab = text.extent("token_embd.weight", 1, "vocab_size");
   const int64_t text_vocab =
       std::min(vocab, token_id(tokens, "<end_of_image>").value_or(vocab == kWholeVocab ? kTextVocab : vocab));

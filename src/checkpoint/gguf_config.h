@@ -11,6 +11,9 @@
 
 namespace g3n {
 
+// The key of a text model's vocabulary.
+inline constexpr const char* kGgufTokens = "tokenizer.ggml.tokens";
+
 struct GgufConfigs {
   Config config;            // as config.json
   std::string config_json;  // its text

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "checkpoint/gguf_names.h"
 #include "checkpoint/gguf_towers.h"
 #include "core/printable.h"
 #include "g3n/error.h"
@@ -11,7 +12,6 @@
 namespace g3n {
 namespace {
 
-using NamePair = std::pair<std::string_view, std::string_view>;  // GGUF, Hugging Face
 const std::string kModel = "model.language_model.";
 
 constexpr NamePair kGlobal[] = {
@@ -51,13 +51,6 @@ constexpr NamePair kInLayer[] = {
     {"laurel_r.weight", "laurel.linear_right.weight"},
     {"laurel_post_norm.weight", "laurel.post_laurel_norm.weight"},
 };
-
-template <size_t N>
-std::string_view look_up(const NamePair (&names)[N], std::string_view gguf) {
-  for (const auto& [from, to] : names)
-    if (from == gguf) return to;
-  return {};
-}
 
 // "blk.12.attn_q.weight" is {"12", "attn_q.weight"}; empty for other names.
 std::pair<std::string_view, std::string_view> layer_and_rest(std::string_view name) {

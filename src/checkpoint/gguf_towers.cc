@@ -6,14 +6,13 @@
 #include <utility>
 #include <vector>
 
+#include "checkpoint/gguf_names.h"
 #include "core/printable.h"
 #include "g3n/error.h"
 #include "g3n/message.h"
 
 namespace g3n {
 namespace {
-
-using NamePair = std::pair<std::string_view, std::string_view>;  // GGUF, Hugging Face
 
 const std::string kVision = "model.vision_tower.timm_model.";
 const std::string kAudio = "model.audio_tower.";
@@ -53,13 +52,6 @@ constexpr NamePair kConformer[] = {
     {"conv_pw2.weight", "lconv1d.linear_end.weight"},
     {"layer_pre_norm.weight", "norm.weight"},
 };
-
-template <size_t N>
-std::string_view look_up(const NamePair (&names)[N], std::string_view gguf) {
-  for (const auto& [from, to] : names)
-    if (from == gguf) return to;
-  return {};
-}
 
 // The part of `name` behind `beginning`, if it begins so.
 std::optional<std::string_view> behind(std::string_view name, std::string_view beginning) {
@@ -138,7 +130,7 @@ class Shapes {
   const GgufFile& file_;
 };
 
-void set(JsonObject& object, const char* key, int64_t value) {
+void add_if_known(JsonObject& object, const char* key, int64_t value) {
   if (value > 0) object.push_back({key, {value}});
 }
 
@@ -161,8 +153,8 @@ JsonObject vision_config(const GgufFile& file, const Shapes& shapes) {
   expect_projector(keys, "vision", "gemma3nv");
   JsonObject out;
   out.push_back({"model_type", {std::string("gemma3n_vision")}});
-  set(out, "hidden_size", shapes.last("mm.soft_emb_norm.weight"));
-  set(out, "vocab_size", shapes.axis("mm.embedding.weight", 0));
+  add_if_known(out, "hidden_size", shapes.last("mm.soft_emb_norm.weight"));
+  add_if_known(out, "vocab_size", shapes.axis("mm.embedding.weight", 0));
   return out;
 }
 
@@ -182,12 +174,12 @@ JsonObject audio_config(const GgufFile& file, const Shapes& shapes) {
   if (layers > kMostBlocks)
     throw Error(ErrorCode::kBadFile, file.path() + ": a.blk." + std::to_string(layers - 1) + ": expected at most " +
                                          std::to_string(kMostBlocks) + " blocks");
-  set(out, "input_feat_size", keys.integer("clip.audio.num_mel_bins", 128, 1, 1 << 20));
-  set(out, "hidden_size", hidden);
-  set(out, "conf_num_hidden_layers", layers);
-  set(out, "conf_num_attention_heads", head_dim > 0 ? hidden / head_dim : 0);
-  set(out, "conf_conv_kernel_size", shapes.last("a.blk.0.conv_dw.weight"));
-  set(out, "vocab_size", shapes.axis("mm.a.embedding.weight", 0));
+  add_if_known(out, "input_feat_size", keys.integer("clip.audio.num_mel_bins", 128, 1, 1 << 20));
+  add_if_known(out, "hidden_size", hidden);
+  add_if_known(out, "conf_num_hidden_layers", layers);
+  add_if_known(out, "conf_num_attention_heads", head_dim > 0 ? hidden / head_dim : 0);
+  add_if_known(out, "conf_conv_kernel_size", shapes.last("a.blk.0.conv_dw.weight"));
+  add_if_known(out, "vocab_size", shapes.axis("mm.a.embedding.weight", 0));
   std::vector<int64_t> channels;
   JsonList kernels;
   for (const std::string conv : {"a.conv1d.0.weight", "a.conv1d.1.weight"}) {

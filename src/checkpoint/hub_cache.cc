@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <set>
 
+#include "checkpoint/folder_entries.h"
 #include "checkpoint/model_candidates.h"
 #include "core/ascii.h"
 #include "core/file_kind.h"
@@ -15,11 +16,6 @@ namespace g3n {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);  // false for a link to a blob that is not there
-}
 
 // models--org--name for org/name and back.
 std::string folder_name(const std::string& id) {
@@ -32,12 +28,8 @@ std::string id_of(const std::string& folder) {
 }
 
 std::vector<std::string> entries(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code reason;
-  for (fs::directory_iterator it(folder, reason), end; !reason && it != end; it.increment(reason))
-    names.push_back(it->path().filename().string());
-  std::sort(names.begin(), names.end());
-  return names;
+  std::error_code ignored;
+  return file_names(folder, ignored);
 }
 
 std::string trimmed(std::string text) {

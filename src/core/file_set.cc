@@ -9,7 +9,7 @@
 namespace g3n {
 namespace {
 
-std::string_view as_text(std::span<const std::byte> bytes) {
+std::string_view without_byte_order_mark(std::span<const std::byte> bytes) {
   std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
   return text;
@@ -73,11 +73,11 @@ std::string_view FileSet::text(const std::string& name) const {
   if (!is_folder_) {
     const auto found = files_.find(name);
     if (found == files_.end()) throw Error(ErrorCode::kNotFound, path(name) + ": no such file");
-    return as_text(found->second);
+    return without_byte_order_mark(found->second);
   }
   const auto found = mapped_->try_emplace(name, path(name)).first;
   refuse_lfs_pointer(found->second.bytes(), path(name));
-  return as_text(found->second.bytes());
+  return without_byte_order_mark(found->second.bytes());
 }
 
 }  // namespace g3n

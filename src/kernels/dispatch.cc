@@ -1,6 +1,7 @@
 // Which kernel tables this build has, which of them this CPU runs, and which one is used.
 #include <cstdlib>
 #include <string>
+#include <string_view>
 
 #include "g3n/error.h"
 #include "kernels/isa/tables.h"
@@ -9,8 +10,8 @@
 namespace g3n {
 namespace {
 
-// Best last.
-constexpr const KernelTable* kAll[] = {
+// Best last; a part behind what it is laid over.
+constexpr const KernelTable* kUnits[] = {
     &kReferenceKernels,
 #if defined(G3N_KERNELS_X86)
     &kAvx2Kernels,      &kAvx2VnniKernels, &kAvx512Kernels, &kAvx512VnniKernels, &kAvx512Bf16Kernels,
@@ -19,28 +20,58 @@ constexpr const KernelTable* kAll[] = {
     &kNeonDotKernels,
 #endif
 };
-constexpr int kAllCount = sizeof(kAll) / sizeof(kAll[0]);
+constexpr int kUnitCount = sizeof(kUnits) / sizeof(kUnits[0]);
 
-struct Runnable {
-  const KernelTable* tables[kAllCount];
-  int count = 0;
-  Runnable() {
-    for (const KernelTable* table : kAll)
-      if (table->runnable()) tables[count++] = table;
+struct Tables {
+  KernelTable made[kUnitCount];  // of parts
+  const KernelTable *all[kUnitCount], *runnable[kUnitCount];
+  int count = 0, runnable_count = 0;
+  Tables() {
+    for (const KernelTable* own : kUnits) {
+      if (own->below) made[count] = made_whole(*own, {all, count});
+      all[count] = own->below ? &made[count] : own;
+      if (own->runnable()) runnable[runnable_count++] = all[count];
+      ++count;
+    }
   }
 };
-const Runnable& runnable() {
-  static const Runnable list;
-  return list;
+const Tables& tables() {
+  static const Tables made;
+  return made;
+}
+
+template <typename Kernel>
+void lay(Kernel* own, Kernel*& over) {
+  if (own) over = own;
 }
 
 }  // namespace
 
-TableList all_kernels() { return {kAll, kAllCount}; }
-TableList runnable_kernels() { return {runnable().tables, runnable().count}; }
+KernelTable made_whole(const KernelTable& own, TableList tables) {
+  int below = tables.count - 1;
+  while (std::string_view(tables.tables[below]->name) != own.below) --below;
+  KernelTable t = *tables.tables[below];
+  t.name = own.name;
+  t.runnable = own.runnable;
+  for (CodeKernels KernelTable::*type : kCodeTypes) {
+    lay((own.*type).matmul, (t.*type).matmul);
+    lay((own.*type).neuron_dot, (t.*type).neuron_dot);
+    lay((own.*type).neuron_sum, (t.*type).neuron_sum);
+  }
+  lay(own.attention_q8, t.attention_q8);
+  if (own.bf16_dot) {
+    t.bf16_dot = true;
+    t.matmul_bf16_bf16 = own.matmul_bf16_bf16;
+    t.attention_bf16_bf16 = own.attention_bf16_bf16;
+  }
+  return t;
+}
+
+TableList all_kernels() { return {tables().all, tables().count}; }
+TableList runnable_kernels() { return {tables().runnable, tables().runnable_count}; }
 
 const KernelTable& best_kernels() {
-  const Runnable& list = runnable();
+  const TableList list = runnable_kernels();
   const char* wanted = std::getenv("G3N_ISA");
   if (!wanted || !*wanted) return *list.tables[list.count - 1];
   std::string choices;

@@ -11,10 +11,10 @@ constexpr int64_t kRunRows = 24;          // query rows (tokens x heads of one K
 constexpr int64_t kStateBytes = 8 << 20;  // of partial states alive at once
 
 // Where K and V of one KV head and position lie.
-struct Place {
+struct BlockPlace {
   std::byte *keys, *values;  // of the block
 };
-Place block_place(const KeyValues& kv, int64_t block, int64_t head) {
+BlockPlace block_place(const KeyValues& kv, int64_t block, int64_t head) {
   const int64_t position = block * kKeyBlock;
   const int64_t bytes = kv_block_bytes(kv.dtype, kv.head_dim), plane = kv.page_positions / kKeyBlock * bytes;
   std::byte* page = kv.pages[static_cast<size_t>(position / kv.page_positions)] + head * 2 * plane;
@@ -96,7 +96,7 @@ void attend(const Context& ctx, const Plan& p, const Run& run, int64_t kv_head, 
   const int64_t first_block = low / kKeyBlock,
                 block_count = low < high ? (high + kKeyBlock - 1) / kKeyBlock - first_block : 0;
   for (int64_t b = 0; b < block_count; ++b) {
-    const Place place = block_place(kv, first_block + b, kv_head);
+    const BlockPlace place = block_place(kv, first_block + b, kv_head);
     keys[b] = place.keys, values[b] = place.values;
   }
   AttentionRow rows[kRunRows];
@@ -180,7 +180,7 @@ void encode_position(const Context& ctx, const float* from, int64_t head_dim, co
   }
 }
 
-void append_coded(const Context& ctx, const Place& place, int64_t key, int64_t head_dim, const float* k,
+void append_coded(const Context& ctx, const BlockPlace& place, int64_t key, int64_t head_dim, const float* k,
                   const float* v) {
   const int64_t width = round_up(head_dim, kBlockCols);
   const auto scale_of = [&](std::byte* block, int64_t d) -> uint16_t& {
@@ -236,7 +236,7 @@ void kv_append(Context& ctx, const KeyValues& kv, int64_t first_position, View<c
     for (int64_t t = begin; t < end; ++t)
       for (int64_t head = 0; head < kv.kv_heads; ++head) {
         const int64_t position = first_position + t, key = position % kKeyBlock;
-        const Place place = block_place(kv, position / kKeyBlock, head);
+        const BlockPlace place = block_place(kv, position / kKeyBlock, head);
         const float *from_k = k.row(t) + head * head_dim, *from_v = v.row(t) + head * head_dim;
         if (kv.dtype == DType::kQ8_0) {
           append_coded(ctx, place, key, head_dim, from_k, from_v);

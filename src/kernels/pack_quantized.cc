@@ -75,11 +75,11 @@ bool read_block(const PackSource& source, DType dtype, int64_t row, int64_t bloc
 }
 
 // Where scale and code of (row, col) lie: byte offsets from data; `high`: the upper nibble.
-struct Place {
+struct CodePlace {
   int64_t scale, code;
   bool high = false;
 };
-Place place_of(const WeightView& view, int64_t row, int64_t col) {
+CodePlace place_of(const WeightView& view, int64_t row, int64_t col) {
   const bool q4 = view.dtype != DType::kQ8_0;
   const int64_t block = col / 32, i = col % 32;
   switch (view.layout) {
@@ -273,7 +273,7 @@ void pack_table(ThreadPool& pool, const PackSource& source, int64_t rows, int64_
 }
 
 float quantized_value(const WeightView& view, int64_t row, int64_t col) {
-  const Place p = place_of(view, row, col);
+  const CodePlace p = place_of(view, row, col);
   uint16_t scale;
   std::memcpy(&scale, view.data + p.scale, 2);
   const int byte = static_cast<int>(view.data[p.code]), nibble = p.high ? byte >> 4 : byte & 15;

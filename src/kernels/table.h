@@ -156,8 +156,10 @@ struct CodeKernels {
 };
 
 struct KernelTable {
-  const char* name;    // "reference", "avx2", "avx512", "avx512_vnni", "avx512_bf16", "neon"
+  const char* name;    // "reference", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16", "neon", "neon_dot"
   bool (*runnable)();  // does this CPU have the instructions
+  const char* below;   // of an ISA unit's own table: the name of the one that what it leaves null is taken from; null
+                       // in every table that TableList gives, they are whole
   bool bf16_dot;       // matmul_bf16_bf16 exists and takes bf16 x; else bf16 compute uses matmul_bf16 on rounded f32
 
   // Dense products.
@@ -224,6 +226,10 @@ struct KernelTable {
 
   void (*depthwise_conv)(const DepthwiseConv&);
 };
+
+inline constexpr CodeKernels KernelTable::*kCodeTypes[] = {
+    &KernelTable::q8,  &KernelTable::q4,  &KernelTable::q4_1, &KernelTable::q5_0,  &KernelTable::q5_1,
+    &KernelTable::q4k, &KernelTable::q5k, &KernelTable::q6k,  &KernelTable::iq4nl, &KernelTable::iq4xs};
 
 // Every table of this build, best last; reference first. Those this CPU can run; the one to use.
 struct TableList {

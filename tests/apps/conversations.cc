@@ -10,15 +10,15 @@
 namespace g3n::testing {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
-Conversation read(const std::string& name, const Json& json) {
+Conversation read(const std::string& name, const OrderedJson& json) {
   Conversation c{
       name, json.at("messages").dump(), {}, {}, json.at("ids"), json.at("greedy_ids"), json.at("text"), false, "", ""};
   std::string kinds;
-  for (const Json& message : json.at("messages")) {
+  for (const OrderedJson& message : json.at("messages")) {
     kinds += message.at("role").get<std::string>().front();
-    for (const Json& part : message.at("content")) {
+    for (const OrderedJson& part : message.at("content")) {
       const std::string type = part.at("type");
       if (type == "image") c.images.push_back(demo_media(part.at("image")));
       if (type == "audio") c.audios.push_back(demo_media(part.at("audio")));
@@ -33,8 +33,8 @@ Conversation read(const std::string& name, const Json& json) {
   return c;
 }
 
-Json at_path(const std::string& json, const std::string& key) {
-  return Json::parse(json).at(Json::json_pointer("/" + key));
+OrderedJson at_path(const std::string& json, const std::string& key) {
+  return OrderedJson::parse(json).at(OrderedJson::json_pointer("/" + key));
 }
 
 }  // namespace
@@ -42,7 +42,7 @@ Json at_path(const std::string& json, const std::string& key) {
 const std::vector<Conversation>& conversations() {
   static const std::vector<Conversation> all = [] {
     std::vector<Conversation> list;
-    const Json json = Json::parse(read_text(source_path("tests/golden/data/demo/conversations.json")));
+    const OrderedJson json = OrderedJson::parse(read_text(source_path("tests/golden/data/demo/conversations.json")));
     for (const auto& [name, value] : json.items()) list.push_back(read(name, value));
     return list;
   }();
@@ -62,16 +62,16 @@ std::vector<std::string> json_texts(const std::string& json, const std::string& 
 
 std::vector<std::string> json_keys(const std::string& json) {
   std::vector<std::string> keys;
-  const Json parsed = Json::parse(json);
+  const OrderedJson parsed = OrderedJson::parse(json);
   for (const auto& [key, value] : parsed.items()) keys.push_back(key);
   return keys;
 }
 
 std::vector<std::string> message_lines(const std::string& json) {
   std::vector<std::string> lines;
-  for (const Json& message : Json::parse(json)) {
+  for (const OrderedJson& message : OrderedJson::parse(json)) {
     std::string line = message.at("role").get<std::string>() + ":";
-    for (const Json& part : message.at("content")) {
+    for (const OrderedJson& part : message.at("content")) {
       const std::string type = part.at("type");
       (line += ' ') += type == "text" ? part.at("text").get<std::string>() : '<' + type + '>';
     }

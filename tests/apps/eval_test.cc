@@ -14,7 +14,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using Json = nlohmann::json;
 
-constexpr const char* kText = "The ring is in the blue box. What is 2 plus 2? It is 4, and seven is more than two.";
+constexpr const char* kSentences =
+    "The ring is in the blue box. What is 2 plus 2? It is 4, and seven is more than two.";
 
 Json kld(const std::string& text, Arguments more) {
   const TemporaryFolder folder;
@@ -27,7 +28,7 @@ Json kld(const std::string& text, Arguments more) {
 }
 
 TEST(Eval, AModelIsNoDistanceFromItself) {
-  const Json report = kld(kText, {"-m", demo(), "--candidate", demo()});
+  const Json report = kld(kSentences, {"-m", demo(), "--candidate", demo()});
   EXPECT_EQ(report["kl_mean"], 0);
   EXPECT_EQ(report["kl_max"], 0);
   EXPECT_EQ(report["top1_agreement"], 1);
@@ -37,7 +38,7 @@ TEST(Eval, AModelIsNoDistanceFromItself) {
 }
 
 TEST(Eval, ARecipeIsSome) {
-  const Json report = kld(kText, {"-m", demo(), "--candidate", "q4"});
+  const Json report = kld(kSentences, {"-m", demo(), "--candidate", "q4"});
   EXPECT_GT(report["kl_mean"], 0);
   EXPECT_GE(report["kl_max"], report["kl_mean"]);
 }
@@ -45,7 +46,7 @@ TEST(Eval, ARecipeIsSome) {
 // Chunks and windows longer than what is kept at once change nothing but what stands before a token.
 TEST(Eval, WindowsAndChunksCountEveryTokenOnce) {
   std::string text;
-  for (int i = 0; i < 30; ++i) text += kText;
+  for (int i = 0; i < 30; ++i) text += kSentences;
   const Json whole = kld(text, {"-m", demo(), "--candidate", "q8", "--window", "4096"}),
              chunked = kld(text, {"-m", demo(), "--candidate", "q8", "--window", "4096", "--chunk", "24"}),
              windows = kld(text, {"-m", demo(), "--candidate", "q8", "--window", "100"}),
@@ -59,7 +60,7 @@ TEST(Eval, WindowsAndChunksCountEveryTokenOnce) {
 
 TEST(Eval, ATextForReaders) {
   const TemporaryFolder folder;
-  write_text(folder.path("text"), kText);
+  write_text(folder.path("text"), kSentences);
   const Outcome outcome = run_g3n({"eval", "kld", "-m", demo(), "--candidate", "q4", "-f", folder.path("text")});
   for (const char* words : {" positions\n", "KL(as it is || q4)", " nats", "same likeliest token", "perplexity"})
     EXPECT_THAT(outcome.out, HasSubstr(words));

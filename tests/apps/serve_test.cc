@@ -28,7 +28,7 @@ int free_port() {
   return ntohs(address.sin_port);
 }
 
-std::string chat(int tokens, bool is_stream) {
+std::string chat_request(int tokens, bool is_stream) {
   return tools::post("/v1/chat/completions",
                      R"({"messages":[{"role":"user","content":"hi"}],"ignore_eos":true,"max_tokens":)" +
                          std::to_string(tokens) + (is_stream ? R"(,"stream":true})" : "}"));
@@ -45,7 +45,7 @@ TEST(ServeProcess, SigtermUnderLoadDrainsAndEndsWell) {
   Running running(serve(port, {"--drain", "200ms"}), Running::Stdio::kTerminal);
   ASSERT_TRUE(running.read_until("ready:"));
   HttpClient endless(port), other(port);
-  endless.send(chat(1'000'000, true));
+  endless.send(chat_request(1'000'000, true));
   bool was_told = false;
   const auto reply = endless.receive([&](const std::string&) {
     if (!std::exchange(was_told, true)) running.send(SIGTERM);
@@ -61,14 +61,14 @@ TEST(ServeProcess, AfterAKillTheNextOneAnswersOnTheSamePort) {
     Running running(serve(port), Running::Stdio::kTerminal);
     ASSERT_TRUE(running.read_until("ready:"));
     HttpClient client(port);
-    client.send(chat(1'000'000, true));
+    client.send(chat_request(1'000'000, true));
     EXPECT_THROW(client.receive([&](const std::string&) { running.send(SIGKILL); }), std::runtime_error);
     EXPECT_EQ(running.finish().status, 128 + SIGKILL);
   }
   Running again(serve(port), Running::Stdio::kTerminal);
   ASSERT_TRUE(again.read_until("ready:"));
   HttpClient client(port);
-  client.send(chat(3, false));
+  client.send(chat_request(3, false));
   EXPECT_EQ(client.receive().status, 200);
   again.send(SIGTERM);
   EXPECT_EQ(again.finish().status, 0);

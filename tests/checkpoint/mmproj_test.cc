@@ -26,9 +26,9 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const std::string kFolder = source_path("tests/golden/data/gguf/");
+const std::string kGoldens = source_path("tests/golden/data/gguf/");
 const std::string kTiny = source_path("tests/golden/data/tiny");
-const std::string kText = kFolder + "text-bf16.gguf";
+const std::string kText = kGoldens + "text-bf16.gguf";
 
 const TensorSource& tiny_tensors() {
   static const std::unique_ptr<TensorSource> tensors = tiny_checkpoint(kTiny);
@@ -36,9 +36,9 @@ const TensorSource& tiny_tensors() {
 }
 
 // A recorded head with its data behind it, made from the tiny checkpoint as the manifest says.
-std::string whole_file(const TemporaryFolder& folder, const std::string& head) {
-  const Config record = Config::load(kFolder + "manifest.json").object("heads").object(head);
-  std::string bytes = slurp(kFolder + head);
+std::string whole_mmproj(const TemporaryFolder& folder, const std::string& head) {
+  const Config record = Config::load(kGoldens + "manifest.json").object("heads").object(head);
+  std::string bytes = slurp(kGoldens + head);
   EXPECT_EQ(static_cast<int64_t>(bytes.size()), record.integer("data_offset"));
   bytes.resize(static_cast<size_t>(record.integer("file_bytes")));
   const Config tensors = record.object("tensors");
@@ -91,14 +91,14 @@ TEST(Mmproj, RecordedFilesGiveTheTensorsAndTheConfigOfTheFolder) {
   for (const std::string head : {"mmproj-f16.head", "mmproj-f16-gamma4d.head"}) {
     SCOPED_TRACE(head);
     const TemporaryFolder folder;
-    const Checkpoint towers = open_gguf_towers(read_gguf(whole_file(folder, head)));
+    const Checkpoint towers = open_gguf_towers(read_gguf(whole_mmproj(folder, head)));
     expect_tiny_towers(towers.config);
     EXPECT_EQ(towers.processor.image_width, 768);
     EXPECT_EQ(towers.tokenizer, nullptr);
     EXPECT_FALSE(has_component(towers, Component::kText));
     EXPECT_TRUE(has_component(towers, Component::kVision));
     EXPECT_TRUE(has_component(towers, Component::kAudio));
-    const Config records = Config::load(kFolder + "manifest.json").object("heads").object(head).object("tensors");
+    const Config records = Config::load(kGoldens + "manifest.json").object("heads").object(head).object("tensors");
     ASSERT_EQ(towers.source->tensors().size(), records.keys().size());
     for (const std::string& name : records.keys()) {
       const std::string from = records.object(name).texts("from").at(0);
@@ -112,7 +112,7 @@ TEST(Mmproj, RecordedFilesGiveTheTensorsAndTheConfigOfTheFolder) {
 
 TEST(Mmproj, BelongsToATextModelWhoseIdsItTakes) {
   const TemporaryFolder folder;
-  const std::string mmproj = whole_file(folder, "mmproj-f16.head");
+  const std::string mmproj = whole_mmproj(folder, "mmproj-f16.head");
   for (const ModelPaths& paths : {ModelPaths{kText, mmproj}, ModelPaths{mmproj, kText}}) {
     const Checkpoint checkpoint = open_checkpoint(paths);
     EXPECT_EQ(checkpoint.path, kText);
@@ -151,9 +151,9 @@ TEST(ProcessorConfig, AsAFileGivesItselfBack) {
 }
 
 // A file of towers whose keys and tensors are given one by one.
-class SmallFile {
+class SmallMmproj {
  public:
-  SmallFile() : path(folder_ / "mmproj-small.gguf"), writer(path) { writer.set("general.architecture", "clip"); }
+  SmallMmproj() : path(folder_ / "mmproj-small.gguf"), writer(path) { writer.set("general.architecture", "clip"); }
   std::string finish(const std::vector<std::pair<std::string, std::vector<int64_t>>>& tensors) {
     for (const auto& [name, shape] : tensors) writer.declare(name, DType::kF32, shape);
     writer.begin_data();
@@ -173,7 +173,7 @@ const std::pair<std::string, std::vector<int64_t>> kStem = {"v.conv_stem.bn.weig
                                                    kProjection = {"mm.input_projection.weight", {96, 2048}};
 
 TEST(Mmproj, TensorsDecideWhichTowersAreThere) {
-  SmallFile file;
+  SmallMmproj file;
   file.writer.set("clip.has_audio_encoder", true);
   file.writer.set("clip.audio.projector_type", "gemma3na");
   const Checkpoint checkpoint = open_checkpoint({kText, file.finish({kStem, kProjection})});
@@ -184,7 +184,7 @@ TEST(Mmproj, TensorsDecideWhichTowersAreThere) {
 }
 
 TEST(Mmproj, TheLightConvolutionOfOllamaGetsItsAxisBack) {
-  SmallFile file;
+  SmallMmproj file;
   const Checkpoint towers = open_gguf_towers(
       read_gguf(file.finish({{"a.blk.0.conv_dw.weight", {64, 5}}, {"a.blk.1.conv_dw.weight", {64, 1, 5}}})));
   for (const std::string block : {"0", "1"})
@@ -195,7 +195,7 @@ TEST(Mmproj, TheLightConvolutionOfOllamaGetsItsAxisBack) {
 
 TEST(Mmproj, IsOfGemma3n) {
   const auto refused = [](ErrorCode code, const std::vector<std::string>& words, auto&& set) {
-    SmallFile file;
+    SmallMmproj file;
     const auto tensors = set(file.writer);
     const std::string path = file.finish(tensors);
     const std::string message = error_of(code, [&] { open_checkpoint({kText, path}); });
@@ -246,7 +246,7 @@ int times_opened(const std::string& path, F&& f) {
 // A header with a vocabulary takes its time.
 TEST(Mmproj, NoHeaderIsReadTwice) {
   const TemporaryFolder folder;
-  const std::string mmproj = whole_file(folder, "mmproj-f16.head"), text = folder.write("text.gguf", slurp(kText));
+  const std::string mmproj = whole_mmproj(folder, "mmproj-f16.head"), text = folder.write("text.gguf", slurp(kText));
   const int alone = times_opened(text, [&] { open_checkpoint(text); });
   EXPECT_GT(alone, 0);
   for (const ModelPaths& paths : {ModelPaths{text, mmproj}, ModelPaths{mmproj, text}}) {
@@ -260,7 +260,7 @@ TEST(Mmproj, OtherFilesInItsPlace) {
   const TemporaryFolder folder;
   EXPECT_ERROR(ErrorCode::kUnsupported, open_checkpoint({kText, kText}), kText, "expected the vision or audio tower",
                "found a text model");
-  const std::string mmproj = whole_file(folder, "mmproj-f16.head");
+  const std::string mmproj = whole_mmproj(folder, "mmproj-f16.head");
   EXPECT_ERROR(ErrorCode::kUnsupported, open_checkpoint(mmproj), "vision and audio towers alone (mmproj)",
                "as its mmproj");
   std::filesystem::copy_file(kText, folder / "text-Q4_0.gguf");

@@ -9,7 +9,7 @@
 namespace g3n {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 TEST(Utf8, RepairsEveryMaximalBrokenSubpart) {
   const std::string r(kReplacementCharacter);
@@ -32,7 +32,7 @@ TEST(Utf8, NamesTheByteThatIsWrong) {
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
-    EXPECT_THAT(error.what(), testing::AllOf(HasSubstr("prompt"), HasSubstr("0xE9"), HasSubstr("offset 3")));
+    EXPECT_THAT(error.what(), ::testing::AllOf(HasSubstr("prompt"), HasSubstr("0xE9"), HasSubstr("offset 3")));
   }
 }
 

@@ -21,8 +21,6 @@ namespace {
 using Bytes = std::span<const uint8_t>;
 using server::ApiError;
 
-std::string text_of(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
-
 // ---- a request's head and framing, through a socket -----------------------------------------------------------------
 
 class HeadHandler : public server::HttpHandler {

@@ -44,8 +44,6 @@ void refusable(F&& f) {
   }
 }
 
-std::string text_of(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
-
 // A file without a place on a disk, for parsers that take a path.
 class MemoryFile {
  public:

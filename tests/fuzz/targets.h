@@ -20,6 +20,9 @@ struct Target {
 const std::vector<Target>& targets();
 // Throws std::out_of_range for a name that none has.
 const Target& target(const std::string& name);
+inline std::string text_of(std::span<const uint8_t> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 // The seeds: those of the table and tests/fuzz/found/NAME.
 std::vector<std::vector<uint8_t>> seeds_of(const Target& target, const std::filesystem::path& repository);
 

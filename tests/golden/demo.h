@@ -24,4 +24,6 @@ const Conversation& conversation(const std::string& name);
 std::vector<Message> read_messages(const std::string& json);
 std::shared_ptr<Engine> demo_engine(std::int64_t chunk = 512, int threads = 2, Compute compute = Compute::kF32);
 
+inline Sampling greedy() { return {.temperature = 0}; }
+
 }  // namespace g3n::testing

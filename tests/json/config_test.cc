@@ -10,10 +10,10 @@ namespace {
 
 using ::testing::ElementsAre;
 
-Config parse(const std::string& text) { return Config::parse(text, "config.json"); }
+Config parsed(const std::string& text) { return Config::parse(text, "config.json"); }
 
 TEST(JsonConfig, ReadsEveryTypeAndTakesDefaultsForAbsentAndNull) {
-  const Config c = parse(
+  const Config c = parsed(
       R"({"i": 7, "big": 9007199254740993, "f": 0.5, "whole": 32768.0, "e": 1e-6, "b": true, "s": "x\u00e9", "n": null,
     "l": [1, 2], "d": [0.5, 1], "t": ["a", "b"], "ll": [[3, 3], [2]], "o": {"k": 1}, "objects": [{"a": 1}, {"a": 2}]})");
   EXPECT_EQ(c.integer("i"), 7);
@@ -42,7 +42,7 @@ TEST(JsonConfig, ReadsEveryTypeAndTakesDefaultsForAbsentAndNull) {
 }
 
 TEST(JsonConfig, ErrorsNameFileKeyWantedAndFound) {
-  const Config c = parse(
+  const Config c = parsed(
       R"({"text_config": {"hidden_size": "big", "layers": -1, "list": [1, "x"], "half": 0.5, "huge": 99999999999999999999}})");
   const Config text = c.object("text_config");
   EXPECT_ERROR(ErrorCode::kBadFile, text.integer("hidden_size"),
@@ -60,7 +60,7 @@ TEST(JsonConfig, ErrorsNameFileKeyWantedAndFound) {
 
 TEST(JsonConfig, TakesWhatPythonWrites) {
   const Config c =
-      parse(R"({"a": NaN, "b": -Infinity, "c": [Infinity, 1], "s": "NaN and \"Infinity\"", "k": 1, "k": 2})");
+      parsed(R"({"a": NaN, "b": -Infinity, "c": [Infinity, 1], "s": "NaN and \"Infinity\"", "k": 1, "k": 2})");
   EXPECT_TRUE(std::isnan(c.number("a")));
   EXPECT_EQ(c.number("b"), -INFINITY);
   EXPECT_EQ(c.numbers("c").at(0), INFINITY);
@@ -70,21 +70,21 @@ TEST(JsonConfig, TakesWhatPythonWrites) {
 }
 
 TEST(JsonConfig, NoTextIsTakenForPythonsWords) {
-  const Config c = parse(R"({"a": "\u0001g3n:NaN", "b": "N", "c": ["\\", NaN, "\"Infinity", -Infinity]})");
+  const Config c = parsed(R"({"a": "\u0001g3n:NaN", "b": "N", "c": ["\\", NaN, "\"Infinity", -Infinity]})");
   EXPECT_EQ(c.text("a"), "\x01g3n:NaN");
   EXPECT_EQ(c.text("b"), "N");
   EXPECT_TRUE(c.is_list("c"));
-  EXPECT_ERROR(ErrorCode::kBadFile, parse(R"({"a": [NaNa]})"), "not valid JSON");
+  EXPECT_ERROR(ErrorCode::kBadFile, parsed(R"({"a": [NaNa]})"), "not valid JSON");
 }
 
 TEST(JsonConfig, RefusesWhatIsNotAnObject) {
-  EXPECT_ERROR(ErrorCode::kBadFile, parse("{\"a\": 1"), "config.json: not valid JSON, at byte");
-  EXPECT_ERROR(ErrorCode::kBadFile, parse(""), "not valid JSON");
-  EXPECT_ERROR(ErrorCode::kBadFile, parse("[1]"), "expected a JSON object, found a list of 1");
-  EXPECT_ERROR(ErrorCode::kBadFile, parse("{} x"), "not valid JSON");
-  EXPECT_ERROR(ErrorCode::kBadFile, parse("{\"a\": 1e999}"), "not valid JSON");
-  EXPECT_ERROR(ErrorCode::kBadFile, parse("{\"a\": \"\xff\"}"), "not valid JSON");
-  EXPECT_ERROR(ErrorCode::kBadFile, parse("{\"a\": " + std::string(100000, '[')), "nested deeper than");
+  EXPECT_ERROR(ErrorCode::kBadFile, parsed("{\"a\": 1"), "config.json: not valid JSON, at byte");
+  EXPECT_ERROR(ErrorCode::kBadFile, parsed(""), "not valid JSON");
+  EXPECT_ERROR(ErrorCode::kBadFile, parsed("[1]"), "expected a JSON object, found a list of 1");
+  EXPECT_ERROR(ErrorCode::kBadFile, parsed("{} x"), "not valid JSON");
+  EXPECT_ERROR(ErrorCode::kBadFile, parsed("{\"a\": 1e999}"), "not valid JSON");
+  EXPECT_ERROR(ErrorCode::kBadFile, parsed("{\"a\": \"\xff\"}"), "not valid JSON");
+  EXPECT_ERROR(ErrorCode::kBadFile, parsed("{\"a\": " + std::string(100000, '[')), "nested deeper than");
 }
 
 TEST(JsonConfig, FilesThatAreNotConfigs) {

@@ -74,6 +74,9 @@ struct Cache {
 };
 
 struct Attention : TableTest {
+  static std::string kernels_of(const KernelTable& t) {
+    return kernels_between(t, &KernelTable::attention_f32, &KernelTable::attention_merge);
+  }
   struct Row {
     int64_t begin, end;
   };

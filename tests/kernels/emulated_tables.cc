@@ -4,6 +4,6 @@
 
 namespace g3n::test {
 
-std::vector<const KernelTable*> tables_under_test() { return {G3N_EMULATED_TABLES}; }
+std::vector<const KernelTable*> tables_under_test() { return emulated_tables(); }
 
 }  // namespace g3n::test

@@ -238,8 +238,8 @@ TEST(GatherRows, ReadsEveryType) {
   const int32_t ids[] = {4, 0};
   gather_rows(context, {DType::kF32, 5, 10, reinterpret_cast<const std::byte*>(values.data())}, ids, 3, 2.0f,
               matrix(out, 2, 3));
-  EXPECT_THAT(out, testing::ElementsAre(values[43] * 2, values[44] * 2, values[45] * 2, values[3] * 2, values[4] * 2,
-                                        values[5] * 2));
+  EXPECT_THAT(out, ::testing::ElementsAre(values[43] * 2, values[44] * 2, values[45] * 2, values[3] * 2, values[4] * 2,
+                                          values[5] * 2));
   gather_rows(context, {DType::kBF16, 5, 10, reinterpret_cast<const std::byte*>(bf16.data())}, ids, 3, 1.0f,
               matrix(out, 2, 3));
   EXPECT_EQ(out[5], bf16_to_f32(bf16[5]));
@@ -247,7 +247,7 @@ TEST(GatherRows, ReadsEveryType) {
   const int32_t zero[] = {0};
   gather_rows(context, {DType::kF16, 1, 4, reinterpret_cast<const std::byte*>(f16.data())}, zero, 0, 1.0f,
               matrix(halves, 1, 4));
-  EXPECT_THAT(halves, testing::ElementsAre(1.0f, 2.0f, -3.0f, 0x1p-24f));
+  EXPECT_THAT(halves, ::testing::ElementsAre(1.0f, 2.0f, -3.0f, 0x1p-24f));
   const int32_t beyond[] = {5};
   EXPECT_THROW(gather_rows(context, {DType::kF32, 5, 10, reinterpret_cast<const std::byte*>(values.data())}, beyond, 0,
                            1.0f, matrix(out, 1, 3)),

@@ -5,6 +5,9 @@ namespace g3n::test {
 namespace {
 
 struct Product : TableTest {
+  static std::string kernels_of(const KernelTable& t) {
+    return kernels_between(t, &KernelTable::matmul_f32, &KernelTable::neuron_sum_bf16);
+  }
   // rows of x against all panels; bf16 x is padded to a whole block with zeros, as table.h demands.
   static std::vector<float> run(void (*kernel)(const PanelMatmul&), const Guarded<float>& x, int64_t rows,
                                 const PackedWeight& w) {
@@ -35,7 +38,8 @@ TEST_P(Product, PanelsMatchTheReference) {
       for (int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 11, 13, 19, 25, 29}) {
         if (cols > 100 && rows % 2 == 0 && rows > 6) continue;
         const Guarded<float> x(normal(static_cast<size_t>(rows * cols), 3));
-        const testing::Message at = testing::Message() << "rows " << rows << " cols " << cols << " outputs " << outputs;
+        const ::testing::Message at = ::testing::Message()
+                                      << "rows " << rows << " cols " << cols << " outputs " << outputs;
         ASSERT_THAT(run(table.matmul_f32, x, rows, f32), SameBits(run(reference.matmul_f32, x, rows, f32))) << at;
         ASSERT_THAT(run(table.matmul_bf16, x, rows, bf16), SameBits(run(reference.matmul_bf16, x, rows, bf16))) << at;
         if (table.bf16_dot) {

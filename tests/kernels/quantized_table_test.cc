@@ -36,6 +36,12 @@ struct CodedInput {
 };
 
 struct Quantized : TableTest {
+  static std::string kernels_of(const KernelTable& t) {
+    std::string kernels = kernels_between(t, &KernelTable::quantize_row, &KernelTable::quantize_row);
+    for (CodeKernels KernelTable::*type : kCodeTypes)
+      kernels += std::to_string(reinterpret_cast<uintptr_t>((t.*type).matmul)) + " ";
+    return kernels;
+  }
   static std::vector<float> run(const KernelTable& table, const CodedInput& x, const WeightView& w) {
     Guarded<float> out(std::vector<float>(static_cast<size_t>(x.rows * w.rows), NAN));
     code_kernels(table, w.dtype).matmul({x.view(), x.rows, w.data, w.step_bytes, x.step, out.data(), w.rows, w.rows});

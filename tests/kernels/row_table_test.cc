@@ -9,6 +9,9 @@ namespace g3n::test {
 namespace {
 
 struct Rows : TableTest {
+  static std::string kernels_of(const KernelTable& t) {
+    return kernels_between(t, &KernelTable::rms_norm, &KernelTable::depthwise_conv);
+  }
   // Runs f(table, out) for the table and the reference on outputs that start as `start`.
   template <typename F>
   void compare(const std::vector<float>& start, F f, const char* what) {

@@ -60,6 +60,14 @@ std::vector<std::byte> blocks_of_codes(DType dtype, int64_t blocks, uint8_t byte
 }
 
 struct QuantizedSparse : TableTest {
+  static std::string kernels_of(const KernelTable& t) {
+    std::string kernels = kernels_between(t, &KernelTable::live_masks, &KernelTable::live_masks);
+    for (CodeKernels KernelTable::*type : kCodeTypes)
+      for (const auto kernel :
+           {reinterpret_cast<uintptr_t>((t.*type).neuron_dot), reinterpret_cast<uintptr_t>((t.*type).neuron_sum)})
+        kernels += std::to_string(kernel) + " ";
+    return kernels;
+  }
   static std::vector<float> dots(const KernelTable& t, const WeightView& up, const CodedRows& x,
                                  const std::vector<int32_t>& neurons, const std::vector<int32_t>& rows) {
     const Guarded<int32_t> n(neurons), r(rows);

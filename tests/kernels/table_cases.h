@@ -3,6 +3,7 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -99,17 +100,36 @@ struct SparseWeight {
   }
 };
 
-struct TableTest : testing::TestWithParam<const KernelTable*> {
+struct TableTest : ::testing::TestWithParam<const KernelTable*> {
   const KernelTable& table = *GetParam();
   const KernelTable& reference = kReferenceKernels;
 };
 
-inline std::string table_name(const testing::TestParamInfo<const KernelTable*>& info) { return info.param->name; }
+inline std::string table_name(const ::testing::TestParamInfo<const KernelTable*>& info) { return info.param->name; }
 
 // Lengths around every step that a loop could take.
 inline const std::vector<int64_t> kLengths = {1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 255, 2048};
 
-#define G3N_FOR_TABLES(suite) \
-  INSTANTIATE_TEST_SUITE_P(Tables, suite, testing::ValuesIn(g3n::test::tables_under_test()), g3n::test::table_name)
+// A table's kernels from one to another, both with all that stand between them, as bytes to compare.
+template <typename First, typename Last>
+std::string kernels_between(const KernelTable& table, First KernelTable::*first, Last KernelTable::*last) {
+  return {reinterpret_cast<const char*>(&(table.*first)), reinterpret_cast<const char*>(&(table.*last) + 1)};
+}
+
+// The tables under test without those in which each kernel that a suite runs is another one's, as in those that are
+// laid over others.
+inline std::vector<const KernelTable*> tables_with_own(std::string (*kernels_of)(const KernelTable&)) {
+  std::vector<const KernelTable*> tables;
+  for (const KernelTable* table : tables_under_test())
+    if (std::none_of(tables.begin(), tables.end(),
+                     [&](const KernelTable* other) { return kernels_of(*other) == kernels_of(*table); }))
+      tables.push_back(table);
+  return tables;
+}
+
+// suite::kernels_of gives what its tests run of a table.
+#define G3N_FOR_TABLES(suite)                                                                                  \
+  INSTANTIATE_TEST_SUITE_P(Tables, suite, ::testing::ValuesIn(g3n::test::tables_with_own(&suite::kernels_of)), \
+                           g3n::test::table_name)
 
 }  // namespace g3n::test

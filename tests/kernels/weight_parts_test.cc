@@ -7,8 +7,8 @@
 namespace g3n::test {
 namespace {
 
-constexpr DType kTypes[] = {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_0};
-constexpr int64_t kRows = 5;  // of x
+constexpr DType kPartTypes[] = {DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_0};
+constexpr int64_t kInputRows = 5;  // of x
 
 struct Range {
   int64_t first, count;
@@ -16,7 +16,7 @@ struct Range {
 
 std::vector<float> columns_of(const std::vector<float>& x, int64_t cols, const Range& range) {
   std::vector<float> out;
-  for (int64_t r = 0; r < kRows; ++r)
+  for (int64_t r = 0; r < kInputRows; ++r)
     out.insert(out.end(), x.begin() + r * cols + range.first, x.begin() + r * cols + range.first + range.count);
   return out;
 }
@@ -30,16 +30,16 @@ std::vector<float> zero_outside(std::vector<float> x, int64_t cols, const Range&
 
 std::vector<float> product(const WeightView& weight, const std::vector<float>& x, ComputeType compute) {
   return same_on_all_threads(
-      static_cast<size_t>(kRows * weight.rows),
+      static_cast<size_t>(kInputRows * weight.rows),
       [&](Context& ctx, std::vector<float>& out) {
-        matmul(ctx, matrix(x, kRows, weight.cols), weight, matrix(out, kRows, weight.rows));
+        matmul(ctx, matrix(x, kInputRows, weight.cols), weight, matrix(out, kInputRows, weight.rows));
       },
       compute);
 }
 
 // For matmul: panels and blocks.
 void expect_exact_parts(const WeightView& whole, const std::vector<Range>& rows, const std::vector<Range>& inputs) {
-  const std::vector<float> x = normal(static_cast<size_t>(kRows * whole.cols), 3);
+  const std::vector<float> x = normal(static_cast<size_t>(kInputRows * whole.cols), 3);
   for (ComputeType compute : {ComputeType::kF32, ComputeType::kBF16}) {
     const std::vector<float> all = product(whole, x, compute);
     for (const Range& r : rows) {
@@ -59,7 +59,7 @@ void expect_exact_parts(const WeightView& whole, const std::vector<Range>& rows,
 }
 
 TEST(WeightParts, OfPanels) {
-  for (const DType dtype : kTypes) {
+  for (const DType dtype : kPartTypes) {
     const int64_t cut = is_quantized(dtype) ? 64 : 32;
     for (const int64_t cols : {192, 165}) {
       const PackedWeight whole(dtype, Layout::kPanels, 70, cols, 1);
@@ -91,23 +91,23 @@ struct Sparse {
 };
 std::vector<float> feed_forward(const Sparse& weights, const std::vector<float>& x, const std::vector<float>& gate) {
   return same_on_all_threads(
-      static_cast<size_t>(kRows * weights.down.rows), [&](Context& ctx, std::vector<float>& out) {
-        sparse_feed_forward(ctx, matrix(x, kRows, weights.up.cols), matrix(gate, kRows, weights.up.rows), weights.up,
-                            weights.down, matrix(out, kRows, weights.down.rows));
+      static_cast<size_t>(kInputRows * weights.down.rows), [&](Context& ctx, std::vector<float>& out) {
+        sparse_feed_forward(ctx, matrix(x, kInputRows, weights.up.cols), matrix(gate, kInputRows, weights.up.rows),
+                            weights.up, weights.down, matrix(out, kInputRows, weights.down.rows));
       });
 }
 
 // Some of the neurons: outputs of `up`, inputs of `down`, as a MatFormer slice takes them.
 TEST(WeightParts, OfRowsAndNeurons) {
   constexpr int64_t kHidden = 100, kFfn = 300;
-  for (const DType up_type : kTypes)
-    for (const DType down_type : kTypes) {
+  for (const DType up_type : kPartTypes)
+    for (const DType down_type : kPartTypes) {
       const PackedWeight up(up_type, Layout::kRows, kFfn, kHidden, 1),
           down(down_type, Layout::kNeurons, kHidden, kFfn, 2);
       EXPECT_EQ(row_cut(up.view), 1);
       EXPECT_EQ(input_cut(down.view), 32);
-      const std::vector<float> x = normal(kRows * kHidden, 3);
-      std::vector<float> gate = normal(kRows * kFfn, 4);
+      const std::vector<float> x = normal(kInputRows * kHidden, 3);
+      std::vector<float> gate = normal(kInputRows * kFfn, 4);
       for (size_t i = 0; i < gate.size(); i += 3) gate[i] = 0;
       for (const Range& r : {Range{0, kFfn}, {0, 32}, {0, 256}, {32, 96}, {160, 140}, {288, 12}})
         EXPECT_THAT(feed_forward({rows_of(up.view, r.first, r.count), inputs_of(down.view, r.first, r.count)}, x,
@@ -124,8 +124,8 @@ TEST(WeightParts, OfBlocksAndNeuronsOfFiles) {
     EXPECT_EQ(row_cut(up.view), 1);
     EXPECT_EQ(row_cut(down.view), 0);
     EXPECT_EQ(input_cut(down.view), dtype_facts(dtype).block_values);
-    const std::vector<float> x = normal(kRows * kHidden, 3);
-    std::vector<float> gate = normal(kRows * kFfn, 4);
+    const std::vector<float> x = normal(kInputRows * kHidden, 3);
+    std::vector<float> gate = normal(kInputRows * kFfn, 4);
     for (size_t i = 0; i < gate.size(); i += 3) gate[i] = 0;
     for (const Range& r : {Range{0, kFfn}, {0, 256}, {256, 512}, {512, 256}})
       EXPECT_THAT(feed_forward({rows_of(up.view, r.first, r.count), inputs_of(down.view, r.first, r.count)}, x,
@@ -142,7 +142,7 @@ TEST(WeightParts, OfRowsAndNeuronsAcross) {
     const PackedWeight up(dtype, Layout::kRows, kFfn, kHidden, 1), down(dtype, Layout::kNeurons, kHidden, kFfn, 2);
     EXPECT_EQ(input_cut(up.view), 32);
     EXPECT_EQ(row_cut(down.view), 32);
-    const std::vector<float> x = normal(kRows * kHidden, 3), gate = normal(kRows * kFfn, 4);
+    const std::vector<float> x = normal(kInputRows * kHidden, 3), gate = normal(kInputRows * kFfn, 4);
     const std::vector<float> all = feed_forward({up.view, down.view}, x, gate);
     for (const Range& r : {Range{0, 64}, {32, 32}, {64, 36}})
       EXPECT_THAT(feed_forward({inputs_of(up.view, r.first, r.count), down.view}, columns_of(x, kHidden, r), gate),

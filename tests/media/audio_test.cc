@@ -26,11 +26,10 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::sample_media;
 using Bytes = std::vector<std::uint8_t>;
 
-Bytes sample(const std::string& name) { return testing::read_bytes(testing::sample_media_folder() / name); }
-
-std::string error_of(const Bytes& file, double max_seconds = 3600) {
+std::string sound_error(const Bytes& file, double max_seconds = 3600) {
   try {
     decode_audio(file, "sound", max_seconds);
   } catch (const Error& error) {
@@ -104,7 +103,7 @@ class Tones : public ::testing::TestWithParam<Codec> {};
 
 TEST_P(Tones, ThroughTheCodec) {
   const Codec& codec = GetParam();
-  const Samples got = decode_audio(sample(codec.file), codec.file);
+  const Samples got = decode_audio(sample_media(codec.file), codec.file);
   if (codec.samples > 0) {
     EXPECT_EQ(got.pcm.size(), codec.samples);
   }
@@ -162,32 +161,32 @@ TEST(DecodeAudio, SamplesThatAreNoNumbers) {
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     Bytes data;
     for (int i = 0; i < 1000; ++i) append(&data, std::bit_cast<std::uint32_t>(i == 77 ? bad : 0.25f), 4);
-    EXPECT_THAT(error_of(wav(data, 3, 32, 16000, 0, 4000)), HasSubstr("at sample 77"));
+    EXPECT_THAT(sound_error(wav(data, 3, 32, 16000, 0, 4000)), HasSubstr("at sample 77"));
   }
 }
 
 TEST(DecodeAudio, WhatIsNotSoundIsNamed) {
-  EXPECT_THAT(error_of({}), HasSubstr("expected sound, found an empty file"));
-  EXPECT_THAT(error_of(wav({}, 1, 16, 16000, 36, 0)), HasSubstr("without a single sample"));
-  EXPECT_THAT(error_of(sample("silent_video.mp4")),
+  EXPECT_THAT(sound_error({}), HasSubstr("expected sound, found an empty file"));
+  EXPECT_THAT(sound_error(wav({}, 1, 16, 16000, 36, 0)), HasSubstr("without a single sample"));
+  EXPECT_THAT(sound_error(sample_media("silent_video.mp4")),
               HasSubstr("expected a sound track that g3n can decode, found only video (mpeg4)"));
-  EXPECT_THAT(error_of(sample("rgb16.png")), HasSubstr("found what looks like a PNG image"));
+  EXPECT_THAT(sound_error(sample_media("rgb16.png")), HasSubstr("found what looks like a PNG image"));
   const std::string_view amr = "#!AMR\n123456";
-  EXPECT_EQ(error_of({amr.begin(), amr.end()}),
+  EXPECT_EQ(sound_error({amr.begin(), amr.end()}),
             "sound: looks like AMR, which g3n cannot read; convert it to WAV or FLAC");
   const std::string_view text = "this is text, and there is quite a lot of it";
-  EXPECT_THAT(error_of({text.begin(), text.end()}), HasSubstr("a text file"));
-  EXPECT_THAT(error_of(Bytes(3000, 0)), HasSubstr("unknown format"));
-  EXPECT_THAT(error_of(wav(ramp16(100), 1, 72, 16000, 0, 0)), HasSubstr("samples of 72 bits"));
-  EXPECT_THAT(error_of(wav(ramp16(100), 1, 16, 16, 0, 0)), HasSubstr("expected a sample rate"));
+  EXPECT_THAT(sound_error({text.begin(), text.end()}), HasSubstr("a text file"));
+  EXPECT_THAT(sound_error(Bytes(3000, 0)), HasSubstr("unknown format"));
+  EXPECT_THAT(sound_error(wav(ramp16(100), 1, 72, 16000, 0, 0)), HasSubstr("samples of 72 bits"));
+  EXPECT_THAT(sound_error(wav(ramp16(100), 1, 16, 16, 0, 0)), HasSubstr("expected a sample rate"));
 }
 
 TEST(DecodeAudio, ALimitOfLength) {
-  EXPECT_EQ(error_of(wav(ramp16(16001), 1, 16, 16000, 0, 0), 1.0),
+  EXPECT_EQ(sound_error(wav(ramp16(16001), 1, 16, 16000, 0, 0), 1.0),
             "sound: the sound is too long: expected at most 1 s, found 1.0 s");
-  EXPECT_EQ(error_of(wav(ramp16(16000), 1, 16, 16000, 0, 0), 1.0), "no error");
+  EXPECT_EQ(sound_error(wav(ramp16(16000), 1, 16, 16000, 0, 0), 1.0), "no error");
   for (const char* name : {"stereo.mp3", "vorbis.ogg", "aac.m4a", "aac.aac", "flac24.flac", "video.webm"}) {
-    EXPECT_THAT(error_of(sample(name), 0.25), HasSubstr("too long: expected at most 0.25 s")) << name;
+    EXPECT_THAT(sound_error(sample_media(name), 0.25), HasSubstr("too long: expected at most 0.25 s")) << name;
   }
 }
 
@@ -225,14 +224,15 @@ Bytes first(const Bytes& file, std::size_t bytes) {
 
 TEST(DecodeAudio, TimeHasALimitInEveryDecoder) {
   const Bytes data = ramp16(16000 * 60);
-  for (const Bytes& file : {wav(data, 1, 16, 16000, 0, 0), sample("stereo.mp3"), sample("aac.m4a")}) try {
+  for (const Bytes& file : {wav(data, 1, 16, 16000, 0, 0), sample_media("stereo.mp3"), sample_media("aac.m4a")}) try {
       decode_audio(file, "sound", 3600, 1e-9);
       ADD_FAILURE() << "expected an error";
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
       EXPECT_THAT(error.what(), HasSubstr("sound: it takes too long to decode: expected at most 1e-09 s"));
     }
-  EXPECT_EQ(decode_audio(sample("u8.wav"), "sound", 3600, 60).pcm, decode_audio(sample("u8.wav"), "sound").pcm);
+  EXPECT_EQ(decode_audio(sample_media("u8.wav"), "sound", 3600, 60).pcm,
+            decode_audio(sample_media("u8.wav"), "sound").pcm);
 }
 
 TEST(DecodeAudio, W64) {
@@ -246,7 +246,7 @@ TEST(DecodeAudio, W64) {
 TEST(DecodeAudio, AStreamCutInsideItsLastFrameIsHeardUpToIt) {
   for (const char* name : {"no_xing_8k.mp3", "aac.aac", "stereo.mp3"}) {
     SCOPED_TRACE(name);
-    const Bytes whole = sample(name);
+    const Bytes whole = sample_media(name);
     const Heard all = hear(whole), cut = hear(first(whole, whole.size() - 20));
     EXPECT_THAT(all.warnings, IsEmpty());
     ASSERT_EQ(cut.warnings.size(), 1u);
@@ -259,7 +259,7 @@ TEST(DecodeAudio, AStreamCutInsideItsLastFrameIsHeardUpToIt) {
                   std::vector<float>(all.pcm.begin(), all.pcm.begin() + static_cast<std::ptrdiff_t>(same))),
               1e-6);
   }
-  const Bytes aac = sample("aac.aac");
+  const Bytes aac = sample_media("aac.aac");
   for (const double part : {0.4, 0.5, 0.95})  // nothing in such a stream says how long it should be
     EXPECT_EQ(hear(first(aac, static_cast<std::size_t>(part * static_cast<double>(aac.size())))).warnings.size(), 1u);
 }
@@ -273,8 +273,8 @@ TEST(DecodeAudio, ChunksCutBeforeTheEndThatTheyAnnounceAreHeardAndTold) {
   const std::pair<const char*, Bytes> files[] = {{"wav", wav(data, 1, 16, 16000, 6036, 6000)},
                                                  {"w64", w64(data, 6000)},
                                                  {"au", au},
-                                                 {"aiff", sample("aiff.aiff")},
-                                                 {"mulaw", sample("mulaw.wav")}};
+                                                 {"aiff", sample_media("aiff.aiff")},
+                                                 {"mulaw", sample_media("mulaw.wav")}};
   for (const auto& [name, whole] : files) {
     SCOPED_TRACE(name);
     const Heard all = hear(whole), cut = hear(first(whole, whole.size() * 3 / 4));
@@ -288,7 +288,7 @@ TEST(DecodeAudio, ChunksCutBeforeTheEndThatTheyAnnounceAreHeardAndTold) {
 }
 
 TEST(DecodeAudio, AnOggFileWithoutItsLastPageIsTold) {
-  Bytes file = sample("vorbis.ogg");
+  Bytes file = sample_media("vorbis.ogg");
   EXPECT_THAT(hear(file).warnings, IsEmpty());
   std::size_t last = 0;
   for (std::size_t i = 0; i + 4 < file.size(); ++i)
@@ -310,9 +310,9 @@ TEST(DecodeAudio, TheLogLevelOfTheProcessStaysAsItIs) {
   const int before = av_log_get_level();
   for (const int level : {AV_LOG_INFO, AV_LOG_QUIET}) {
     av_log_set_level(level);
-    for (const char* name : {"stereo.mp3", "aac.m4a"}) decode_audio(sample(name), name);
-    decode_image(sample("deflate.tif"), "picture");
-    decode_image(sample("palette.bmp"), "picture");
+    for (const char* name : {"stereo.mp3", "aac.m4a"}) decode_audio(sample_media(name), name);
+    decode_image(sample_media("deflate.tif"), "picture");
+    decode_image(sample_media("palette.bmp"), "picture");
     EXPECT_EQ(av_log_get_level(), level);
   }
   av_log_set_level(before);
@@ -321,7 +321,7 @@ TEST(DecodeAudio, TheLogLevelOfTheProcessStaysAsItIs) {
 TEST(DecodeAudio, CutFilesAreErrors) {
   for (const char* name : {"stereo.mp3", "vorbis.ogg", "opus.ogg", "flac.ogg", "aac.m4a", "alac.m4a", "flac24.flac",
                            "video.mp4", "video.webm"}) {
-    const Bytes whole = sample(name);
+    const Bytes whole = sample_media(name);
     for (const double part : {0.05, 0.5, 0.75, 0.95}) {
       if (part > 0.9 && name == std::string_view("stereo.mp3")) continue;  // what its header says is nearly there
       SCOPED_TRACE(std::string(name) + " " + std::to_string(part));
@@ -334,7 +334,7 @@ TEST(DecodeAudio, CutFilesAreErrors) {
 TEST(DecodeAudio, BytesBehindTheEndAreIgnored) {
   for (const char* name : {"vorbis.ogg", "aac.m4a", "stereo.mp3", "flac24.flac"}) {
     SCOPED_TRACE(name);
-    Bytes file = sample(name);
+    Bytes file = sample_media(name);
     const auto want = decode_audio(file, name).pcm;
     append(&file, "TAG");  // an ID3v1 tag, which may follow anything
     for (int i = 0; i < 125; ++i) file.push_back(0);

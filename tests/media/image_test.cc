@@ -16,11 +16,12 @@ namespace g3n {
 namespace {
 
 using ::testing::HasSubstr;
+using testing::sample_media;
 using Bytes = std::vector<std::uint8_t>;
 
 Bytes bytes_of(std::string_view text) { return {text.begin(), text.end()}; }
 
-std::string error_of(const Bytes& file) {
+std::string picture_error(const Bytes& file) {
   try {
     decode_image(file, "picture");
   } catch (const Error& error) {
@@ -28,8 +29,6 @@ std::string error_of(const Bytes& file) {
   }
   return "no error";
 }
-
-Bytes sample(const std::string& name) { return testing::read_bytes(testing::sample_media_folder() / name); }
 
 int largest_difference(const std::vector<std::uint8_t>& got, const std::string& hex) {
   int largest = 0;
@@ -43,7 +42,7 @@ TEST(DecodeImage, SamplesAsPillow) {
   ASSERT_GT(samples.size(), 40u);
   for (const auto& [name, want] : samples.items()) {
     SCOPED_TRACE(name);
-    const Pixels got = decode_image(sample(name), name);
+    const Pixels got = decode_image(sample_media(name), name);
     ASSERT_EQ(got.width, want["width"]);
     ASSERT_EQ(got.height, want["height"]);
     ASSERT_EQ(got.rgb.size(), std::size_t{3} * got.width * got.height);
@@ -82,7 +81,7 @@ TEST(DecodeImage, GoldensAsTransformers) {
 TEST(DecodeImage, BytesBehindTheEndAreIgnored) {
   for (const char* name : {"progressive.jpg", "rgb16.png", "exif6.webp", "plain.gif", "rgb.bmp", "raw.tif"}) {
     SCOPED_TRACE(name);
-    Bytes file = sample(name);
+    Bytes file = sample_media(name);
     const Pixels want = decode_image(file, name);
     for (int i = 0; i < 100; ++i) file.push_back(static_cast<std::uint8_t>(i));
     EXPECT_EQ(decode_image(file, name).rgb, want.rgb);
@@ -90,30 +89,31 @@ TEST(DecodeImage, BytesBehindTheEndAreIgnored) {
 }
 
 TEST(DecodeImage, FormatsThatItCannotReadAreNamed) {
-  EXPECT_EQ(error_of(bytes_of(std::string_view("\0\0\0\x18"
-                                               "ftypheic\0\0\0\0mif1heic",
-                                               24))),
+  EXPECT_EQ(picture_error(bytes_of(std::string_view("\0\0\0\x18"
+                                                    "ftypheic\0\0\0\0mif1heic",
+                                                    24))),
             "picture: looks like HEIC, which g3n cannot read; convert it to JPEG or PNG");
-  EXPECT_THAT(error_of(bytes_of(std::string_view("\0\0\0\x18"
-                                                 "ftypmif1\0\0\0\0mif1avif",
-                                                 24))),
+  EXPECT_THAT(picture_error(bytes_of(std::string_view("\0\0\0\x18"
+                                                      "ftypmif1\0\0\0\0mif1avif",
+                                                      24))),
               HasSubstr("looks like AVIF"));
-  EXPECT_THAT(error_of(bytes_of("\xFF\x0A 123456789")), HasSubstr("JPEG XL"));
-  EXPECT_THAT(error_of(bytes_of("<?xml version=\"1.0\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\"/>")),
+  EXPECT_THAT(picture_error(bytes_of("\xFF\x0A 123456789")), HasSubstr("JPEG XL"));
+  EXPECT_THAT(picture_error(bytes_of("<?xml version=\"1.0\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\"/>")),
               HasSubstr("looks like SVG"));
-  EXPECT_THAT(error_of(bytes_of("%PDF-1.7\n%")), HasSubstr("expected an image, found what looks like a PDF document"));
-  EXPECT_THAT(error_of(bytes_of("<!DOCTYPE html><html><body>404</body></html>")), HasSubstr("an HTML page"));
-  EXPECT_THAT(error_of(bytes_of("hello, this is text\n")), HasSubstr("a text file"));
-  EXPECT_THAT(error_of(bytes_of("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")),
+  EXPECT_THAT(picture_error(bytes_of("%PDF-1.7\n%")),
+              HasSubstr("expected an image, found what looks like a PDF document"));
+  EXPECT_THAT(picture_error(bytes_of("<!DOCTYPE html><html><body>404</body></html>")), HasSubstr("an HTML page"));
+  EXPECT_THAT(picture_error(bytes_of("hello, this is text\n")), HasSubstr("a text file"));
+  EXPECT_THAT(picture_error(bytes_of("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")),
               HasSubstr("git-lfs pointer"));
-  EXPECT_THAT(error_of(sample("u8.wav")), HasSubstr("expected an image, found what looks like WAV sound"));
-  EXPECT_THAT(error_of({}), HasSubstr("empty file"));
-  EXPECT_THAT(error_of(sample("float_refused.tif")),
+  EXPECT_THAT(picture_error(sample_media("u8.wav")), HasSubstr("expected an image, found what looks like WAV sound"));
+  EXPECT_THAT(picture_error({}), HasSubstr("empty file"));
+  EXPECT_THAT(picture_error(sample_media("float_refused.tif")),
               HasSubstr("a TIFF image with sample format 3, which g3n cannot read"));
-  EXPECT_THAT(error_of(sample("jpeg_refused.tif")),
+  EXPECT_THAT(picture_error(sample_media("jpeg_refused.tif")),
               HasSubstr("a TIFF image with compression 7, which g3n cannot read"));
-  EXPECT_THAT(error_of(bytes_of(std::string_view("II+\0\x08\0\0\0", 8))), HasSubstr("looks like BigTIFF"));
-  EXPECT_THAT(error_of({1, 2, 3, 0, 200}), HasSubstr("unknown format"));
+  EXPECT_THAT(picture_error(bytes_of(std::string_view("II+\0\x08\0\0\0", 8))), HasSubstr("looks like BigTIFF"));
+  EXPECT_THAT(picture_error({1, 2, 3, 0, 200}), HasSubstr("unknown format"));
 }
 
 void put_big(Bytes* file, std::size_t at, std::uint32_t value) {
@@ -121,41 +121,42 @@ void put_big(Bytes* file, std::size_t at, std::uint32_t value) {
 }
 
 TEST(DecodeImage, TooLargeIsRefusedFromTheHeader) {
-  Bytes png = sample("rgb16.png");
+  Bytes png = sample_media("rgb16.png");
   put_big(&png, 16, 16385);
   EXPECT_EQ(
-      error_of(png),
+      picture_error(png),
       "picture: the image is too large: expected at most 16384 pixels a side and 50 million pixels, found 16385 x 16");
   put_big(&png, 16, 10000);
   put_big(&png, 20, 5001);
-  EXPECT_THAT(error_of(png), HasSubstr("found 10000 x 5001"));
+  EXPECT_THAT(picture_error(png), HasSubstr("found 10000 x 5001"));
   put_big(&png, 16, 0);
-  EXPECT_THAT(error_of(png), HasSubstr("positive size"));
+  EXPECT_THAT(picture_error(png), HasSubstr("positive size"));
   put_big(&png, 16, 0x7FFFFFFF);
   put_big(&png, 20, 0x7FFFFFFF);
-  EXPECT_THAT(error_of(png), HasSubstr("too large"));
-  EXPECT_THAT(error_of(bytes_of("P6 20000 20000 255\n...")), HasSubstr("too large"));
-  EXPECT_THAT(error_of(bytes_of(std::string_view("GIF89a\xFF\xFF\xFF\xFF\0\0\0;", 14))), HasSubstr("65535 x 65535"));
-  Bytes bmp = sample("rgb.bmp");
+  EXPECT_THAT(picture_error(png), HasSubstr("too large"));
+  EXPECT_THAT(picture_error(bytes_of("P6 20000 20000 255\n...")), HasSubstr("too large"));
+  EXPECT_THAT(picture_error(bytes_of(std::string_view("GIF89a\xFF\xFF\xFF\xFF\0\0\0;", 14))),
+              HasSubstr("65535 x 65535"));
+  Bytes bmp = sample_media("rgb.bmp");
   bmp[20] = 1;  // width 65560
-  EXPECT_THAT(error_of(bmp), HasSubstr("found 65560 x 16"));
-  Bytes jpeg = sample("subsampled.jpg");
+  EXPECT_THAT(picture_error(bmp), HasSubstr("found 65560 x 16"));
+  Bytes jpeg = sample_media("subsampled.jpg");
   for (std::size_t i = 0; i + 8 < jpeg.size(); ++i) {
     if (jpeg[i] == 0xFF && jpeg[i + 1] == 0xC0) jpeg[i + 5] = jpeg[i + 7] = 0xFF;
   }
-  EXPECT_THAT(error_of(jpeg), HasSubstr("too large"));
+  EXPECT_THAT(picture_error(jpeg), HasSubstr("too large"));
 }
 
 TEST(DecodeImage, LowerLimits) {
   const auto found = [](const std::string& name, const DecodeLimits& limits) -> std::string {
     try {
-      decode_image(sample(name), "picture", limits);
+      decode_image(sample_media(name), "picture", limits);
     } catch (const Error& error) {
       return error.what();
     }
     return "no error";
   };
-  const Pixels png = decode_image(sample("rgb16.png"), "picture");
+  const Pixels png = decode_image(sample_media("rgb16.png"), "picture");
   const std::int64_t side = std::max(png.width, png.height), pixels = std::int64_t{png.width} * png.height;
   EXPECT_EQ(found("rgb16.png", {.image_side = side, .image_pixels = pixels, .decode_seconds = 60}), "no error");
   EXPECT_THAT(found("rgb16.png", {.image_side = side - 1}),
@@ -186,8 +187,9 @@ TEST(DecodeImage, CutFilesAreErrors) {
     }
   }
   EXPECT_GT(cuts, 180);
-  const Bytes jpeg = sample("subsampled.jpg");
-  EXPECT_THAT(error_of(Bytes(jpeg.begin(), jpeg.end() - 40)), HasSubstr("picture: the JPEG image is cut or corrupt: "));
+  const Bytes jpeg = sample_media("subsampled.jpg");
+  EXPECT_THAT(picture_error(Bytes(jpeg.begin(), jpeg.end() - 40)),
+              HasSubstr("picture: the JPEG image is cut or corrupt: "));
 }
 
 TEST(Exif, OrientationOfDamagedData) {

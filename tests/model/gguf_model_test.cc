@@ -28,7 +28,7 @@ namespace {
 
 const std::string kFolder = source_path("tests/golden/data/gguf/");
 const std::string kTinyConfig = source_path("tests/golden/data/tiny/config.json");
-const std::string kText = "model.language_model.";
+const std::string kTextPrefix = "model.language_model.";
 
 std::vector<float> logits_of(std::shared_ptr<const TensorSource> source, const Config& config,
                              const std::vector<int32_t>& ids, const TextRun& run = {}, const Recipe& recipe = {}) {
@@ -67,7 +67,7 @@ class Replaced : public TensorSource {
 // file was made from.
 TEST(GgufModel, PackedWeightsAreThoseOfOurQuantisers) {
   ThreadPool pool(2);
-  const std::string rows_on_disk = kText + "embed_tokens_per_layer.weight";  // never packed
+  const std::string rows_on_disk = kTextPrefix + "embed_tokens_per_layer.weight";  // never packed
   for (const DType type : {DType::kQ8_0, DType::kQ4_0}) {
     const TemporaryFolder folder;
     write_random_gguf(pool, kTinyConfig, folder / "random.gguf", type);
@@ -173,17 +173,18 @@ TEST(GgufModel, SuperBlocksInPanels) {
     EXPECT_GT(count[DType::kQ6_K], ud ? 1 : 10);
     Loader loader(checkpoint.source, {.pool = pool});
     WeightView head, gate, up, down;
-    loader.matrix(kText + "embed_tokens.weight", head, checkpoint.source->find(kText + "embed_tokens.weight")->shape);
-    loader.matrix(kText + "layers.0.mlp.gate_proj.weight", gate, {256, 256});
+    loader.matrix(kTextPrefix + "embed_tokens.weight", head,
+                  checkpoint.source->find(kTextPrefix + "embed_tokens.weight")->shape);
+    loader.matrix(kTextPrefix + "layers.0.mlp.gate_proj.weight", gate, {256, 256});
     EXPECT_EQ(head.dtype, ud ? DType::kQ8_0 : DType::kQ6_K);
     EXPECT_EQ(head.layout, Layout::kPanels);
     EXPECT_EQ(gate.dtype, type);
     EXPECT_EQ(gate.layout, Layout::kPanels);
-    loader.matrix(kText + "layers.0.mlp.up_proj.weight", up, {256, 256}, Layout::kRows);
-    loader.matrix(kText + "layers.0.mlp.down_proj.weight", down, {256, 256}, Layout::kNeurons);
+    loader.matrix(kTextPrefix + "layers.0.mlp.up_proj.weight", up, {256, 256}, Layout::kRows);
+    loader.matrix(kTextPrefix + "layers.0.mlp.down_proj.weight", down, {256, 256}, Layout::kNeurons);
     EXPECT_EQ(up.dtype, ud ? DType::kQ5_0 : type);
     EXPECT_EQ(up.layout, Layout::kBlocks);
-    EXPECT_EQ(down.dtype, checkpoint.source->find(kText + "layers.0.mlp.down_proj.weight")->dtype);
+    EXPECT_EQ(down.dtype, checkpoint.source->find(kTextPrefix + "layers.0.mlp.down_proj.weight")->dtype);
     EXPECT_EQ(down.layout, Layout::kNeurons);
     const std::vector<float> got = logits_of(checkpoint.source, checkpoint.config, ids);
     const double distance =
@@ -212,7 +213,7 @@ TEST(GgufModel, AHeadOfItsOwnIsUsed) {
   const std::vector<int32_t> ids = {2, 9, 40};
   const std::vector<float> tied = logits_of(checkpoint.source, checkpoint.config, ids);
   const auto source = std::make_shared<Replaced>(checkpoint.source);
-  std::vector<std::byte>& head = source->copy(kText + "embed_tokens.weight", "lm_head.weight");
+  std::vector<std::byte>& head = source->copy(kTextPrefix + "embed_tokens.weight", "lm_head.weight");
   for (size_t i = 1; i < head.size(); i += 2) head[i] ^= std::byte{0x80};
   EXPECT_EQ(logits_of(source, checkpoint.config, ids), tied) << "Hugging Face's rule: the config ties them";
   std::string config(checkpoint.files.text("config.json"));
@@ -253,7 +254,7 @@ TEST(GgufModel, DamagedScalesAreFound) {
 TEST(GgufModel, TheLastRowAloneHasTheLogitsOfAllRows) {
   ThreadPool pool(2);
   const std::vector<int32_t> ids = {2, 105, 300, 7, 440, 106, 12};
-  const std::string projection = kText + "per_layer_model_projection.weight";
+  const std::string projection = kTextPrefix + "per_layer_model_projection.weight";
   for (const int64_t ple : {32, 34})  // the cut is at a multiple of 16 rows, and not
     for (const DType type : {DType::kQ4_K, DType::kQ5_1, DType::kQ6_K, DType::kQ4_0, DType::kF16}) {
       SCOPED_TRACE(std::string(dtype_name(type)) + ", " + std::to_string(ple));

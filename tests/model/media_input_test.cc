@@ -37,7 +37,7 @@ MediaInput read(const MediaPart& part, int engine_image_size = 0) {
   return read_medium({}, kinds(), kHidden, part, engine_image_size);
 }
 
-ImagePart picture(int width, int height, int size = 0, int64_t seed = 1) {
+ImagePart picture_of(int width, int height, int size = 0, int64_t seed = 1) {
   return {Pixels{width, height, golden_picture(width, height, seed)}, size};
 }
 
@@ -51,7 +51,7 @@ TEST(MediaInput, PicturesAreResizedToThePartsOrTheEnginesOrTheProcessorsSize) {
     int64_t want;
   } cases[] = {{0, 0, 768}, {0, 32, 32}, {48, 32, 48}, {48, 0, 48}, {33, 0, 33}};
   for (const auto& one : cases) {
-    const MediaInput input = read(picture(40, 30, one.part), one.engine);
+    const MediaInput input = read(picture_of(40, 30, one.part), one.engine);
     EXPECT_EQ(input.kind, MediaKind::kImage);
     const EncoderInput view = input.view();
     EXPECT_FALSE(view.frames);
@@ -63,7 +63,7 @@ TEST(MediaInput, PicturesAreResizedToThePartsOrTheEnginesOrTheProcessorsSize) {
   }
   ProcessorConfig wide;
   wide.image_width = 20, wide.image_height = 10;
-  expect_shape(read_medium(wide, kinds(), kHidden, picture(5, 5), 0).view().pixels, {10, 20, 3});
+  expect_shape(read_medium(wide, kinds(), kHidden, picture_of(5, 5), 0).view().pixels, {10, 20, 3});
 }
 
 TEST(MediaInput, ImageSizesOutOfRangeAreRefused) {
@@ -72,8 +72,8 @@ TEST(MediaInput, ImageSizesOutOfRangeAreRefused) {
         "image size: expected 0 (the checkpoint's) or 32 to 4096 pixels a side, best a multiple of "
         "256, got " +
         std::to_string(size);
-    EXPECT_ERROR(ErrorCode::kInvalidArgument, read(picture(4, 4, size)), got);
-    EXPECT_ERROR(ErrorCode::kInvalidArgument, read(picture(4, 4), size), got);
+    EXPECT_ERROR(ErrorCode::kInvalidArgument, read(picture_of(4, 4, size)), got);
+    EXPECT_ERROR(ErrorCode::kInvalidArgument, read(picture_of(4, 4), size), got);
   }
 }
 
@@ -103,7 +103,7 @@ TEST(MediaInput, ClipsBecomeLogMel) {
 }
 
 TEST(MediaInput, PixelValuesArePassedOnAsTheyAre) {
-  const MediaInput made = read(picture(40, 30, 32));
+  const MediaInput made = read(picture_of(40, 30, 32));
   PixelValues values{32, 32, to_chw(made.view().pixels)};
   EXPECT_EQ(values.chw[0 * 1024 + 5], made.values[5 * 3 + 0]);
   EXPECT_EQ(values.chw[2 * 1024 + 7], made.values[7 * 3 + 2]);
@@ -175,7 +175,8 @@ TEST(MediaInput, SoftTokensAreCheckedAndPassedOn) {
 }
 
 TEST(MediaInput, WithoutEncoderOnlySoftTokensAreTaken) {
-  EXPECT_ERROR(ErrorCode::kUnsupported, read_medium({}, kinds(false), kHidden, picture(4, 4), 0), "image", "encoder");
+  EXPECT_ERROR(ErrorCode::kUnsupported, read_medium({}, kinds(false), kHidden, picture_of(4, 4), 0), "image",
+               "encoder");
   EXPECT_ERROR(ErrorCode::kUnsupported, read_medium({}, kinds(false), kHidden, AudioPart{file("u8.wav")}, 0), "audio",
                "encoder");
 }
@@ -185,7 +186,7 @@ TEST(MediaInput, EqualMediaHaveEqualHashes) {
   renamed.name = "another name";
   EXPECT_EQ(read(ImagePart{file("rgb.bmp")}).content, read(ImagePart{renamed}).content);
   EXPECT_EQ(read(ImagePart{file("rgb.bmp")}, 32).content, read(ImagePart{file("rgb.bmp"), 32}).content);
-  EXPECT_EQ(read(picture(8, 8)).content, read(picture(8, 8)).content);
+  EXPECT_EQ(read(picture_of(8, 8)).content, read(picture_of(8, 8)).content);
   EXPECT_EQ(read(AudioPart{file("u8.wav")}).content, read(AudioPart{file("u8.wav")}).content);
   EXPECT_EQ(read(ImagePart{soft_tokens(4)}).content, read(ImagePart{soft_tokens(4)}).content);
 }
@@ -194,23 +195,17 @@ TEST(MediaInput, OtherMediaOrSizesHaveOtherHashes) {
   const MediaBytes image = file("rgb.bmp"), sound = file("u8.wav");
   const Samples silence{std::vector<float>(1000, 0.0f)}, noise{std::vector<float>(1000, 0.125f)};
   // Twice the same bytes as pixels of another shape.
-  ImagePart flat = picture(16, 4), tall = flat;
+  ImagePart flat = picture_of(16, 4), tall = flat;
   std::get<Pixels>(tall.source).width = 4, std::get<Pixels>(tall.source).height = 16;
-  const std::vector<ContentHash> hashes = {read(ImagePart{image}).content,
-                                           read(ImagePart{image, 32}).content,
-                                           read(ImagePart{image, 33}).content,
-                                           read(ImagePart{file("palette.bmp")}).content,
-                                           read(picture(16, 4)).content,
-                                           read(picture(16, 4, 32)).content,
-                                           read(picture(16, 4, 0, 2)).content,
-                                           read(tall).content,
-                                           read(AudioPart{sound}).content,
-                                           read(AudioPart{file("mulaw.wav")}).content,
-                                           read(AudioPart{silence}).content,
-                                           read(AudioPart{noise}).content,
-                                           read(ImagePart{soft_tokens(4)}).content,
-                                           read(ImagePart{soft_tokens(4, 1.0f)}).content,
-                                           read(AudioPart{soft_tokens(3)}).content};
+  const std::vector<ContentHash> hashes = {
+      read(ImagePart{image}).content,          read(ImagePart{image, 32}).content,
+      read(ImagePart{image, 33}).content,      read(ImagePart{file("palette.bmp")}).content,
+      read(picture_of(16, 4)).content,         read(picture_of(16, 4, 32)).content,
+      read(picture_of(16, 4, 0, 2)).content,   read(tall).content,
+      read(AudioPart{sound}).content,          read(AudioPart{file("mulaw.wav")}).content,
+      read(AudioPart{silence}).content,        read(AudioPart{noise}).content,
+      read(ImagePart{soft_tokens(4)}).content, read(ImagePart{soft_tokens(4, 1.0f)}).content,
+      read(AudioPart{soft_tokens(3)}).content};
   for (size_t i = 0; i < hashes.size(); ++i)
     for (size_t j = 0; j < i; ++j) EXPECT_NE(hashes[i], hashes[j]) << i << " and " << j;
   // The same soft tokens as an image and as a clip.

@@ -15,7 +15,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const std::string kText = source_path("tests/golden/data/gguf/text-bf16.gguf");
+const std::string kTextFile = source_path("tests/golden/data/gguf/text-bf16.gguf");
 
 std::string write_tiny_mmproj(const TemporaryFolder& folder, const MmprojOptions& options) {
   ThreadPool pool(2);
@@ -53,7 +53,7 @@ const std::map<std::string, std::vector<float>>& folder_taps() {
 // The largest distance of a tap from the folder's; 0: the bits are the same.
 double expect_near(const MmprojOptions& options, double tolerance) {
   const TemporaryFolder folder;
-  Loaded loaded({kText, write_tiny_mmproj(folder, options)});
+  Loaded loaded({kTextFile, write_tiny_mmproj(folder, options)});
   const auto got = taps_of(loaded);
   EXPECT_EQ(got.size(), folder_taps().size());
   EXPECT_GT(got.size(), 100u);
@@ -88,16 +88,16 @@ TEST(MmprojModel, Q8) { EXPECT_GT(expect_near({.type = DType::kQ8_0, .dialect = 
 
 TEST(MmprojModel, TheTextStaysWhatItIs) {
   const TemporaryFolder folder;
-  Loaded with({kText, write_tiny_mmproj(folder, {})}), without({kText});
+  Loaded with({kTextFile, write_tiny_mmproj(folder, {})}), without({kTextFile});
   const std::vector<int32_t> ids = {2, 105, 300, 7, 440};
   EXPECT_EQ(with.forward(ids), without.forward(ids));
   EXPECT_TRUE(with.model->kinds().of(MediaKind::kImage).has_encoder);
-  EXPECT_EQ(with.model->path(), kText);
+  EXPECT_EQ(with.model->path(), kTextFile);
 }
 
 TEST(MmprojModel, VisionAloneWhateverItsKeysSay) {
   const TemporaryFolder folder;
-  Loaded loaded({kText, write_tiny_mmproj(folder, {.type = DType::kF32, .audio = false})});
+  Loaded loaded({kTextFile, write_tiny_mmproj(folder, {.type = DType::kF32, .audio = false})});
   EXPECT_TRUE(loaded.model->kinds().of(MediaKind::kImage).has_encoder);
   EXPECT_FALSE(loaded.model->kinds().of(MediaKind::kAudio).has_encoder);
   Taps taps;
@@ -112,14 +112,14 @@ TEST(MmprojModel, TowersOfFoldersAndBundles) {
   const TemporaryFolder folder;
   ThreadPool pool(2);
   convert_to_bundle(open_checkpoint(tiny_path()), folder / "whole.g3n", {.pool = pool});
-  convert_to_bundle(open_checkpoint({kText, tiny_path()}), folder / "both.g3n", {.pool = pool});
+  convert_to_bundle(open_checkpoint({kTextFile, tiny_path()}), folder / "both.g3n", {.pool = pool});
   const Checkpoint from_mmproj =
-      open_checkpoint({kText, write_tiny_mmproj(folder, {.type = DType::kF32, .dialect = MmprojDialect::kOllama})});
+      open_checkpoint({kTextFile, write_tiny_mmproj(folder, {.type = DType::kF32, .dialect = MmprojDialect::kOllama})});
   convert_to_bundle(from_mmproj, folder / "mmproj.g3n", {.pool = pool});
-  convert_to_bundle(open_checkpoint(kText), folder / "text.g3n", {.pool = pool});
+  convert_to_bundle(open_checkpoint(kTextFile), folder / "text.g3n", {.pool = pool});
   const ModelPaths cases[] = {
-      {kText, tiny_path()},    {kText, folder / "whole.g3n"},      {folder / "both.g3n"},
-      {folder / "mmproj.g3n"}, {folder / "text.g3n", tiny_path()}, {folder / "text.g3n", folder / "mmproj-tiny.gguf"}};
+      {kTextFile, tiny_path()}, {kTextFile, folder / "whole.g3n"},  {folder / "both.g3n"},
+      {folder / "mmproj.g3n"},  {folder / "text.g3n", tiny_path()}, {folder / "text.g3n", folder / "mmproj-tiny.gguf"}};
   for (const ModelPaths& paths : cases) {
     SCOPED_TRACE(paths.model + " " + paths.mmproj);
     Loaded loaded(paths);
@@ -129,7 +129,7 @@ TEST(MmprojModel, TowersOfFoldersAndBundles) {
     }
   }
   EXPECT_ERROR(ErrorCode::kUnsupported,
-               convert_to_bundle(open_checkpoint({kText, folder / "whole.g3n"}), folder / "x.g3n", {.pool = pool}),
+               convert_to_bundle(open_checkpoint({kTextFile, folder / "whole.g3n"}), folder / "x.g3n", {.pool = pool}),
                "whole.g3n", "found a bundle");
   EXPECT_ERROR(ErrorCode::kInvalidArgument, convert_to_bundle(from_mmproj, folder / "mmproj-tiny.gguf", {.pool = pool}),
                "mmproj-tiny.gguf");
@@ -159,11 +159,11 @@ TEST(MmprojModel, TensorsThatAreMissingOrNobodyUses) {
     changed.replace(changed.find(from), from.size(), to);
     return folder.write("changed.gguf", changed);
   };
-  EXPECT_ERROR(ErrorCode::kBadFile, open_tiny({kText, rename("a.blk.1.attn_q.weight", "a.blk.1.attn_x.weight")}),
+  EXPECT_ERROR(ErrorCode::kBadFile, open_tiny({kTextFile, rename("a.blk.1.attn_q.weight", "a.blk.1.attn_x.weight")}),
                "mmproj: " + folder / "changed.gguf", "conformer.1.attention.attn.q_proj.weight: missing");
   std::vector<std::string> warnings;
   const std::string extra = rename("v.conv_stem.conv.bias", "v.conv_stem.conv.bixs");
-  Gemma3n::open({kText, extra}, {.log = Log([&](const std::string& text) { warnings.push_back(text); })});
+  Gemma3n::open({kTextFile, extra}, {.log = Log([&](const std::string& text) { warnings.push_back(text); })});
   EXPECT_THAT(warnings,
               ::testing::Contains(HasSubstr(extra + ": 1 tensor that this model does not use: v.conv_stem.conv.bixs")));
   EXPECT_THAT(warnings, ::testing::Contains(HasSubstr(extra + ": the vision tower has no conv_stem.conv.bias")));
@@ -171,7 +171,7 @@ TEST(MmprojModel, TensorsThatAreMissingOrNobodyUses) {
 
 TEST(MmprojModel, FilesBesideTheModelAreNamed) {
   const TemporaryFolder folder;
-  std::filesystem::copy_file(kText, folder / "text.gguf");
+  std::filesystem::copy_file(kTextFile, folder / "text.gguf");
   const auto error = [&] {
     return error_of(ErrorCode::kUnsupported, [&] { picture(*open_tiny({folder / "text.gguf"})); });
   };

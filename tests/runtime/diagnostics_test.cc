@@ -8,6 +8,7 @@
 
 #include "golden/demo.h"
 #include "runtime/engine_impl.h"
+#include "support/errors.h"
 #include "support/fake_model.h"
 
 namespace g3n::testing {
@@ -23,16 +24,6 @@ std::shared_ptr<Engine> fake_engine(FakeModelOptions options, std::shared_ptr<Fa
   auto model = std::make_unique<FakeModel>(std::move(options));
   if (log) *log = model->log();
   return EngineAccess::open_over(std::move(model), {.model = demo_folder()});
-}
-
-std::string error_of(const std::function<void()>& f, ErrorCode code) {
-  try {
-    f();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code) << error.what();
-    return error.what();
-  }
-  return "no error";
 }
 
 std::string words(int count) {
@@ -81,9 +72,9 @@ TEST(CompareNextTokens, TakesTurns) {
 TEST(CompareNextTokens, RefusesLogitsThatAreNoNumbers) {
   const std::vector<std::int32_t> ids = demo_engine()->encode(words(20));
   const auto good = fake_engine({}), bad = fake_engine({.nan_after_id = ids.at(9)});
-  EXPECT_THAT(error_of([&] { compare_next_tokens(*bad, *good, words(20), {}); }, ErrorCode::kBadFile),
+  EXPECT_THAT(error_of(ErrorCode::kBadFile, [&] { compare_next_tokens(*bad, *good, words(20), {}); }),
               AllOf(HasSubstr("reference"), HasSubstr("finite")));
-  EXPECT_THAT(error_of([&] { compare_next_tokens(*good, *bad, words(20), {}); }, ErrorCode::kBadFile),
+  EXPECT_THAT(error_of(ErrorCode::kBadFile, [&] { compare_next_tokens(*good, *bad, words(20), {}); }),
               AllOf(HasSubstr("candidate"), HasSubstr("finite")));
 }
 
@@ -94,10 +85,10 @@ TEST(CompareNextTokens, AnErrorOfOneSideEndsBoth) {
   };
   const auto good = fake_engine({}), bad = fake_engine(failing);
   for (const auto& [a, b] : {std::pair{good, bad}, std::pair{bad, good}})
-    EXPECT_EQ(error_of([&] { compare_next_tokens(*a, *b, words(100), {}); }, ErrorCode::kOutOfMemory), "as asked");
+    EXPECT_EQ(error_of(ErrorCode::kOutOfMemory, [&] { compare_next_tokens(*a, *b, words(100), {}); }), "as asked");
   std::atomic<bool> cancelled{true};
-  EXPECT_THAT(error_of([&] { compare_next_tokens(*good, *good, words(100), {.cancelled = &cancelled}); },
-                       ErrorCode::kCancelled),
+  EXPECT_THAT(error_of(ErrorCode::kCancelled,
+                       [&] { compare_next_tokens(*good, *good, words(100), {.cancelled = &cancelled}); }),
               HasSubstr("cancelled"));
 }
 

@@ -22,8 +22,6 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 
-Sampling greedy() { return {.temperature = 0}; }
-
 // A copy of the demo's folder without some files; weights are linked.
 class PartialFolder {
  public:

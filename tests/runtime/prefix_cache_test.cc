@@ -25,11 +25,6 @@ Ids counted(std::int32_t from, size_t count) {
   std::iota(ids.begin(), ids.end(), from);
   return ids;
 }
-Ids joined(Ids a, const Ids& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
 struct Tokens {
   Ids ids;
   std::vector<SoftSpan> soft = {};

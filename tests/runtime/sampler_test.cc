@@ -12,6 +12,7 @@
 #include "core/rng.h"
 #include "g3n/error.h"
 #include "runtime/score_row.h"
+#include "support/errors.h"
 
 namespace g3n {
 namespace {
@@ -37,17 +38,6 @@ Sampler sampler_of(const AnswerOptions& options, size_t vocab, const std::vector
 
 int32_t choose_once(const Sampling& sampling, const std::vector<float>& logits, int64_t position = 0) {
   return sampler_of(options_of(sampling), logits.size()).choose(logits, position).id;
-}
-
-template <class F>
-std::string error_of(ErrorCode code, F&& run) {
-  try {
-    run();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), code) << e.what();
-    return e.what();
-  }
-  return "";
 }
 
 std::vector<float> normal_row(int64_t size, double deviation, uint64_t seed) {
@@ -499,7 +489,11 @@ TEST(SamplerBans, AreNeverChosen) {
     for (int i = 0; i < 500; ++i) EXPECT_NE(sampler.choose(std::vector<float>{1, 9, 3}, i).id, 1);
   }
   a.banned_ids = {0, 1, 2};
-  EXPECT_THAT(error_of(ErrorCode::kInvalidArgument, [&] { a.choose({1, 9, 3}); }), HasSubstr("every id is banned"));
+  EXPECT_THAT(testing::error_of(ErrorCode::kInvalidArgument,
+                                [&] {
+                                  a.choose({1, 9, 3});
+                                }),
+              HasSubstr("every id is banned"));
 }
 
 TEST(SamplerBans, StopIdsUntilThereAreMinTokens) {
@@ -573,13 +567,13 @@ TEST(SamplerErrors, RowsThatAreNotFinite) {
         std::vector<float> logits(100, 1.0f);
         logits[at] = bad;
         const std::string value = std::isnan(bad) ? "nan" : bad > 0 ? "inf" : "-inf";
-        EXPECT_THAT(error_of(ErrorCode::kBadFile, [&] { choose_once(s, logits, 17); }),
+        EXPECT_THAT(testing::error_of(ErrorCode::kBadFile, [&] { choose_once(s, logits, 17); }),
                     AllOf(HasSubstr("the logits of position 17 are not finite (" + value + " at id " +
                                     std::to_string(at) + ")"),
                           HasSubstr("g3n trace")));
         AnswerOptions banned = options_of(s);
         banned.banned_ids = {static_cast<int32_t>(at)};
-        EXPECT_NE(error_of(ErrorCode::kBadFile, [&] { sampler_of(banned, 100).choose(logits, 17); }), "");
+        EXPECT_NE(testing::error_of(ErrorCode::kBadFile, [&] { sampler_of(banned, 100).choose(logits, 17); }), "");
       }
 }
 
@@ -588,7 +582,8 @@ TEST(SamplerErrors, WhatIsNeverChosenMayBeAnythingUnlessItIsReported) {
   AnswerOptions o = options_of(greedy());
   EXPECT_EQ(Sampler(o, 2, 4, {}).choose(logits, 0).id, 1);
   o.logprobs = 1;
-  EXPECT_THAT(error_of(ErrorCode::kBadFile, [&] { Sampler(o, 2, 4, {}).choose(logits, 0); }), HasSubstr("nan at id 2"));
+  EXPECT_THAT(testing::error_of(ErrorCode::kBadFile, [&] { Sampler(o, 2, 4, {}).choose(logits, 0); }),
+              HasSubstr("nan at id 2"));
   logits[2] = -INFINITY;
   EXPECT_NEAR(Sampler(o, 2, 4, {}).choose(logits, 0).logprob, -std::log(1 + std::exp(-1)), 1e-6);
 }
@@ -599,13 +594,14 @@ TEST(SamplerErrors, IdsOutsideTheVocabularyAreNamed) {
     bias.logit_bias = {{0, 1.0f}, {id, 1.0f}};
     bans.banned_ids = {0, id};
     for (const AnswerOptions& o : {bias, bans})
-      EXPECT_THAT(error_of(ErrorCode::kInvalidArgument, [&] { sampler_of(o, 4); }), HasSubstr(std::to_string(id)));
+      EXPECT_THAT(testing::error_of(ErrorCode::kInvalidArgument, [&] { sampler_of(o, 4); }),
+                  HasSubstr(std::to_string(id)));
   }
 }
 
 TEST(SamplerErrors, BadSamplingIsNamed) {
   const auto message = [](const Sampling& s) {
-    return error_of(ErrorCode::kInvalidArgument, [&] { check_sampling(s); });
+    return testing::error_of(ErrorCode::kInvalidArgument, [&] { check_sampling(s); });
   };
   for (double bad : {-1.0, static_cast<double>(NAN), static_cast<double>(INFINITY)})
     EXPECT_THAT(message({.temperature = bad}), HasSubstr("temperature"));
@@ -618,17 +614,19 @@ TEST(SamplerErrors, BadSamplingIsNamed) {
     EXPECT_THAT(message({.presence_penalty = bad}), HasSubstr("presence-penalty"));
     EXPECT_THAT(message({.frequency_penalty = bad}), HasSubstr("frequency-penalty"));
   }
-  EXPECT_EQ(message({}), "");
-  EXPECT_EQ(message({.temperature = 1e-320, .presence_penalty = -2, .frequency_penalty = 2}), "");
+  EXPECT_NO_THROW(check_sampling({}));
+  EXPECT_NO_THROW(check_sampling({.temperature = 1e-320, .presence_penalty = -2, .frequency_penalty = 2}));
 }
 
 TEST(SamplerErrors, BadAnswerOptionsAreNamed) {
   const auto message = [](auto change) {
     AnswerOptions o;
     change(o);
-    return error_of(ErrorCode::kInvalidArgument, [&] { check_answer_options(o); });
+    return testing::error_of(ErrorCode::kInvalidArgument, [&] { check_answer_options(o); });
   };
-  EXPECT_EQ(message([](AnswerOptions& o) { o.logprobs = 20, o.logit_bias = {{3, -100.0f}}; }), "");
+  AnswerOptions good;
+  good.logprobs = 20, good.logit_bias = {{3, -100.0f}};
+  EXPECT_NO_THROW(check_answer_options(good));
   EXPECT_THAT(message([](AnswerOptions& o) { o.sampling.top_k = -1; }), HasSubstr("top-k"));
   EXPECT_THAT(message([](AnswerOptions& o) { o.max_tokens = -2; }), HasSubstr("max-tokens"));
   EXPECT_THAT(message([](AnswerOptions& o) { o.min_tokens = -1; }), HasSubstr("min-tokens"));

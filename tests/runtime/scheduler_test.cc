@@ -57,7 +57,7 @@ JobSetup setup_of(const Ask& ask) {
   return setup;
 }
 
-AnswerOptions greedy(std::int64_t max_tokens = -1) {
+AnswerOptions greedily(std::int64_t max_tokens = -1) {
   return {.sampling = {.temperature = 0}, .max_tokens = max_tokens};
 }
 
@@ -85,10 +85,10 @@ TEST(Scheduler, StopsAtAStopId) {
 
 TEST(Scheduler, StopsAtTheLength) {
   House house;
-  EXPECT_EQ(house.answer({.options = greedy(2)}).ids, (Ids{5, 6}));
-  EXPECT_EQ(house.answer({.options = greedy(2)}).finish_reason, FinishReason::kLength);
-  EXPECT_EQ(house.answer({.options = greedy(5)}).finish_reason, FinishReason::kStop);
-  EXPECT_TRUE(house.answer({.options = greedy(0)}).ids.empty());
+  EXPECT_EQ(house.answer({.options = greedily(2)}).ids, (Ids{5, 6}));
+  EXPECT_EQ(house.answer({.options = greedily(2)}).finish_reason, FinishReason::kLength);
+  EXPECT_EQ(house.answer({.options = greedily(5)}).finish_reason, FinishReason::kStop);
+  EXPECT_TRUE(house.answer({.options = greedily(0)}).ids.empty());
 }
 
 TEST(Scheduler, StopsWhenTheContextIsFull) {
@@ -197,7 +197,7 @@ TEST(Scheduler, PlacesAreGivenToClientsByTurns) {
   const auto asked_by = [&](const std::string& client) {
     const auto its = std::make_shared<Sink>();
     its->on_id = [&order, client] { order.push_back(client); };
-    JobSetup setup = setup_of({.options = greedy(1), .sink = its});
+    JobSetup setup = setup_of({.options = greedily(1), .sink = its});
     setup.client = client;
     return house.scheduler->submit(setup);
   };
@@ -207,7 +207,7 @@ TEST(Scheduler, PlacesAreGivenToClientsByTurns) {
     runs = true;
     while (!is_full) std::this_thread::yield();
   };
-  const auto first = house.scheduler->submit(setup_of({.options = greedy(1), .sink = sink}));
+  const auto first = house.scheduler->submit(setup_of({.options = greedily(1), .sink = sink}));
   while (!runs) std::this_thread::yield();
   for (const char* client : {"many", "many", "many", "few", "many", "few"}) jobs.push_back(asked_by(client));
   while (house.scheduler->stats().waiting < 6) std::this_thread::yield();
@@ -233,7 +233,7 @@ TEST(Scheduler, CancelledBeforeItsFirstTokenIsAnError) {
 TEST(Scheduler, AnEmptyPromptAndStopStringsWithoutATokenizerAreErrors) {
   House house;
   EXPECT_THROW(house.answer({.prompt_tokens = 0}), Error);
-  AnswerOptions with_stop = greedy();
+  AnswerOptions with_stop = greedily();
   with_stop.stop = {"x"};
   EXPECT_THROW(house.answer({.options = with_stop}), Error);
 }
@@ -241,11 +241,11 @@ TEST(Scheduler, AnEmptyPromptAndStopStringsWithoutATokenizerAreErrors) {
 TEST(Scheduler, AShortRequestIsNotKeptWaitingByALongPrefill) {
   House house({.script = kDigits, .row_seconds = 0.0005}, {.context = 20000, .max_step_seconds = 0.02});
   const std::shared_ptr<Job> long_one =
-      house.scheduler->submit(setup_of({.prompt_tokens = 12000, .first_id = 2, .options = greedy(1)}));
+      house.scheduler->submit(setup_of({.prompt_tokens = 12000, .first_id = 2, .options = greedily(1)}));
   while (house.model.log()->seen().size() < 3) std::this_thread::yield();
   const size_t before = house.model.log()->seen().size();
   const Answer quick =
-      house.scheduler->submit(setup_of({.prompt_tokens = 8, .first_id = 3, .options = greedy(1)}))->answer();
+      house.scheduler->submit(setup_of({.prompt_tokens = 8, .first_id = 3, .options = greedily(1)}))->answer();
   EXPECT_EQ(quick.ids, (Ids{8}));
   const std::vector<FakeStep> steps = house.model.log()->seen();
   size_t first = steps.size();
@@ -261,10 +261,10 @@ TEST(Scheduler, AShortRequestIsNotKeptWaitingByALongPrefill) {
 TEST(Scheduler, DecodingSequencesGetARowInEveryStep) {
   House house({.script = kDigits, .row_seconds = 0.0005}, {.context = 20000, .max_step_seconds = 0.02});
   const std::shared_ptr<Job> decoding =
-      house.scheduler->submit(setup_of({.prompt_tokens = 5, .first_id = 2, .options = greedy(), .stop_ids = {15}}));
+      house.scheduler->submit(setup_of({.prompt_tokens = 5, .first_id = 2, .options = greedily(), .stop_ids = {15}}));
   while (house.model.log()->seen().size() < 3) std::this_thread::yield();
   const size_t before = house.model.log()->seen().size() + 1;
-  house.scheduler->submit(setup_of({.prompt_tokens = 2000, .first_id = 3, .options = greedy(1)}))->wait();
+  house.scheduler->submit(setup_of({.prompt_tokens = 2000, .first_id = 3, .options = greedily(1)}))->wait();
   const std::vector<FakeStep> steps = house.model.log()->seen();
   decoding->cancel();
   decoding->wait();
@@ -289,9 +289,9 @@ TEST(Scheduler, AStepThatFailsIsRepeatedWithoutTheYoungest) {
   };
   House house(options);
   const auto old =
-      house.scheduler->submit(setup_of({.prompt_tokens = 3, .first_id = 2, .options = greedy(60), .stop_ids = {15}}));
+      house.scheduler->submit(setup_of({.prompt_tokens = 3, .first_id = 2, .options = greedily(60), .stop_ids = {15}}));
   while (house.model.log()->seen().size() < 4) std::this_thread::yield();
-  const auto young = house.scheduler->submit(setup_of({.prompt_tokens = 3, .first_id = 7, .options = greedy(5)}));
+  const auto young = house.scheduler->submit(setup_of({.prompt_tokens = 3, .first_id = 7, .options = greedily(5)}));
   EXPECT_THROW(young->answer(), Error);
   const Answer answer = old->answer();
   ASSERT_EQ(answer.ids.size(), 60u);
@@ -302,8 +302,8 @@ TEST(Scheduler, AStepThatFailsIsRepeatedWithoutTheYoungest) {
 
 TEST(Scheduler, LogitsThatAreNoNumbersEndTheirRequestAlone) {
   House house({.script = kDigits, .nan_after_id = 7});
-  const auto good = house.scheduler->submit(setup_of({.prompt_tokens = 3, .first_id = 2, .options = greedy(3)}));
-  const auto bad = house.scheduler->submit(setup_of({.prompt_tokens = 3, .first_id = 7, .options = greedy(3)}));
+  const auto good = house.scheduler->submit(setup_of({.prompt_tokens = 3, .first_id = 2, .options = greedily(3)}));
+  const auto bad = house.scheduler->submit(setup_of({.prompt_tokens = 3, .first_id = 7, .options = greedily(3)}));
   try {
     bad->answer();
     FAIL();
@@ -337,10 +337,11 @@ JobSetup with_picture(const Ask& ask) {
 TEST(Scheduler, APictureDoesNotStopTheOthers) {
   House house({.script = kDigits, .step_seconds = 0.001, .encoder_blocks = 40, .block_seconds = 0.003});
   const auto decoding =
-      house.scheduler->submit(setup_of({.prompt_tokens = 5, .first_id = 2, .options = greedy(80), .stop_ids = {15}}));
+      house.scheduler->submit(setup_of({.prompt_tokens = 5, .first_id = 2, .options = greedily(80), .stop_ids = {15}}));
   while (house.model.log()->seen().size() < 2) std::this_thread::yield();
   const size_t before = house.model.log()->seen().size();
-  const auto picture = house.scheduler->submit(with_picture({.prompt_tokens = 4, .first_id = 3, .options = greedy(1)}));
+  const auto picture =
+      house.scheduler->submit(with_picture({.prompt_tokens = 4, .first_id = 3, .options = greedily(1)}));
   EXPECT_EQ(picture->answer().ids, (Ids{4}));
   const std::vector<FakeStep> steps = house.model.log()->seen();
   size_t first = before;
@@ -358,7 +359,8 @@ TEST(Scheduler, WhatIsCheckedBehindAStepEndsWhatItWasFor) {
   House house({.script = kDigits}, options);
   JobSetup soft_tokens = with_picture({});
   soft_tokens.wants_prompt_only = true;
-  for (const JobSetup& setup : {setup_of({.options = greedy(1)}), with_picture({.options = greedy(1)}), soft_tokens}) {
+  for (const JobSetup& setup :
+       {setup_of({.options = greedily(1)}), with_picture({.options = greedily(1)}), soft_tokens}) {
     is_lost = true;
     EXPECT_THROW(house.scheduler->submit(JobSetup(setup))->answer(), Error);
     is_lost = false;
@@ -374,7 +376,7 @@ TEST(Scheduler, ACancelledEncodingEndsAtItsNextBlock) {
   job->cancel();
   EXPECT_TRUE(job->wait_for(std::chrono::milliseconds(1000)));
   EXPECT_THROW(job->answer(), Error);
-  EXPECT_EQ(house.answer({.options = greedy(1)}).ids, (Ids{5}));
+  EXPECT_EQ(house.answer({.options = greedily(1)}).ids, (Ids{5}));
 }
 
 TEST(Scheduler, SixtyFourRequestsAThirdOfThemCancelled) {
@@ -387,7 +389,7 @@ TEST(Scheduler, SixtyFourRequestsAThirdOfThemCancelled) {
   options.scripts = scripts;
   House house(options, {.context = 2000, .chunk = 64, .max_sequences = 16, .max_step_seconds = 0.005});
   const auto ask = [](std::int32_t id) {
-    Ask one{.prompt_tokens = 3 + 37 * (id % 9), .first_id = id, .options = greedy(20 + id), .stop_ids = {}};
+    Ask one{.prompt_tokens = 3 + 37 * (id % 9), .first_id = id, .options = greedily(20 + id), .stop_ids = {}};
     one.options.sampling = {.temperature = 3.0, .top_k = 0, .top_p = 1, .seed = static_cast<std::uint64_t>(id)};
     return one;
   };
@@ -421,7 +423,7 @@ SchedulerOptions keeping(SchedulerOptions options = {}) {
 }
 
 JobSetup setup_of(const Ids& ids, std::int64_t max_tokens, std::vector<std::int64_t> keep_at = {}) {
-  JobSetup setup = setup_of({.options = greedy(max_tokens), .stop_ids = {15}});
+  JobSetup setup = setup_of({.options = greedily(max_tokens), .stop_ids = {15}});
   setup.plan = [ids, keep_at] {
     PromptPlan plan;
     plan.prompt.ids = ids;
@@ -437,11 +439,6 @@ Ids prompt(std::int64_t count, std::int32_t seed = 0) {
   for (std::int64_t i = 0; i < count; ++i) ids.push_back(static_cast<std::int32_t>((i * 7 + i / 5 + seed) % 15));
   return ids;
 }
-Ids joined(Ids a, const Ids& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
 TEST(Scheduler, APromptThatBeginsLikeOneBeforeComputesOnlyWhatIsNew) {
   House house({.script = kDigits}, keeping());
   const Answer first = house.scheduler->submit(setup_of(prompt(300), 4))->answer();
@@ -608,7 +605,7 @@ TEST(Scheduler, AMediumIsEncodedOnce) {
   options.media_cache = std::make_shared<MediaCache>(1 << 20);
   House house({.script = kDigits}, options);
   const auto picture = [](std::uint8_t content) {
-    JobSetup setup = setup_of(Ask{.options = greedy(1)});
+    JobSetup setup = setup_of(Ask{.options = greedily(1)});
     setup.plan = [content] {
       PromptPlan plan;
       plan.prompt.ids.assign(5, 1);

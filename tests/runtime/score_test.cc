@@ -24,7 +24,7 @@ using Ids = std::vector<std::int32_t>;
 constexpr double kTolerance = 1e-4;  // of the goldens
 
 template <typename F>
-Error error_of(F f) {
+Error thrown_by(F f) {
   try {
     f();
   } catch (const Error& e) {
@@ -179,7 +179,7 @@ TEST(Score, OneTokenCostsNothingBesideThePrefix) {
 TEST(Score, RefusesWhatCannotBe) {
   Fake fake({}, {.context = 50});
   const auto code_of = [&](std::int64_t tokens, const Ids& text, const char* what, int top = 0) {
-    const Error error = error_of([&] { fake.engine->score(prompt_of(tokens), std::vector<Ids>{{1}, text}, top); });
+    const Error error = thrown_by([&] { fake.engine->score(prompt_of(tokens), std::vector<Ids>{{1}, text}, top); });
     EXPECT_THAT(error.what(), HasSubstr(what));
     return error.code();
   };
@@ -197,18 +197,18 @@ TEST(Score, RefusesWhatCannotBe) {
   const auto engine = demo_engine();
   const PreparedPrompt picture = engine->prepare(ChatPrompt{conversation("caption").messages});
   const std::int32_t soft = picture.ids[static_cast<size_t>(picture.soft[0].first)];
-  EXPECT_THAT(error_of([&] { engine->score(prompt_of(3), std::vector<Ids>{{soft}}); }).what(),
+  EXPECT_THAT(thrown_by([&] { engine->score(prompt_of(3), std::vector<Ids>{{soft}}); }).what(),
               HasSubstr("media belong into the prompt"));
 }
 
 TEST(Score, LogitsThatAreNoNumbersEndIt) {
   Fake fake({.nan_after_id = 8});
   const std::vector<Ids> texts{{7, 9}, {7, 8, 9}, {6, 5, 4}};
-  const Error error = error_of([&] { fake.engine->score(prompt_of(10), texts); });
+  const Error error = thrown_by([&] { fake.engine->score(prompt_of(10), texts); });
   EXPECT_EQ(error.code(), ErrorCode::kBadFile);
   EXPECT_THAT(error.what(), AllOf(HasSubstr("position 11"), HasSubstr("nan at id 0")));
   EXPECT_TRUE(fake.is_empty());
-  EXPECT_EQ(error_of([&] {
+  EXPECT_EQ(thrown_by([&] {
               fake.engine->generate({.prompt = IdsPrompt{{5, 8, 5}, {}}, .options = {.prompt_logprobs = 0}});
             }).code(),
             ErrorCode::kBadFile);
@@ -246,7 +246,8 @@ TEST(Score, ACancelEndsItAnywhere) {
     cancelled = false;
     Fake fake({.step_seconds = 0.002, .on_step = [&](std::int64_t step, const Batch&) { cancelled = step >= at; }});
     const std::vector<Ids> texts(100, Ids{7, 8, 9, 10, 11});
-    EXPECT_EQ(error_of([&] { fake.engine->score(prompt_of(10), texts, 0, &cancelled); }).code(), ErrorCode::kCancelled);
+    EXPECT_EQ(thrown_by([&] { fake.engine->score(prompt_of(10), texts, 0, &cancelled); }).code(),
+              ErrorCode::kCancelled);
     EXPECT_TRUE(fake.is_empty());
     EXPECT_EQ(fake.engine->stats().running, 0);
   }

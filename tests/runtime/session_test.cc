@@ -11,7 +11,6 @@
 namespace g3n::testing {
 namespace {
 
-Sampling greedy() { return {.temperature = 0}; }
 std::vector<Part> text(const std::string& words) { return {TextPart{words}}; }
 
 TEST(Session, UndoneTurnsLeaveNoTrace) {

@@ -17,13 +17,6 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-const char* kChat = "/v1/chat/completions";
-const char* kHi = R"("messages":[{"role":"user","content":"hi"}])";
-
-std::string chat(const std::string& more, const std::string& headers = "") {
-  return post(kChat, std::string("{") + kHi + (more.empty() ? "" : ",") + more + "}", headers);
-}
-
 // One server for most tests: its model answers "The quick brown fox ..." at the position of a prompt.
 class Api : public ::testing::Test {
  protected:

@@ -169,6 +169,10 @@ server::ServerOptions on_a_free_port(server::ServerOptions options) {
 
 }  // namespace
 
+std::string chat(const std::string& more, const std::string& headers) {
+  return post(kChat, std::string("{") + kHi + (more.empty() ? "" : ",") + more + "}", headers);
+}
+
 TestServer::TestServer(std::function<std::shared_ptr<Engine>()> load, server::ServerOptions options)
     : server_(std::make_unique<server::Server>(on_a_free_port(std::move(options)), std::move(load))), thread_([this] {
         try {

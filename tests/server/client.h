@@ -75,6 +75,11 @@ class Socket {
 std::string get(const std::string& path, const std::string& headers = "");
 std::string post(const std::string& path, const std::string& body, const std::string& headers = "");
 
+inline constexpr const char* kChat = "/v1/chat/completions";
+inline constexpr const char* kHi = R"("messages":[{"role":"user","content":"hi"}])";
+// A chat of kHi, with these fields beside it.
+std::string chat(const std::string& more, const std::string& headers = "");
+
 class TestServer {
  public:
   explicit TestServer(std::shared_ptr<Engine> engine, server::ServerOptions options = {});

@@ -19,8 +19,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-const char* kChat = "/v1/chat/completions";
-
 class DemoServer : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -325,7 +323,7 @@ TEST_F(DemoServer, SoundsOfACompletionHaveTheirLimits) {
 
 // A file is held once, however many answers there are to be.
 TEST_F(DemoServer, AnswersToOnePromptShareItsMedia) {
-  constexpr std::int64_t kFile = 24 << 20;
+  constexpr std::int64_t kFile = 8 << 20;
   TestServer server(fake_engine("red ", {.block_seconds = 0.5}));
   const std::string file = file_bytes(demo_folder() + "/media/red-circle.png");
   const auto resident_while = [&](int answers) {

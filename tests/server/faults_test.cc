@@ -21,11 +21,6 @@ using namespace std::chrono_literals;
 using server::ServerOptions;
 using ::testing::HasSubstr;
 
-std::string chat(const std::string& more) {
-  return post("/v1/chat/completions",
-              R"({"messages":[{"role":"user","content":"hi"}])" + (more.empty() ? "" : "," + more) + "}");
-}
-
 // Frames of about 2 KB a token: the kernel's buffers hold few of them.
 const char* kWideStream = R"("stream":true,"logprobs":true,"top_logprobs":20,"temperature":0,"ignore_eos":true)";
 

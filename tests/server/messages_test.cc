@@ -33,7 +33,7 @@ std::vector<std::string> turns(const std::string& json) {
   return out;
 }
 
-ApiError error_of(const std::string& json, const server::MediaRules& rules = kAll) {
+ApiError refusal_of(const std::string& json, const server::MediaRules& rules = kAll) {
   try {
     read(json, {}, {}, rules);
   } catch (const ApiError& error) {
@@ -138,15 +138,15 @@ TEST(Messages, WhatIsRefusedAndWhere) {
        "unsupported_parameter", "messages[0].content"},
   };
   for (const Case& c : cases) {
-    const ApiError error = error_of(c.json);
+    const ApiError error = refusal_of(c.json);
     EXPECT_EQ(error.code, c.code) << c.json;
     EXPECT_EQ(error.param, c.param) << c.json;
     EXPECT_EQ(error.status, 400);
   }
-  EXPECT_THAT(error_of(part(R"({"type":"image_url","image_url":"http://x/y"})")).message,
+  EXPECT_THAT(refusal_of(part(R"({"type":"image_url","image_url":"http://x/y"})")).message,
               HasSubstr("--allow-media-host"));
   EXPECT_EQ(
-      error_of(part(std::string(R"({"type":"input_image","image_url":")") + kPng + "\"}"), {.has_audio = true}).code,
+      refusal_of(part(std::string(R"({"type":"input_image","image_url":")") + kPng + "\"}"), {.has_audio = true}).code,
       "unsupported_value");
 }
 

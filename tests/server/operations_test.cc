@@ -22,7 +22,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-std::string chat(const std::string& more, const std::string& headers = "") {
+std::string short_chat(const std::string& more, const std::string& headers = "") {
   return post("/v1/chat/completions", R"({"messages":[{"role":"user","content":"hi"}],"max_tokens":3)" + more + "}",
               headers);
 }
@@ -136,7 +136,7 @@ TEST(Facts, TheFingerprintTellsRecipeAndVariant) {
   ServerOptions options;
   options.variant = "-f32-kvq8";
   TestServer server(fake_engine("red "), options);
-  EXPECT_THAT(server.ask(chat("")).at("system_fingerprint"), ::testing::EndsWith("-keep-f32-kvq8"));
+  EXPECT_THAT(server.ask(short_chat("")).at("system_fingerprint"), ::testing::EndsWith("-keep-f32-kvq8"));
 }
 
 // The demo with one piece fewer than its embedding table has rows; published checkpoints lack hundreds.
@@ -164,7 +164,7 @@ TEST(Facts, RowsWithoutAPieceHaveNoName) {
   ASSERT_EQ(tokens->pieces(), last);
   FakeModelOptions model{.vocab_size = last + 1, .hidden_size = tokens->info().hidden_size, .script = {last}};
   TestServer server(EngineAccess::open_over(std::make_unique<FakeModel>(model), options));
-  const Reply reply = server.ask(chat(R"(,"logprobs":true,"top_logprobs":3)"));
+  const Reply reply = server.ask(short_chat(R"(,"logprobs":true,"top_logprobs":3)"));
   EXPECT_EQ(reply.status, 200) << reply.body;
   const Reply echo = server.ask(post(
       "/v1/completions", R"({"echo":true,"logprobs":2,"max_tokens":2,"prompt":[)" + std::to_string(last) + ",5]}"));
@@ -175,7 +175,7 @@ TEST(Facts, RowsWithoutAPieceHaveNoName) {
 
 TEST(Fields, IgnoredOnesInsideAnObjectAreNamed) {
   TestServer server(fake_engine("red "));
-  const Reply reply = server.ask(chat(
+  const Reply reply = server.ask(short_chat(
       R"(,"stream":true,"stream_options":{"include_usage":true,"include_obfuscation":false},"response_format":{"type":"text","x":1})"));
   EXPECT_THAT(reply.header("x-g3n-ignored"),
               AllOf(HasSubstr("stream_options.include_obfuscation"), HasSubstr("response_format.x")));
@@ -189,8 +189,8 @@ TEST(RequestLog, TextAndJsonWithoutContents) {
     options.is_log_json = is_json;
     options.access.keys = {{"me", "secret-key"}};
     TestServer server(fake_engine("the red star "), options);
-    server.ask(chat("", "x-request-id: one\r\nAuthorization: Bearer secret-key\r\n"));
-    server.ask(chat("", "x-request-id: two\r\nAuthorization: Bearer wrong-key\r\n"));
+    server.ask(short_chat("", "x-request-id: one\r\nAuthorization: Bearer secret-key\r\n"));
+    server.ask(short_chat("", "x-request-id: two\r\nAuthorization: Bearer wrong-key\r\n"));
     const std::vector<std::string> lines = log.lines();
     ASSERT_EQ(lines.size(), 2u);
     for (const std::string& line : lines)
@@ -216,7 +216,7 @@ TEST(RequestLog, ContentsOnlyIfAskedFor) {
   options.on_log = log.sink();
   options.logs_content = true;
   TestServer server(fake_engine("the red star "), options);
-  const Reply reply = server.ask(chat(R"(,"temperature":0)"));
+  const Reply reply = server.ask(short_chat(R"(,"temperature":0)"));
   const std::vector<std::string> lines = log.lines();
   EXPECT_THAT(lines, ::testing::Contains(HasSubstr(R"(asked: {"messages":[{"role":"user","content":"hi"}])")));
   EXPECT_THAT(lines, ::testing::Contains(HasSubstr("answered: " + reply.at("choices.0.message.content"))));
@@ -224,7 +224,7 @@ TEST(RequestLog, ContentsOnlyIfAskedFor) {
 
 TEST(MetricsText, HistogramsOfTokensAndTimes) {
   TestServer server(fake_engine("the red star "));
-  server.ask(chat(""));
+  server.ask(short_chat(""));
   EXPECT_EQ(server.metric("g3n_completion_length_tokens_bucket{model=\"demo\",le=\"4\"}"), "1");
   EXPECT_EQ(server.metric("g3n_completion_length_tokens_sum"), "3");
   EXPECT_EQ(server.metric("g3n_inter_token_seconds_count"), "2");

@@ -69,4 +69,9 @@ class FakeModel : public LanguageModel {
   std::shared_ptr<Log> log_ = std::make_shared<Log>();
 };
 
+inline std::vector<std::int32_t> joined(std::vector<std::int32_t> a, const std::vector<std::int32_t>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
 }  // namespace g3n::testing

@@ -1,4 +1,5 @@
 #include "support/full_tower_golden.h"
+#include "support/golden_json.h"
 #include "support/source_path.h"
 
 #include <cmath>
@@ -11,24 +12,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json read_json(const std::string& path) {
-  std::ifstream in(path);
-  if (!in) throw Error(ErrorCode::kNotFound, path + ": no such golden");
-  return Json::parse(in);
-}
-
-std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g", value);
-  return text;
-}
-
 }  // namespace
 
 FullTowerGolden::FullTowerGolden(const std::string& name) {
   const std::string folder = source_path("tests/golden/data/full/");
-  const Json tolerances = read_json(folder + "manifest.json").at("cases").at(name).at("tolerance");
-  const Json json = read_json(folder + name + ".f64.json");
+  const Json tolerances = read_golden_json(folder + "manifest.json").at("cases").at(name).at("tolerance");
+  const Json json = read_golden_json(folder + name + ".f64.json");
   if (json.contains("image")) image_size_ = json["image"]["size"], seed_ = json["image"]["seed"];
   if (json.contains("clip")) clip_samples_ = json["clip"]["samples"], seed_ = json["clip"]["seed"];
   for (const auto& [tap, value] : json.at("taps").items()) {
@@ -55,7 +44,7 @@ void FullTowerGolden::record(const std::string& name, std::span<const int64_t> d
     if (!(error <= tap.error)) tap.error = error;  // a NaN stays
   }
   if (!(tap.error <= tap.tolerance))
-    tap.problem = "differs by " + number(tap.error) + " of its rms, allowed " + number(tap.tolerance);
+    tap.problem = "differs by " + short_number(tap.error) + " of its rms, allowed " + short_number(tap.tolerance);
 }
 
 std::string FullTowerGolden::first_difference() const {
@@ -71,7 +60,7 @@ std::string FullTowerGolden::worst() const {
   double ratio = -1;
   for (const Tap& tap : taps_)
     if (tap.error / tap.tolerance > ratio) ratio = tap.error / tap.tolerance, name = tap.name;
-  return "worst tap " + name + ", " + number(ratio) + " of its bound";
+  return "worst tap " + name + ", " + short_number(ratio) + " of its bound";
 }
 
 }  // namespace g3n::testing

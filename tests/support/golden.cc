@@ -9,6 +9,7 @@
 
 #include "core/printable.h"
 #include "formats/safetensors_source.h"
+#include "support/golden_json.h"
 #include "support/source_path.h"
 
 namespace g3n::testing {
@@ -16,23 +17,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json read_json(const std::string& path) {
-  std::ifstream in(path);
-  if (!in) throw Error(ErrorCode::kNotFound, path + ": no such manifest");
-  return Json::parse(in);
-}
-
 std::string folder_of(const std::string& path) { return path.substr(0, path.find_last_of('/') + 1); }
 
 uint32_t crc(const Json& input) {
   return input.contains("crc32") ? static_cast<uint32_t>(std::stoul(input["crc32"].get<std::string>(), nullptr, 16))
                                  : 0;
-}
-
-std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g", value);
-  return text;
 }
 
 double rms(const std::vector<float>& values) {
@@ -77,13 +66,13 @@ std::string GoldenCase::demo_manifest() { return source_path("tests/golden/data/
 
 std::vector<std::string> GoldenCase::names(const std::string& manifest) {
   std::vector<std::string> names;
-  const Json json = read_json(manifest);
+  const Json json = read_golden_json(manifest);
   for (const auto& [name, value] : json.at("cases").items()) names.push_back(name);
   return names;
 }
 
 GoldenCase GoldenCase::load(const std::string& manifest, const std::string& name) {
-  const Json json = read_json(manifest);
+  const Json json = read_golden_json(manifest);
   if (!json.at("cases").contains(name)) throw Error(ErrorCode::kNotFound, manifest + ": no case " + name);
   const Json& entry = json["cases"][name];
   GoldenCase c;
@@ -179,10 +168,10 @@ GoldenSink::Outcome GoldenSink::compare(const GoldenTap& tap) const {
   for (size_t i = 0; i < r.data.size(); i += static_cast<size_t>(tap.stride)) picked.push_back(r.data[i]);
   o.error = relative_rms(picked, golden_.floats(tap.name));
   if (!(o.error <= o.bound))
-    return o.problem = "differs by " + number(o.error) + " in relative rms, allowed " + number(o.bound), o;
+    return o.problem = "differs by " + short_number(o.error) + " in relative rms, allowed " + short_number(o.bound), o;
   const double whole = rms(r.data);  // the manifest's rms has seven digits
   if (!(std::abs(whole - tap.rms) <= (o.bound + 1e-6) * tap.rms))
-    o.problem = "has rms " + number(whole) + ", expected " + number(tap.rms);
+    o.problem = "has rms " + short_number(whole) + ", expected " + short_number(tap.rms);
   return o;
 }
 
@@ -205,7 +194,7 @@ std::string GoldenSink::worst() const {
     const Outcome o = compare(tap);
     if (o.error / o.bound > ratio) ratio = o.error / o.bound, name = tap.name;
   }
-  return "case " + golden_.name() + ": worst tap " + name + ", " + number(ratio) + " of its bound";
+  return "case " + golden_.name() + ": worst tap " + name + ", " + short_number(ratio) + " of its bound";
 }
 
 std::string GoldenSink::table() const {
@@ -213,7 +202,7 @@ std::string GoldenSink::table() const {
   for (const GoldenTap& tap : golden_.taps()) {
     if (!demanded(tap)) continue;
     const Outcome o = compare(tap);
-    text += tap.name + "  " + number(o.error) + " of " + number(o.bound) +
+    text += tap.name + "  " + short_number(o.error) + " of " + short_number(o.bound) +
             (o.problem.empty() ? "" : "  <- " + o.problem) + "\n";
   }
   return text;

@@ -5,10 +5,10 @@
 #include <cstdio>
 
 int main(int argc, char** argv) {
-  testing::InitGoogleMock(&argc, argv);
+  ::testing::InitGoogleMock(&argc, argv);
   const int result = RUN_ALL_TESTS();
-  if (!testing::GTEST_FLAG(list_tests) && testing::UnitTest::GetInstance()->test_to_run_count() == 0) {
-    std::fprintf(stderr, "no test was selected by --gtest_filter=%s\n", testing::GTEST_FLAG(filter).c_str());
+  if (!::testing::GTEST_FLAG(list_tests) && ::testing::UnitTest::GetInstance()->test_to_run_count() == 0) {
+    std::fprintf(stderr, "no test was selected by --gtest_filter=%s\n", ::testing::GTEST_FLAG(filter).c_str());
     return 1;
   }
   return result;

@@ -34,6 +34,8 @@ std::vector<std::uint8_t> read_bytes(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+std::vector<std::uint8_t> sample_media(const std::string& name) { return read_bytes(sample_media_folder() / name); }
+
 nlohmann::json read_json(const std::filesystem::path& path) { return nlohmann::json::parse(read_bytes(path)); }
 
 std::string crc32_hex(const void* data, std::size_t bytes) {

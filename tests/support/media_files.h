@@ -16,6 +16,7 @@ std::vector<std::filesystem::path> media_files(
     const std::filesystem::path& folder);  // sorted, without .json and .safetensors
 
 std::vector<std::uint8_t> read_bytes(const std::filesystem::path& path);
+std::vector<std::uint8_t> sample_media(const std::string& name);
 nlohmann::json read_json(const std::filesystem::path& path);
 
 // CRC-32 as zlib's, eight hex digits.

@@ -15,7 +15,7 @@ TextConfig parse(const std::string& keys) {
   return TextConfig::from(Config::parse("{\"text_config\": {" + keys + "}}", "config.json"));
 }
 
-std::string error_of(const std::string& keys) {
+std::string config_error(const std::string& keys) {
   try {
     parse(keys);
   } catch (const Error& e) {
@@ -51,45 +51,46 @@ TEST(TextConfig, BothSchemasOfWidthsAndBases) {
 }
 
 TEST(TextConfig, ErrorsNameTheKey) {
-  EXPECT_THAT(error_of(R"("intermediate_size": [1, 2])"), HasSubstr("intermediate_size"));
-  EXPECT_THAT(error_of(R"("head_dim": 7)"), HasSubstr("head_dim"));
-  EXPECT_THAT(error_of(R"("num_key_value_heads": 3)"), HasSubstr("num_key_value_heads"));
-  EXPECT_THAT(error_of(R"("layer_types": ["linear"])"), HasSubstr("layer_types"));
-  EXPECT_THAT(error_of(R"("hidden_activation": "relu")"), HasSubstr("hidden_activation"));
-  EXPECT_THAT(error_of(R"("rope_scaling": {"rope_type": "yarn"})"), HasSubstr("rope_scaling"));
-  EXPECT_THAT(error_of(R"("hidden_size": "big")"), HasSubstr("hidden_size"));
-  EXPECT_THAT(error_of(R"("num_kv_shared_layers": 34)"), HasSubstr("num_kv_shared_layers"));
+  EXPECT_THAT(config_error(R"("intermediate_size": [1, 2])"), HasSubstr("intermediate_size"));
+  EXPECT_THAT(config_error(R"("head_dim": 7)"), HasSubstr("head_dim"));
+  EXPECT_THAT(config_error(R"("num_key_value_heads": 3)"), HasSubstr("num_key_value_heads"));
+  EXPECT_THAT(config_error(R"("layer_types": ["linear"])"), HasSubstr("layer_types"));
+  EXPECT_THAT(config_error(R"("hidden_activation": "relu")"), HasSubstr("hidden_activation"));
+  EXPECT_THAT(config_error(R"("rope_scaling": {"rope_type": "yarn"})"), HasSubstr("rope_scaling"));
+  EXPECT_THAT(config_error(R"("hidden_size": "big")"), HasSubstr("hidden_size"));
+  EXPECT_THAT(config_error(R"("num_kv_shared_layers": 34)"), HasSubstr("num_kv_shared_layers"));
 }
 
 TEST(TextConfig, NumbersThatDivideOrScaleAreChecked) {
   for (const char* eps : {"0", "-1e-6", "1", "1e300", "1e-300", "NaN", "Infinity"})
-    EXPECT_THAT(error_of(std::string(R"("rms_norm_eps": )") + eps),
+    EXPECT_THAT(config_error(std::string(R"("rms_norm_eps": )") + eps),
                 HasSubstr("rms_norm_eps: expected a number between 0"))
         << eps;
   EXPECT_EQ(parse(R"("rms_norm_eps": 1e-3)").rms_norm_eps, 1e-3f);
   for (const char* cap : {"-30", "1e-300", "1e-44", "1e300", "NaN", "Infinity", "-Infinity"})
-    EXPECT_THAT(error_of(std::string(R"("final_logit_softcapping": )") + cap),
+    EXPECT_THAT(config_error(std::string(R"("final_logit_softcapping": )") + cap),
                 HasSubstr("final_logit_softcapping: expected"))
         << cap;
   EXPECT_EQ(parse(R"("final_logit_softcapping": 0)").final_logit_softcapping, 0.0f);
   EXPECT_EQ(parse(R"("final_logit_softcapping": 0.5)").final_logit_softcapping, 0.5f);
   for (const char* theta : {"0", "-5", "1e-310", "NaN", "Infinity"}) {
     const std::string t = theta;
-    EXPECT_THAT(error_of(R"("rope_theta": )" + t), HasSubstr("rope_theta: expected")) << t;
-    EXPECT_THAT(error_of(R"("rope_local_base_freq": )" + t), HasSubstr("rope_local_base_freq: expected")) << t;
+    EXPECT_THAT(config_error(R"("rope_theta": )" + t), HasSubstr("rope_theta: expected")) << t;
+    EXPECT_THAT(config_error(R"("rope_local_base_freq": )" + t), HasSubstr("rope_local_base_freq: expected")) << t;
     for (const char* type : {"full_attention", "sliding_attention"})
-      EXPECT_THAT(error_of(R"("rope_parameters": {")" + std::string(type) + R"(": {"rope_theta": )" + t + "}}"),
+      EXPECT_THAT(config_error(R"("rope_parameters": {")" + std::string(type) + R"(": {"rope_theta": )" + t + "}}"),
                   AllOf(HasSubstr(type), HasSubstr("rope_theta: expected")))
           << t;
   }
   for (const char* width : {"0", "-8", "16777217", "9223372036854775807"})
-    EXPECT_THAT(error_of(std::string(R"("intermediate_size": )") + width), HasSubstr("intermediate_size: expected"))
+    EXPECT_THAT(config_error(std::string(R"("intermediate_size": )") + width), HasSubstr("intermediate_size: expected"))
         << width;
   for (const char* clip : {"0", "-1", "NaN"})
-    EXPECT_THAT(error_of(std::string(R"("altup_coef_clip": )") + clip), HasSubstr("altup_coef_clip: expected")) << clip;
+    EXPECT_THAT(config_error(std::string(R"("altup_coef_clip": )") + clip), HasSubstr("altup_coef_clip: expected"))
+        << clip;
   const auto multiplier = [](const std::string& value) {
-    return error_of(R"("num_hidden_layers": 1, "num_kv_shared_layers": 0, "activation_sparsity_multiplier": [)" +
-                    value + "]");
+    return config_error(R"("num_hidden_layers": 1, "num_kv_shared_layers": 0, "activation_sparsity_multiplier": [)" +
+                        value + "]");
   };
   for (const char* value : {"NaN", "Infinity", "1e300"})
     EXPECT_THAT(multiplier(value), HasSubstr("activation_sparsity_multiplier: expected")) << value;

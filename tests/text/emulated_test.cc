@@ -23,7 +23,7 @@ class EmulatedGolden : public ::testing::TestWithParam<const KernelTable*> {
 TEST_P(EmulatedGolden, SevenIds) { expect_taps("text_7", ComputeType::kF32); }
 TEST_P(EmulatedGolden, FortyIdsInBF16StayBelowTransformersOwnDistance) { expect_taps("text_40", ComputeType::kBF16); }
 
-INSTANTIATE_TEST_SUITE_P(Tables, EmulatedGolden, ::testing::Values(G3N_EMULATED_TABLES),
+INSTANTIATE_TEST_SUITE_P(Tables, EmulatedGolden, ::testing::ValuesIn(emulated_tables()),
                          [](const auto& instance) { return instance.param->name; });
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "g3n/error.h"
+#include "support/errors.h"
 #include "text/text_config.h"
 
 namespace g3n {
@@ -53,16 +54,6 @@ int64_t held(const SequenceCache& cache, int64_t layer) {
   int64_t count = 0;
   for (const std::byte* page : pages_of(cache, layer)) count += page != nullptr;
   return count;
-}
-
-std::string error_of(const std::function<void()>& f, ErrorCode code) {
-  try {
-    f();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), code) << e.what();
-    return e.what();
-  }
-  return "no error";
 }
 
 TEST(PagePool, CountsPagesInUseAndFreeOnes) {
@@ -208,8 +199,8 @@ TEST(KvPages, TruncateGivesBackPagesBeyondAndCountsFromTheLongestLength) {
   EXPECT_EQ(held(p.cache, kFull), 15);
   EXPECT_TRUE(p.cache.resumable(936));
   EXPECT_FALSE(p.cache.resumable(936 - 64));  // sliding pages went when 1000 were committed
-  EXPECT_THAT(error_of([&] { p.cache.truncate(800); }, ErrorCode::kInternal), HasSubstr("from 800"));
-  EXPECT_THAT(error_of([&] { p.cache.truncate(951); }, ErrorCode::kInternal), HasSubstr("950 positions"));
+  EXPECT_THAT(testing::error_of(ErrorCode::kInternal, [&] { p.cache.truncate(800); }), HasSubstr("from 800"));
+  EXPECT_THAT(testing::error_of(ErrorCode::kInternal, [&] { p.cache.truncate(951); }), HasSubstr("950 positions"));
   EXPECT_EQ(p.cache.length(), 950);
   p.cache.truncate(0);
   EXPECT_EQ(p.cache.bytes(), 0);
@@ -248,11 +239,13 @@ TEST(KvPages, WhatIsNotCommittedLeavesNothing) {
   p.cache.commit(5);  // the first five alone
   EXPECT_EQ(p.cache.length(), 65);
   EXPECT_EQ(held(p.cache, kFull), 2);
-  EXPECT_THAT(error_of([&] { p.cache.commit(1); }, ErrorCode::kInternal), HasSubstr("commit: 1 positions of 0"));
+  EXPECT_THAT(testing::error_of(ErrorCode::kInternal, [&] { p.cache.commit(1); }),
+              HasSubstr("commit: 1 positions of 0"));
   p.cache.reserve(3);
-  EXPECT_THAT(error_of([&] { p.cache.commit(3); }, ErrorCode::kInternal), HasSubstr("commit"));  // never written
+  EXPECT_THAT(testing::error_of(ErrorCode::kInternal, [&] { p.cache.commit(3); }),
+              HasSubstr("commit"));  // never written
   p.cache.appended(3);
-  EXPECT_THAT(error_of([&] { p.cache.commit(4); }, ErrorCode::kInternal), HasSubstr("4 positions of 3"));
+  EXPECT_THAT(testing::error_of(ErrorCode::kInternal, [&] { p.cache.commit(4); }), HasSubstr("4 positions of 3"));
   p.cache.commit(0);
   EXPECT_EQ(p.cache.length(), 65);
 }
@@ -283,9 +276,9 @@ TEST(KvPages, ForksShareWholePagesAndCopyTheLastOne) {
   const auto whole = p.cache.fork(192);
   EXPECT_EQ(p.pool->use().pages, before + kOwners);  // all shared
   EXPECT_EQ(pages_of(*whole, kFull)[2], pages_of(p.cache, kFull)[2]);
-  EXPECT_THAT(error_of([&] { p.cache.fork(201); }, ErrorCode::kInternal), HasSubstr("fork"));
+  EXPECT_THAT(testing::error_of(ErrorCode::kInternal, [&] { p.cache.fork(201); }), HasSubstr("fork"));
   p.grow(800);
-  EXPECT_THAT(error_of([&] { p.cache.fork(500); }, ErrorCode::kInternal), HasSubstr("from 500"));
+  EXPECT_THAT(testing::error_of(ErrorCode::kInternal, [&] { p.cache.fork(500); }), HasSubstr("from 500"));
   const auto late = p.cache.fork(950);
   EXPECT_FALSE(late->resumable(950 - 64));  // as in the one it came from
 }
@@ -324,13 +317,16 @@ TEST(KvPages, MemoryGoesWhenTheLastOneGoes) {
 
 TEST(KvPages, BoundsAreErrors) {
   Pages p(16, 50);
-  EXPECT_THAT(error_of([&] { p.cache.reserve(51); }, ErrorCode::kContextFull), HasSubstr("51 positions needed"));
+  EXPECT_THAT(testing::error_of(ErrorCode::kContextFull, [&] { p.cache.reserve(51); }),
+              HasSubstr("51 positions needed"));
   p.grow(40);
-  EXPECT_EQ(error_of([&] { p.cache.reserve(11); }, ErrorCode::kContextFull),
+  EXPECT_EQ(testing::error_of(ErrorCode::kContextFull, [&] { p.cache.reserve(11); }),
             "the context is full: 51 positions needed, the context has 50");
-  EXPECT_THAT(error_of([&] { p.cache.reserve(INT64_MAX - 40); }, ErrorCode::kContextFull), HasSubstr("has 50"));
+  EXPECT_THAT(testing::error_of(ErrorCode::kContextFull, [&] { p.cache.reserve(INT64_MAX - 40); }),
+              HasSubstr("has 50"));
   p.grow(10);
-  EXPECT_THAT(error_of([&] { Pages(16, 0); }, ErrorCode::kInvalidArgument), HasSubstr("at least one position, got 0"));
+  EXPECT_THAT(testing::error_of(ErrorCode::kInvalidArgument, [&] { Pages(16, 0); }),
+              HasSubstr("at least one position, got 0"));
 }
 
 TEST(KvPages, ForeignCachesAreRefused) {
@@ -351,7 +347,7 @@ TEST(KvPages, ForeignCachesAreRefused) {
   const auto forked = p.cache.fork(2);
   EXPECT_EQ(&own_pages(forked.get(), &kModel, 0), forked.get());
   const auto refused = [](SequenceCache* cache, const void* model) {
-    return error_of([&] { own_pages(cache, model, 7); }, ErrorCode::kInvalidArgument);
+    return testing::error_of(ErrorCode::kInvalidArgument, [&] { own_pages(cache, model, 7); });
   };
   EXPECT_EQ(refused(&foreign, &kModel), "cache 7 of the batch: expected one that this model made, got another model's");
   EXPECT_THAT(refused(&p.cache, &kOtherModel), HasSubstr("another model's"));

@@ -342,7 +342,7 @@ TEST(TextModel, SoftTokensAreVectorsByIndex) {
   EXPECT_FALSE(same_bits(feed({-1, -1, -1, -1}, ab), want));
 }
 
-std::string error_of(const std::vector<Row>& rows, int64_t context = 64) {
+std::string forward_error(const std::vector<Row>& rows, int64_t context = 64) {
   OneSequence one(context);
   try {
     one.forward(rows);
@@ -355,17 +355,17 @@ std::string error_of(const std::vector<Row>& rows, int64_t context = 64) {
 }
 
 TEST(TextModel, RowsThatDoNotFitAreErrors) {
-  EXPECT_THAT(error_of({{.position = 0, .id = 768, .wants_logits = true}}),
+  EXPECT_THAT(forward_error({{.position = 0, .id = 768, .wants_logits = true}}),
               HasSubstr("token id 768 is outside the vocabulary of 768"));
-  EXPECT_THAT(error_of({{.position = 0, .id = -1, .wants_logits = true}}), HasSubstr("token id -1"));
-  EXPECT_THAT(error_of({{.position = 1, .id = 5, .wants_logits = true}}), HasSubstr("expected position 0, got 1"));
-  EXPECT_THAT(error_of({{.sequence = 3, .id = 5, .wants_logits = true}}), HasSubstr("no sequence 3"));
-  EXPECT_THAT(error_of({{.position = 0, .id = 5, .soft_token = 0, .wants_logits = true}}),
+  EXPECT_THAT(forward_error({{.position = 0, .id = -1, .wants_logits = true}}), HasSubstr("token id -1"));
+  EXPECT_THAT(forward_error({{.position = 1, .id = 5, .wants_logits = true}}), HasSubstr("expected position 0, got 1"));
+  EXPECT_THAT(forward_error({{.sequence = 3, .id = 5, .wants_logits = true}}), HasSubstr("no sequence 3"));
+  EXPECT_THAT(forward_error({{.position = 0, .id = 5, .soft_token = 0, .wants_logits = true}}),
               HasSubstr("soft token 0 of 0"));
   std::vector<Row> nine;
   for (int i = 0; i < 9; ++i) nine.push_back({.position = i, .id = 5, .wants_logits = true});
-  EXPECT_EQ(error_of(nine), "");
-  EXPECT_THAT(error_of(nine, 4), HasSubstr("9 positions needed, the context has 4"));
+  EXPECT_EQ(forward_error(nine), "");
+  EXPECT_THAT(forward_error(nine, 4), HasSubstr("9 positions needed, the context has 4"));
 }
 
 TEST(TextModel, CachesThatAreNotItsOwnAreErrors) {

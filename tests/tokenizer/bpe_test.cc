@@ -12,7 +12,7 @@
 namespace g3n {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 Vocabulary small_vocabulary(const std::vector<test::ModelPiece>& more) {
   Vocabulary vocabulary = read_sentencepiece(test::sentencepiece_bytes(test::small_pieces(more)), "small");

@@ -13,11 +13,11 @@ namespace g3n {
 namespace {
 
 using nlohmann::json;
-using testing::AllOf;
-using testing::HasSubstr;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 
 // "<image_soft_token>{256}" is how the goldens write 256 of them.
-std::string unfolded(std::string text) {
+std::string with_all_soft_tokens(std::string text) {
   for (const std::string token : {"<image_soft_token>", "<audio_soft_token>"})
     for (std::size_t at; (at = text.find(token + "{")) != std::string::npos;) {
       const std::size_t number = at + token.size() + 1, end = text.find('}', number);
@@ -46,7 +46,7 @@ TEST(ChatTemplate, RendersAsTransformersDoes) {
     EXPECT_EQ(text_of(prompt), row.value("also_right", row["rendered"].get<std::string>()));
     if (row.contains("expanded")) {
       EXPECT_EQ(text_of(expand_media(prompt, {.image = 256, .audio = 188})),
-                unfolded(row["expanded"].get<std::string>()));
+                with_all_soft_tokens(row["expanded"].get<std::string>()));
     }
   }
 }
@@ -63,7 +63,7 @@ TEST(ChatTemplate, OnlyItsOwnTokensAreControl) {
   EXPECT_EQ(count_media(prompt).audios, 0);
 }
 
-std::string error_of(const std::vector<Message>& messages, PromptEnd end = PromptEnd::kGenerate) {
+std::string render_error(const std::vector<Message>& messages, PromptEnd end = PromptEnd::kGenerate) {
   try {
     render(messages, end);
   } catch (const Error& error) {
@@ -76,17 +76,18 @@ std::string error_of(const std::vector<Message>& messages, PromptEnd end = Promp
 TEST(ChatTemplate, ErrorsNameTheMessage) {
   const Message user = Message::text("user", "a"), assistant = Message::text("assistant", "b"),
                 system = Message::text("system", "s");
-  EXPECT_THAT(error_of({}), HasSubstr("at least one message"));
-  EXPECT_THAT(error_of({user, user}),
+  EXPECT_THAT(render_error({}), HasSubstr("at least one message"));
+  EXPECT_THAT(render_error({user, user}),
               AllOf(HasSubstr("messages[1]"), HasSubstr("alternate"), HasSubstr("expected assistant, found 'user'")));
-  EXPECT_THAT(error_of({assistant}), AllOf(HasSubstr("messages[0]"), HasSubstr("expected user, found 'assistant'")));
-  EXPECT_THAT(error_of({system, system}), AllOf(HasSubstr("messages[1]"), HasSubstr("found 'system'")));
-  EXPECT_THAT(error_of({Message{"system", {ImagePart{}}}, user}), HasSubstr("begins with text, found media"));
-  EXPECT_THAT(error_of({Message{"system", {}}, user}), HasSubstr("begins with text, found nothing"));
-  EXPECT_THAT(error_of({user, Message::text("assistant", "\xFF")}),
+  EXPECT_THAT(render_error({assistant}),
+              AllOf(HasSubstr("messages[0]"), HasSubstr("expected user, found 'assistant'")));
+  EXPECT_THAT(render_error({system, system}), AllOf(HasSubstr("messages[1]"), HasSubstr("found 'system'")));
+  EXPECT_THAT(render_error({Message{"system", {ImagePart{}}}, user}), HasSubstr("begins with text, found media"));
+  EXPECT_THAT(render_error({Message{"system", {}}, user}), HasSubstr("begins with text, found nothing"));
+  EXPECT_THAT(render_error({user, Message::text("assistant", "\xFF")}),
               AllOf(HasSubstr("messages[1]"), HasSubstr("UTF-8")));
-  EXPECT_THAT(error_of({system}, PromptEnd::kContinue), HasSubstr("system message alone"));
-  EXPECT_THAT(error_of({Message{"user", {TextPart{"a"}, ImagePart{}}}}, PromptEnd::kContinue),
+  EXPECT_THAT(render_error({system}, PromptEnd::kContinue), HasSubstr("system message alone"));
+  EXPECT_THAT(render_error({Message{"user", {TextPart{"a"}, ImagePart{}}}}, PromptEnd::kContinue),
               HasSubstr("found media"));
   EXPECT_THROW(prompt_end(true, true), Error);
 }

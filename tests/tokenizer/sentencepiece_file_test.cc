@@ -13,7 +13,7 @@
 namespace g3n {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 const std::vector<test::ModelPiece> kWords = {{"a", -3},    {"b", -4},      {"ab", -1},
                                               {"\n", 0, 4}, {"\n\n", 0, 4}, {"<start_of_turn>", 0, 4}};

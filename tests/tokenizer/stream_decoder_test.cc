@@ -15,7 +15,7 @@ namespace {
 constexpr std::int32_t kEndOfTurn = 260, kHello = 261, kSpaces = 262;
 constexpr std::int32_t byte_id(int byte) { return 4 + byte; }
 
-class StreamDecoding : public testing::Test {
+class StreamDecoding : public ::testing::Test {
  protected:
   const Tokenizer tokenizer_{read_sentencepiece(
       test::sentencepiece_bytes(

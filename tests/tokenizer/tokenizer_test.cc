@@ -15,9 +15,9 @@ namespace g3n {
 namespace {
 
 using nlohmann::json;
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using Ids = std::vector<std::int32_t>;
 
 std::unique_ptr<Tokenizer> load_of(const std::string& folder, const std::vector<std::string>& files) {
@@ -26,7 +26,7 @@ std::unique_ptr<Tokenizer> load_of(const std::string& folder, const std::vector<
   return Tokenizer::load(part.path());
 }
 
-class DemoTokenizer : public testing::TestWithParam<std::vector<std::string>> {
+class DemoTokenizer : public ::testing::TestWithParam<std::vector<std::string>> {
  protected:
   void SetUp() override { tokenizer_ = load_of(test::kDemo, GetParam()); }
   Ids parsed(std::string_view text) const { return tokenizer_->encode(text, {.control = ControlTokens::kParse}); }
@@ -68,7 +68,7 @@ TEST_P(DemoTokenizer, KnowsItsSpecialTokens) {
 TEST_P(DemoTokenizer, ControlTokensInTextAreTextUnlessParsed) {
   EXPECT_THAT(parsed("<end_of_turn>\n"), ElementsAre(106, 107));
   const Ids plain = tokenizer_->encode("<end_of_turn>\n");
-  EXPECT_THAT(plain, testing::Each(testing::Not(106)));
+  EXPECT_THAT(plain, ::testing::Each(::testing::Not(106)));
   EXPECT_EQ(plain.back(), 107);
   EXPECT_EQ(tokenizer_->decode(plain), "<end_of_turn>\n");
   EXPECT_EQ(tokenizer_->decode(plain, /*skip_special=*/true), "<end_of_turn>\n");
@@ -82,7 +82,7 @@ TEST_P(DemoTokenizer, SegmentsJoinTextAndKeepControlTokens) {
     want.insert(want.end(), part.begin(), part.end());
   const Ids got = tokenizer_->encode(prompt);
   EXPECT_EQ(got, want);
-  EXPECT_THAT(got, testing::Each(testing::Not(106)));
+  EXPECT_THAT(got, ::testing::Each(::testing::Not(106)));
   try {
     tokenizer_->encode(std::vector<Segment>{{"<no_such_token>", true}});
     FAIL() << "no error";
@@ -130,7 +130,7 @@ TEST_P(DemoTokenizer, InvalidUtf8IsRefusedOrRepaired) {
 
 const std::vector<std::string> kModelAlone = {"tokenizer.model"}, kJsonAlone = {"tokenizer.json"};
 const std::vector<std::string> kAll = {"tokenizer.model", "tokenizer.json", "tokenizer_config.json"};
-INSTANTIATE_TEST_SUITE_P(From, DemoTokenizer, testing::Values(kModelAlone, kJsonAlone, kAll), [](const auto& files) {
+INSTANTIATE_TEST_SUITE_P(From, DemoTokenizer, ::testing::Values(kModelAlone, kJsonAlone, kAll), [](const auto& files) {
   return std::string(files.index == 0 ? "Model" : files.index == 1 ? "Json" : "All");
 });
 

@@ -27,7 +27,7 @@ std::string full_folder() {
   return folder != nullptr && *folder != '\0' ? folder : source_path("build/tokenizer-gemma3n");
 }
 
-class FullVocabulary : public testing::TestWithParam<std::vector<std::string>> {
+class FullVocabulary : public ::testing::TestWithParam<std::vector<std::string>> {
  protected:
   void SetUp() override {
     const std::string folder = full_folder();
@@ -136,21 +136,21 @@ TEST_P(FullVocabulary, EncodesConversationsAsTransformers) {
 TEST_P(FullVocabulary, SpecialTokensAreGemma3nS) {
   const SpecialTokens& special = tokenizer_->special();
   EXPECT_THAT((Ids{special.pad, special.bos, special.unk, special.start_of_turn, special.end_of_turn}),
-              testing::ElementsAre(0, 2, 3, 105, 106));
+              ::testing::ElementsAre(0, 2, 3, 105, 106));
   EXPECT_THAT((Ids{special.image_begin, special.image_end, special.image_soft}),
-              testing::ElementsAre(255999, 262144, 262145));
+              ::testing::ElementsAre(255999, 262144, 262145));
   EXPECT_THAT((Ids{special.audio_begin, special.audio_end, special.audio_soft}),
-              testing::ElementsAre(256000, 262272, 262273));
+              ::testing::ElementsAre(256000, 262272, 262273));
   EXPECT_EQ(tokenizer_->vocab_size(), 262400);
   EXPECT_FALSE(tokenizer_->is_special(4));
   EXPECT_TRUE(tokenizer_->is_special(105));
 }
 
 INSTANTIATE_TEST_SUITE_P(From, FullVocabulary,
-                         testing::Values(std::vector<std::string>{"tokenizer.model"},
-                                         std::vector<std::string>{"tokenizer.json", "tokenizer_config.json"},
-                                         std::vector<std::string>{"tokenizer.model", "tokenizer.json",
-                                                                  "tokenizer_config.json"}),
+                         ::testing::Values(std::vector<std::string>{"tokenizer.model"},
+                                           std::vector<std::string>{"tokenizer.json", "tokenizer_config.json"},
+                                           std::vector<std::string>{"tokenizer.model", "tokenizer.json",
+                                                                    "tokenizer_config.json"}),
                          [](const auto& files) {
                            return std::string(files.index == 0 ? "Model" : files.index == 1 ? "Json" : "All");
                          });

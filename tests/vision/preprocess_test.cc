@@ -16,7 +16,7 @@
 namespace g3n {
 namespace {
 
-Pixels picture(int width, int height, std::int64_t seed) {
+Pixels pixels_of(int width, int height, std::int64_t seed) {
   return {width, height, testing::golden_picture(width, height, seed)};
 }
 
@@ -82,7 +82,7 @@ TEST(ResizeImage, OtherSizesAsTheFormula) {
   for (const Case c :
        {Case{1, 1, 5, 3}, {3, 2, 9, 7}, {37, 40, 16, 80}, {50, 31, 50, 12}, {13, 64, 29, 64}, {300, 3, 7, 11}}) {
     SCOPED_TRACE(std::to_string(c.width) + "x" + std::to_string(c.height));
-    const Pixels source = picture(c.width, c.height, 3), got = resize_image(source, c.to_width, c.to_height);
+    const Pixels source = pixels_of(c.width, c.height, 3), got = resize_image(source, c.to_width, c.to_height);
     ASSERT_EQ(got.rgb.size(), static_cast<std::size_t>(3 * c.to_width * c.to_height));
     for (int channel = 0; channel < 3; ++channel) {
       for (int x = 0; x < c.to_width; ++x) {
@@ -110,7 +110,7 @@ TEST(ResizeImage, ExtremeShapes) {
   const Pixels one = resize_image(Pixels{1, 1, {7, 8, 9}}, 768, 768);
   EXPECT_EQ(one.rgb[0], 7);
   EXPECT_EQ(one.rgb.back(), 9);
-  const Pixels tall = resize_image(picture(1, 16384, 1), 256, 256);
+  const Pixels tall = resize_image(pixels_of(1, 16384, 1), 256, 256);
   EXPECT_EQ(tall.height, 256);
 }
 

@@ -16,7 +16,7 @@
 namespace g3n::testing {
 namespace {
 
-struct Model {
+struct BundledModel {
   WeightView up, down, conv, narrow;
   View<const float, 1> norm, bias;
   View<const float, 2> depthwise;
@@ -35,7 +35,7 @@ struct Model {
 };
 
 // The table may have another type than bf16; then it has values that bf16 has not.
-std::shared_ptr<const TensorSource> checkpoint(const TemporaryFolder& folder, DType table = DType::kBF16) {
+std::shared_ptr<const TensorSource> bundled_checkpoint(const TemporaryFolder& folder, DType table = DType::kBF16) {
   SafetensorsWriter writer(folder / "model.safetensors");
   const std::pair<const char*, Shape> tensors[] = {{"layers.0.up.weight", {150, 96}},
                                                    {"layers.0.down.weight", {96, 150}},
@@ -87,7 +87,7 @@ struct Parts {
 
 Parts packed(ThreadPool& pool, const std::shared_ptr<const TensorSource>& source, const Recipe& recipe) {
   Loader loader(source, {.pool = pool, .recipe = recipe, .mode = LoadMode::kStream});
-  Model model;
+  BundledModel model;
   model.bind(loader);
   loader.check();
   const std::vector<PackedTensor> plan = loader.plan();
@@ -116,7 +116,7 @@ void expect_same(const WeightView& a, const WeightView& b) {
 TEST(Bundle, GivesBackWhatALoaderPacks) {
   const TemporaryFolder folder;
   ThreadPool pool(2);
-  const auto source = checkpoint(folder);
+  const auto source = bundled_checkpoint(folder);
   for (const char* name : {"keep", "q8", "q4"}) {
     SCOPED_TRACE(name);
     const Recipe recipe = Recipe::named(name);
@@ -125,7 +125,7 @@ TEST(Bundle, GivesBackWhatALoaderPacks) {
     EXPECT_EQ(bundle->files().text("config.json"), "{\"a\": 1}");
     Loader loader(source, {.pool = pool, .recipe = recipe});
     BundleLoader mapped(bundle);
-    Model a, b;
+    BundledModel a, b;
     a.bind(loader);
     b.bind(mapped);
     EXPECT_EQ(mapped.bytes().packed, 0);
@@ -155,10 +155,10 @@ TEST(Bundle, GivesBackWhatALoaderPacks) {
 TEST(Bundle, TablesAreRowsOfQ8Blocks) {
   const TemporaryFolder folder;
   ThreadPool pool(1);
-  const auto source = checkpoint(folder);
+  const auto source = bundled_checkpoint(folder);
   const auto bundle = Bundle::open(packed(pool, source, Recipe::named("q8")).write(folder));
   BundleLoader mapped(bundle);
-  Model m;
+  BundledModel m;
   m.bind(mapped);
   const bf16_t* values =
       reinterpret_cast<const bf16_t*>(source->find("model.language_model.embed_tokens.weight")->data);
@@ -186,13 +186,13 @@ TEST(Bundle, TablesGiveTheRowsOfTheirFolder) {
     return out;
   };
   for (const DType stored : {DType::kF32, DType::kF16, DType::kBF16}) {
-    const auto source = checkpoint(folder, stored);
+    const auto source = bundled_checkpoint(folder, stored);
     for (const char* format : {"keep", "f32", "bf16", "q8"}) {
       const Recipe recipe = Recipe::parse(std::string("*@table ") + format, "mine");
       const auto bundle = Bundle::open(packed(pool, source, recipe).write(folder));
       Loader loader(source, {.pool = pool, .recipe = recipe});
       BundleLoader mapped(bundle);
-      Model a, b;
+      BundledModel a, b;
       a.bind(loader);
       b.bind(mapped);
       const WeightStore store_a = loader.finish(), store_b = mapped.finish();
@@ -201,7 +201,7 @@ TEST(Bundle, TablesGiveTheRowsOfTheirFolder) {
     const Recipe q4 = Recipe::parse("*@table q4", "mine");
     for (const LoadMode mode : {LoadMode::kLoad, LoadMode::kCheck, LoadMode::kStream}) {
       Loader loader(source, {.pool = pool, .recipe = q4, .mode = mode});
-      Model m;
+      BundledModel m;
       EXPECT_ERROR(ErrorCode::kUnsupported, m.bind(loader), "recipe mine", "embed_tokens.weight@table",
                    "expected q8, bf16, f32 or keep for a table, found q4");
     }
@@ -211,7 +211,7 @@ TEST(Bundle, TablesGiveTheRowsOfTheirFolder) {
 TEST(Bundle, IsRecognisedByItsFirstBytes) {
   const TemporaryFolder folder;
   ThreadPool pool(1);
-  const auto source = checkpoint(folder);
+  const auto source = bundled_checkpoint(folder);
   EXPECT_TRUE(Bundle::is_bundle(packed(pool, source, Recipe()).write(folder)));
   EXPECT_FALSE(Bundle::is_bundle(folder / "model.safetensors"));
   EXPECT_FALSE(Bundle::is_bundle(folder.write("short", "{\"__")));
@@ -221,7 +221,7 @@ TEST(Bundle, IsRecognisedByItsFirstBytes) {
 TEST(Bundle, AFileThatLiesIsAnError) {
   const TemporaryFolder folder;
   ThreadPool pool(1);
-  const Parts good = packed(pool, checkpoint(folder), Recipe::named("q4"));
+  const Parts good = packed(pool, bundled_checkpoint(folder), Recipe::named("q4"));
   const std::string up = "model.language_model.layers.0.up.weight";
   const auto open = [&](auto&& spoil) {
     Parts parts = good;
@@ -253,7 +253,7 @@ TEST(Bundle, AFileThatLiesIsAnError) {
 TEST(Bundle, AnotherShapeKindOrLayoutIsAProblemOfTheTensor) {
   const TemporaryFolder folder;
   ThreadPool pool(1);
-  const Parts good = packed(pool, checkpoint(folder), Recipe());
+  const Parts good = packed(pool, bundled_checkpoint(folder), Recipe());
   const std::string scope = "model.language_model.", up = scope + "layers.0.up.weight", norm = scope + "norm.weight",
                     table = scope + "embed_tokens.weight@table";
   const auto load = [&](const std::string& name, const std::string& description, int64_t bytes) {
@@ -261,7 +261,7 @@ TEST(Bundle, AnotherShapeKindOrLayoutIsAProblemOfTheTensor) {
     parts.tensors[name].resize(static_cast<size_t>(round_up(bytes, 64)));
     parts.metadata[name] = description;
     BundleLoader loader(Bundle::open(parts.write(folder)));
-    Model m;
+    BundledModel m;
     m.bind(loader);
     loader.finish();
   };
@@ -291,7 +291,7 @@ TEST(Bundle, AnotherShapeKindOrLayoutIsAProblemOfTheTensor) {
   parts.tensors.erase(norm);
   parts.metadata.erase(norm);
   BundleLoader loader(Bundle::open(parts.write(folder)));
-  Model m;
+  BundledModel m;
   m.bind(loader);
   EXPECT_ERROR(ErrorCode::kBadFile, loader.finish(), norm, "missing");
 }
@@ -299,7 +299,7 @@ TEST(Bundle, AnotherShapeKindOrLayoutIsAProblemOfTheTensor) {
 TEST(Bundle, CutAndSpoiledFilesAreErrors) {
   const TemporaryFolder folder;
   ThreadPool pool(1);
-  const std::string whole = slurp(packed(pool, checkpoint(folder), Recipe::named("q8")).write(folder));
+  const std::string whole = slurp(packed(pool, bundled_checkpoint(folder), Recipe::named("q8")).write(folder));
   for (size_t length : {size_t{0}, size_t{7}, size_t{8}, size_t{200}, whole.size() / 2, whole.size() - 1}) {
     const std::string path = folder.write("cut.g3n", whole.substr(0, length));
     EXPECT_THROW(Bundle::open(path), Error) << "cut after " << length << " bytes";
@@ -314,7 +314,7 @@ TEST(Bundle, CutAndSpoiledFilesAreErrors) {
     try {
       BundleLoader loader(Bundle::open(folder.write("spoiled.g3n", spoiled)));
       ++opened;
-      Model m;
+      BundledModel m;
       m.bind(loader);
       loader.finish();
     } catch (const Error&) {

@@ -1,10 +1,11 @@
-// The AVX2 table of CPUs with AVX-VNNI and without AVX-512. C-only (design.md 3.12): one external symbol.
+// CPUs with AVX-VNNI and without AVX-512: what it changes of the AVX2 table. C-only (design.md 3.12): one external
+// symbol.
 #include <cpuid.h>
 
 #include "kernels/simd/codes_avxvnni.h"
 #include "kernels/simd/neuron_codes_avx2.h"
 
-#include "kernels/simd/kernels.inc"
+#include "kernels/simd/code_products.inc"
 
 namespace g3n {
 namespace {
@@ -17,6 +18,6 @@ bool runnable() {
 
 }  // namespace
 
-extern constexpr KernelTable kAvx2VnniKernels = make_table("avx2_vnni", runnable);
+extern constexpr KernelTable kAvx2VnniKernels = code_products("avx2_vnni", runnable, "avx2");
 
 }  // namespace g3n

@@ -1,9 +1,9 @@
-// The AVX-512 table of CPUs with vdpbf16ps (they have VNNI, too): the other one's bodies, and dense products and
-// attention scores of bf16 by bf16 two inputs at a time. C-only (design.md 3.12): one external symbol.
+// CPUs with vdpbf16ps (they have VNNI, too): dense products and attention scores of bf16 by bf16 two inputs at a time,
+// over the table with VNNI. C-only (design.md 3.12): one external symbol.
 #include "kernels/simd/codes_vnni.h"
 #include "kernels/simd/neuron_codes_avx512.h"
 
-#include "kernels/simd/kernels.inc"
+#include "kernels/simd/bodies.inc"
 
 namespace g3n {
 namespace {
@@ -27,7 +27,11 @@ bool runnable() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
-constexpr KernelTable with_bf16_dot(KernelTable t) {
+constexpr KernelTable bf16_products() {
+  KernelTable t{};
+  t.name = "avx512_bf16";
+  t.runnable = runnable;
+  t.below = "avx512_vnni";
   t.bf16_dot = true;
   t.matmul_bf16_bf16 = panel_matmul<PairPanel>;
   t.attention_bf16_bf16 = attention<FloatBlocks<PairPanel, BF16Values>>;
@@ -36,6 +40,6 @@ constexpr KernelTable with_bf16_dot(KernelTable t) {
 
 }  // namespace
 
-extern constexpr KernelTable kAvx512Bf16Kernels = with_bf16_dot(make_table("avx512_bf16", runnable));
+extern constexpr KernelTable kAvx512Bf16Kernels = bf16_products();
 
 }  // namespace g3n

@@ -1,9 +1,9 @@
-// The AVX-512 table of CPUs with VNNI (vpdpbusd): products with q8 and q4 weights in four inputs at a time. C-only
+// CPUs with VNNI (vpdpbusd): products with weights in codes four inputs at a time, over the AVX-512 table. C-only
 // (design.md 3.12): one external symbol.
 #include "kernels/simd/codes_vnni.h"
 #include "kernels/simd/neuron_codes_avx512.h"
 
-#include "kernels/simd/kernels.inc"
+#include "kernels/simd/code_products.inc"
 
 namespace g3n {
 namespace {
@@ -15,6 +15,6 @@ bool runnable() {
 
 }  // namespace
 
-extern constexpr KernelTable kAvx512VnniKernels = make_table("avx512_vnni", runnable);
+extern constexpr KernelTable kAvx512VnniKernels = code_products("avx512_vnni", runnable, "avx512");
 
 }  // namespace g3n

@@ -1,11 +1,12 @@
-// The NEON table of CPUs with the dot product extension (sdot; Armv8.2 and later). C-only (design.md 3.12): one
+// CPUs with the dot product extension (sdot; Armv8.2 and later): what it changes of the NEON table. C-only (design.md
+// 3.12): one
 // external symbol.
 #include <sys/auxv.h>
 
 #include "kernels/simd/codes_neon.h"
 #include "kernels/simd/neuron_codes_neon.h"
 
-#include "kernels/simd/kernels.inc"
+#include "kernels/simd/code_kernels.inc"
 
 namespace g3n {
 namespace {
@@ -16,6 +17,6 @@ bool runnable() { return getauxval(AT_HWCAP) & kHasDotProducts; }
 
 }  // namespace
 
-extern constexpr KernelTable kNeonDotKernels = make_table("neon_dot", runnable);
+extern constexpr KernelTable kNeonDotKernels = code_kernels("neon_dot", runnable, "neon");
 
 }  // namespace g3n
