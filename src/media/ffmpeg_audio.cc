@@ -21,7 +21,8 @@ class MemoryInput {
   explicit MemoryInput(Bytes file) : file_(file) {
     auto* buffer = static_cast<unsigned char*>(av_malloc(kIoBufferBytes));
     if (buffer)
-      io_ = avio_alloc_context(buffer, kIoBufferBytes, 0, this, &MemoryInput::read, nullptr, &MemoryInput::seek);
+      io_ =
+          ffmpeg().avio_alloc_context(buffer, kIoBufferBytes, 0, this, &MemoryInput::read, nullptr, &MemoryInput::seek);
     if (!io_) {
       av_free(buffer);
       throw std::bad_alloc();
@@ -29,7 +30,7 @@ class MemoryInput {
   }
   ~MemoryInput() {
     av_freep(&io_->buffer);
-    avio_context_free(&io_);
+    ffmpeg().avio_context_free(&io_);
   }
   MemoryInput(const MemoryInput&) = delete;
   MemoryInput& operator=(const MemoryInput&) = delete;
@@ -72,7 +73,7 @@ const AVInputFormat* guess_demuxer(Bytes file) {
   head.resize(head.size() + AVPROBE_PADDING_SIZE);
   AVProbeData probe{"", head.data(), size, nullptr};
   int score = AVPROBE_SCORE_RETRY - 1;
-  const AVInputFormat* found = av_probe_input_format2(&probe, 1, &score);
+  const AVInputFormat* found = ffmpeg().av_probe_input_format2(&probe, 1, &score);
   if (!found) return nullptr;
   for (const char* name : {"mp3", "aac", "mpeg", "mpegts"}) {
     if (std::strcmp(found->name, name) == 0) return found;
@@ -101,20 +102,20 @@ class SoundReader {
       : name_(name), input_(file), is_cut_(is_cut), out_(out) {}
   SoundReader(const SoundReader&) = delete;
   SoundReader& operator=(const SoundReader&) = delete;
-  ~SoundReader() { avformat_close_input(&format_); }
+  ~SoundReader() { ffmpeg().avformat_close_input(&format_); }
 
   void open(const AVInputFormat* demuxer) {
-    format_ = avformat_alloc_context();
+    format_ = ffmpeg().avformat_alloc_context();
     if (!format_) throw std::bad_alloc();
     format_->pb = input_.io();
     format_->flags |= AVFMT_FLAG_CUSTOM_IO;
     format_->io_open = refuse_to_open;
     format_->interrupt_callback = {[](void* out) -> int { return static_cast<SampleCollector*>(out)->is_late(); },
                                    out_};
-    require(avformat_open_input(&format_, nullptr, demuxer, nullptr));  // frees format_ when it fails
-    require(avformat_find_stream_info(format_, nullptr));
+    require(ffmpeg().avformat_open_input(&format_, nullptr, demuxer, nullptr));  // frees format_ when it fails
+    require(ffmpeg().avformat_find_stream_info(format_, nullptr));
     const AVCodec* codec = nullptr;
-    const int index = av_find_best_stream(format_, AVMEDIA_TYPE_AUDIO, -1, -1, &codec, 0);
+    const int index = ffmpeg().av_find_best_stream(format_, AVMEDIA_TYPE_AUDIO, -1, -1, &codec, 0);
     if (index < 0 || !codec) throw_no_sound();
     for (unsigned i = 0; i < format_->nb_streams; ++i)
       format_->streams[i]->discard = static_cast<int>(i) == index ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
@@ -129,17 +130,17 @@ class SoundReader {
   }
 
   void read_all() {
-    const PacketPtr packet(av_packet_alloc());
+    const PacketPtr packet(ffmpeg().av_packet_alloc());
     frame_.reset(av_frame_alloc());
     if (!packet || !frame_) throw std::bad_alloc();
     int status = 0;
-    while ((status = av_read_frame(format_, packet.get())) >= 0) {
+    while ((status = ffmpeg().av_read_frame(format_, packet.get())) >= 0) {
       out_->check_time();
       if (packet->stream_index == stream_->index) {
         if ((packet->flags & AV_PKT_FLAG_CORRUPT) && !is_cut_) throw_bad_sound(name_, "damaged data" + position());
         decode(packet.get());
       }
-      av_packet_unref(packet.get());
+      ffmpeg().av_packet_unref(packet.get());
     }
     out_->check_time();
     if (status != AVERROR_EOF) throw_bad_sound(name_, ffmpeg_message(status) + position());
@@ -158,21 +159,22 @@ class SoundReader {
     for (unsigned i = 0; i < format_->nb_streams; ++i) {
       const AVCodecParameters& codec = *format_->streams[i]->codecpar;
       const char* kind = av_get_media_type_string(codec.codec_type);
-      found += std::string(i ? ", " : "") + (kind ? kind : "data") + " (" + avcodec_get_name(codec.codec_id) + ")";
+      found +=
+          std::string(i ? ", " : "") + (kind ? kind : "data") + " (" + ffmpeg().avcodec_get_name(codec.codec_id) + ")";
     }
     throw Error(ErrorCode::kBadFile, name_ + ": expected a sound track that g3n can decode, found " +
                                          (found.empty() ? "no stream at all" : "only " + found));
   }
 
   void open_decoder(const AVCodec* codec) {
-    codec_.reset(avcodec_alloc_context3(codec));
+    codec_.reset(ffmpeg().avcodec_alloc_context3(codec));
     if (!codec_) throw std::bad_alloc();
-    require(avcodec_parameters_to_context(codec_.get(), stream_->codecpar));
+    require(ffmpeg().avcodec_parameters_to_context(codec_.get(), stream_->codecpar));
     codec_->pkt_timebase = stream_->time_base;
     codec_->err_recognition = AV_EF_CRCCHECK | AV_EF_EXPLODE;
     codec_->thread_count = 1;
     codec_->log_level_offset = kSilentDecoder;
-    require(avcodec_open2(codec_.get(), codec, nullptr));
+    require(ffmpeg().avcodec_open2(codec_.get(), codec, nullptr));
   }
 
   std::string position() const {
@@ -181,9 +183,9 @@ class SoundReader {
   }
 
   void decode(const AVPacket* packet) {  // null: the end, give what you have
-    int status = avcodec_send_packet(codec_.get(), packet);
+    int status = ffmpeg().avcodec_send_packet(codec_.get(), packet);
     if (status < 0 && status != AVERROR_EOF && !complete()) throw_bad_sound(name_, ffmpeg_message(status) + position());
-    while ((status = avcodec_receive_frame(codec_.get(), frame_.get())) >= 0) {
+    while ((status = ffmpeg().avcodec_receive_frame(codec_.get(), frame_.get())) >= 0) {
       if (frame_->decode_error_flags || (frame_->flags & AV_FRAME_FLAG_CORRUPT))
         throw_bad_sound(name_, "damaged data" + position());
       collect();
@@ -246,8 +248,9 @@ class SoundReader {
 }  // namespace
 
 void decode_by_ffmpeg(Bytes file, const Container& container, const std::string& name, SampleCollector* out) {
+  load_ffmpeg(name);
   const char* demuxer = container.demuxer;
-  const AVInputFormat* format = demuxer ? av_find_input_format(demuxer) : guess_demuxer(file);
+  const AVInputFormat* format = demuxer ? ffmpeg().av_find_input_format(demuxer) : guess_demuxer(file);
   if (!format) {
     if (demuxer)
       throw Error(ErrorCode::kUnsupported, name + ": this build of FFmpeg cannot read " + demuxer + " files");

@@ -17,23 +17,24 @@ namespace g3n::media {
 namespace {
 
 FramePtr decode_frame(const Picture& picture) {
-  const AVCodec* codec = avcodec_find_decoder(picture.codec);
+  load_ffmpeg(picture.task.name);
+  const AVCodec* codec = ffmpeg().avcodec_find_decoder(picture.codec);
   if (!codec)
     throw Error(ErrorCode::kUnsupported, picture.task.name + ": this build of FFmpeg cannot read " + picture.format);
-  const CodecContextPtr context(avcodec_alloc_context3(codec));
-  const PacketPtr packet(av_packet_alloc());
+  const CodecContextPtr context(ffmpeg().avcodec_alloc_context3(codec));
+  const PacketPtr packet(ffmpeg().av_packet_alloc());
   FramePtr frame(av_frame_alloc());
   if (!context || !packet || !frame || picture.file.size() > INT32_MAX / 2) throw std::bad_alloc();
   context->max_pixels = picture.task.limits.image_pixels;
   context->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK;  // damage is an error, not a picture with holes
   context->thread_count = 1;
   context->log_level_offset = kSilentDecoder;
-  if (av_new_packet(packet.get(), static_cast<int>(picture.file.size())) < 0) throw std::bad_alloc();
+  if (ffmpeg().av_new_packet(packet.get(), static_cast<int>(picture.file.size())) < 0) throw std::bad_alloc();
   std::memcpy(packet->data, picture.file.data(), picture.file.size());
   packet->flags |= AV_PKT_FLAG_KEY;
-  int status = avcodec_open2(context.get(), codec, nullptr);
-  if (status >= 0) status = avcodec_send_packet(context.get(), packet.get());
-  if (status >= 0) status = avcodec_receive_frame(context.get(), frame.get());
+  int status = ffmpeg().avcodec_open2(context.get(), codec, nullptr);
+  if (status >= 0) status = ffmpeg().avcodec_send_packet(context.get(), packet.get());
+  if (status >= 0) status = ffmpeg().avcodec_receive_frame(context.get(), frame.get());
   if (status == AVERROR_PATCHWELCOME || status == AVERROR(ENOSYS)) {
     throw Error(ErrorCode::kUnsupported, picture.task.name + ": a " + picture.format +
                                              " image of a kind that g3n cannot read; convert it to JPEG or PNG");

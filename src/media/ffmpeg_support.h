@@ -1,12 +1,11 @@
-// Owners of FFmpeg's objects and its error texts. Included by the two units that call FFmpeg and by
-// nothing else.
+// Owners of FFmpeg's objects and its error texts. Included by the two units that call FFmpeg and by nothing else.
 #pragma once
 #include <memory>
 #include <string>
 
+#include "media/ffmpeg_library.h"
+
 extern "C" {
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
 #include <libavutil/frame.h>
 #include <libavutil/pixdesc.h>
 }
@@ -14,13 +13,13 @@ extern "C" {
 namespace g3n::media {
 
 struct CodecContextDeleter {
-  void operator()(AVCodecContext* context) const { avcodec_free_context(&context); }
+  void operator()(AVCodecContext* context) const { ffmpeg().avcodec_free_context(&context); }
 };
 struct FrameDeleter {
   void operator()(AVFrame* frame) const { av_frame_free(&frame); }
 };
 struct PacketDeleter {
-  void operator()(AVPacket* packet) const { av_packet_free(&packet); }
+  void operator()(AVPacket* packet) const { ffmpeg().av_packet_free(&packet); }
 };
 using CodecContextPtr = std::unique_ptr<AVCodecContext, CodecContextDeleter>;
 using FramePtr = std::unique_ptr<AVFrame, FrameDeleter>;

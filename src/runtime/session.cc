@@ -9,13 +9,6 @@
 namespace g3n {
 namespace {
 
-// One user turn and its answer, as ids: what the model was fed and what it wrote.
-struct Exchange {
-  PreparedPrompt prompt;        // from where the exchange before ended
-  std::vector<int32_t> answer;  // generated ids, closed by <end_of_turn>
-  std::string user_text, answer_text;
-};
-
 void append(PreparedPrompt& to, const PreparedPrompt& more) {
   const int64_t shift = static_cast<int64_t>(to.ids.size());
   to.ids.insert(to.ids.end(), more.ids.begin(), more.ids.end());
@@ -45,6 +38,13 @@ std::string text_of_parts(const std::vector<Part>& parts) {
 }  // namespace
 
 struct Session::Impl {
+  // One user turn and its answer, as ids: what the model was fed and what it wrote.
+  struct Exchange {
+    PreparedPrompt prompt;        // from where the exchange before ended
+    std::vector<int32_t> answer;  // generated ids, closed by <end_of_turn>
+    std::string user_text, answer_text;
+  };
+
   std::shared_ptr<Engine> engine;
   std::string system;
   std::vector<Exchange> exchanges;
@@ -158,7 +158,7 @@ void Session::reset() {
 std::vector<Session::Turn> Session::transcript() const {
   std::vector<Turn> turns;
   if (!impl_->system.empty()) turns.push_back({"system", impl_->system});
-  for (const Exchange& exchange : impl_->exchanges) {
+  for (const Impl::Exchange& exchange : impl_->exchanges) {
     turns.push_back({"user", exchange.user_text});
     turns.push_back({"assistant", exchange.answer_text});
   }

@@ -18,12 +18,14 @@ extern "C" {
 
 #include "g3n/error.h"
 #include "media/byte_reader.h"
+#include "media/ffmpeg_library.h"
 #include "media/image.h"
 #include "support/media_files.h"
 
 namespace g3n {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::sample_media;
@@ -131,6 +133,16 @@ INSTANTIATE_TEST_SUITE_P(Media, Tones,
                            for (char& c : name) c = c == '.' ? '_' : c;
                            return name;
                          });
+
+TEST(FFmpegLibrary, AMissingOneIsNamed) {
+  try {
+    media::open_library("avnothing", 7);
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("libavnothing.so.7"), HasSubstr("libavnothing7")));
+  }
+}
 
 TEST(DecodeAudio, WavSizesMayLie) {
   const Bytes data = ramp16(3000);

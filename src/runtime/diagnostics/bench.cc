@@ -18,7 +18,7 @@ namespace {
 
 constexpr double kLoadBudget = 10.0;  // seconds: loading is repeated only while it has taken less
 constexpr size_t kWarmUpSteps = 2;    // decoded tokens that do not count, behind the one that prefill gives
-constexpr std::chrono::milliseconds kLook{20};
+constexpr std::chrono::milliseconds kPoll{20};
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -183,7 +183,7 @@ class Bench {
   std::vector<double> answer(int64_t prompt_tokens, int64_t tokens) {
     const auto clock = std::make_shared<TokenClock>(tokens, [this] { note_memory(); });
     const Ticket ticket = submit(prompt_of(prompt_tokens), tokens, clock);
-    while (!ticket.wait_for(kLook))
+    while (!ticket.wait_for(kPoll))
       if (is_cancelled()) ticket.cancel();
     ticket.answer();
     expect_not_cancelled();
@@ -229,7 +229,7 @@ class Bench {
       tickets.push_back(submit({prompt_id(0, choosable), prompt_id(i + 1, choosable)}, -1, clocks.back()));
     }
     const auto has_ended = [](const Ticket& ticket) { return ticket.wait_for(std::chrono::milliseconds(0)); };
-    while (!running->wait_for(kLook) && !is_cancelled() && std::none_of(tickets.begin(), tickets.end(), has_ended)) {
+    while (!running->wait_for(kPoll) && !is_cancelled() && std::none_of(tickets.begin(), tickets.end(), has_ended)) {
     }
     note_memory();
     for (const Ticket& ticket : tickets) ticket.cancel();
