@@ -10,7 +10,7 @@ foreach(part ${parts})
   target_sources(g3n_archive PRIVATE $<TARGET_OBJECTS:${part}>)
 endforeach()
 target_compile_features(g3n_archive INTERFACE cxx_std_20)
-target_link_libraries(g3n_archive PRIVATE Threads::Threads PkgConfig::G3N_MEDIA)
+target_link_libraries(g3n_archive PRIVATE Threads::Threads PkgConfig::G3N_MEDIA ${CMAKE_DL_LIBS})
 
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/g3n)
 install(TARGETS g3n_archive EXPORT g3nTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
