@@ -34,7 +34,7 @@ test: build-tests
 	@echo "== release: unit tests and goldens"
 	$(CTEST) --test-dir $(RELEASE) -L 'unit|golden' -LE 'slow|full'
 	@tools/test_sanitized.sh quick
-	@tools/test_aarch64.sh
+	@tools/test_aarch64.sh quick
 	@tools/report_skipped.sh
 
 # The server as clients' own packages meet it: openai against the demo, in build/venv-server.
@@ -49,6 +49,7 @@ test-all: test
 	@cmake --preset release -DG3N_EMULATE=all >/dev/null && cmake --build $(RELEASE) -j $(JOBS)
 	$(CTEST) --test-dir $(RELEASE) -L emulated
 	@cmake --preset release -DG3N_EMULATE=missing >/dev/null
+	@tools/test_aarch64.sh all
 	@tools/test_sanitized.sh all
 	@tools/test_tsan.sh
 	@$(MAKE) --no-print-directory test-page
