@@ -165,7 +165,7 @@ std::string find_mmproj(const ModelQuery& query, const FoundText& text, const Lo
   const auto [base, pick] = split_pick(name);
   std::string folder = base;
   std::error_code ignored;
-  if (!fs::exists(base, ignored) && looks_like_hub_id(base))
+  if (!is_there(base) && looks_like_hub_id(base))
     folder = resolve_hub_model(base, query.hub_caches, log, pick, HubContent::kTowers);
   if (fs::is_directory(folder, ignored)) {
     if (pick.empty() && is_checkpoint_folder(folder)) return folder;

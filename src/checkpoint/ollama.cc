@@ -4,6 +4,7 @@
 #include <cctype>
 #include <filesystem>
 
+#include "checkpoint/folder_entries.h"
 #include "core/ascii.h"
 #include "core/file_kind.h"
 #include "core/printable.h"
@@ -119,7 +120,7 @@ std::string blob_of(const Manifest& manifest, const Config& layer) {
   std::error_code ignored;
   const fs::path blobs = manifest.folder / "blobs";
   fs::path path = blobs / ("sha256-" + hex);
-  if (!fs::exists(path, ignored) && fs::exists(blobs / digest, ignored)) path = blobs / digest;  // ollama before 0.2
+  if (!is_there(path) && is_there(blobs / digest)) path = blobs / digest;  // ollama before 0.2
   if (!fs::is_regular_file(path, ignored))
     throw Error(ErrorCode::kNotFound, manifest.name.text() + ": ollama knows this model, but its file " +
                                           path.string() + " is not there; fetch it with: ollama pull " +

@@ -25,13 +25,12 @@ constexpr int kUnitCount = sizeof(kUnits) / sizeof(kUnits[0]);
 struct Tables {
   KernelTable made[kUnitCount];  // of parts
   const KernelTable *all[kUnitCount], *runnable[kUnitCount];
-  int count = 0, runnable_count = 0;
+  int runnable_count = 0;
   Tables() {
-    for (const KernelTable* own : kUnits) {
-      if (own->below) made[count] = made_whole(*own, {all, count});
-      all[count] = own->below ? &made[count] : own;
-      if (own->runnable()) runnable[runnable_count++] = all[count];
-      ++count;
+    for (int i = 0; i < kUnitCount; ++i) {
+      all[i] = kUnits[i];
+      if (kUnits[i]->below) all[i] = &(made[i] = made_whole(*kUnits[i], {all, i}));
+      if (all[i]->runnable()) runnable[runnable_count++] = all[i];
     }
   }
 };
@@ -67,7 +66,7 @@ KernelTable made_whole(const KernelTable& own, TableList tables) {
   return t;
 }
 
-TableList all_kernels() { return {tables().all, tables().count}; }
+TableList all_kernels() { return {tables().all, kUnitCount}; }
 TableList runnable_kernels() { return {tables().runnable, tables().runnable_count}; }
 
 const KernelTable& best_kernels() {

@@ -32,8 +32,8 @@ BORDERS = {
 }
 
 
-def found(command: dict, headers: list[str]) -> dict[str, bool]:
-    """Whether each header can be included by this source; one run of the preprocessor for all."""
+def look_up(command: dict, headers: list[str], needed: str) -> tuple[set[str], str]:
+    """Those of the headers that this source can find, and what the preprocessor says against including the needed one."""
     words = shlex.split(command["command"])
     words = words[1:] if words[0].endswith("ccache") else words
     for flag in ("-o", "-c"):
@@ -41,11 +41,12 @@ def found(command: dict, headers: list[str]) -> dict[str, bool]:
         del words[at:at + 2]
     with tempfile.NamedTemporaryFile("w", suffix=".cc") as source:
         for header in headers:
-            source.write(f'#if __has_include("{header}")\nyes {header}\n#else\nno {header}\n#endif\n')
+            source.write(f'#if __has_include("{header}")\n#pragma found {header}\n#endif\n')
+        source.write(f'#include "{needed}"\n')
         source.flush()
-        done = subprocess.run([*words, "-E", "-P", source.name], cwd=command["directory"], capture_output=True, text=True, check=True)
-    answers = dict(reversed(line.split(" ", 1)) for line in done.stdout.splitlines() if line)
-    return {header: answers[header] == "yes" for header in headers}
+        done = subprocess.run([*words, "-E", "-P", source.name], cwd=command["directory"], capture_output=True, text=True)
+    findable = {line.split()[-1] for line in done.stdout.splitlines() if line.startswith("#pragma found ")}
+    return findable, done.stderr if done.returncode else ""
 
 
 def main() -> None:
@@ -64,14 +65,14 @@ def main() -> None:
     for room, (forbidden, needed) in BORDERS.items():
         if room not in commands:
             continue
-        includable = found(commands[room], [*forbidden, needed])
+        findable, said = look_up(commands[room], forbidden, needed)
         for header in forbidden:
             if not any((ROOT / base / header).exists() for base in ("src", "include", "apps")):
                 bad.append(f"{room}: {header} is no header of this house: name another one here")
-            elif includable[header]:
+            elif header in findable:
                 bad.append(f"{room} may include {header}")
-        if not includable[needed]:
-            bad.append(f"{room} cannot include {needed}")
+        if said:
+            bad.append(f"{room} cannot include {needed}:\n{said}")
     print("\n".join(bad) if bad else f"borders: {sum(len(f) for f, _ in BORDERS.values())} forbidden includes were refused")
     sys.exit(1 if bad else 0)
 

@@ -37,9 +37,8 @@ struct CodedInput {
 
 struct Quantized : TableTest {
   static std::string kernels_of(const KernelTable& t) {
-    std::string kernels = kernels_between(t, &KernelTable::quantize_row, &KernelTable::quantize_row);
-    for (CodeKernels KernelTable::*type : kCodeTypes)
-      kernels += std::to_string(reinterpret_cast<uintptr_t>((t.*type).matmul)) + " ";
+    std::string kernels = bytes_of(t.quantize_row);
+    for (CodeKernels KernelTable::*type : kCodeTypes) kernels += bytes_of((t.*type).matmul);
     return kernels;
   }
   static std::vector<float> run(const KernelTable& table, const CodedInput& x, const WeightView& w) {

@@ -89,15 +89,21 @@ constexpr DType kSparseTypes[] = {DType::kF32,  DType::kBF16, DType::kQ8_0,   DT
 TEST(SparseFeedForward, QuantizedIsTheFormulaOnAnyNumberOfThreads) {
   const auto hidden_of = [](DType up) { return is_file_type(up) ? 256 : 200; };
   const auto ffn_of = [](DType down) { return is_file_type(down) ? 512 : 300; };
-  std::map<std::pair<DType, int64_t>, WithValues> ups, downs;  // by type and by what the other one's type makes of them
+  // Packed once for each type and each extent that the other one's type gives.
+  std::map<std::pair<DType, int64_t>, WithValues> ups, downs;
+  const auto packed = [](auto& made, DType type, int64_t key, auto make) -> const WithValues& {
+    auto at = made.find({type, key});
+    if (at == made.end()) at = made.emplace(std::pair{type, key}, WithValues(make())).first;
+    return at->second;
+  };
   for (DType up : kSparseTypes)
     for (DType down : kSparseTypes) {
       if (!has_codes(up) && !has_codes(down)) continue;
       if ((is_file_type(up) || is_file_type(down)) && up != down && (up != DType::kQ8_0 && down != DType::kQ8_0))
         continue;
       const int64_t hidden = hidden_of(up), ffn = ffn_of(down);
-      const WithValues& u = ups.try_emplace({up, ffn}, up_of(up, hidden, ffn)).first->second;
-      const WithValues& d = downs.try_emplace({down, hidden}, down_of(down, hidden, ffn)).first->second;
+      const WithValues& u = packed(ups, up, ffn, [&] { return up_of(up, hidden, ffn); });
+      const WithValues& d = packed(downs, down, hidden, [&] { return down_of(down, hidden, ffn); });
       for (float density : {0.0f, 0.05f, 1.0f})
         for (int64_t rows : {1, 3, 40}) {
           const SparseInput in(rows, hidden, ffn, density);

@@ -61,11 +61,8 @@ std::vector<std::byte> blocks_of_codes(DType dtype, int64_t blocks, uint8_t byte
 
 struct QuantizedSparse : TableTest {
   static std::string kernels_of(const KernelTable& t) {
-    std::string kernels = kernels_between(t, &KernelTable::live_masks, &KernelTable::live_masks);
-    for (CodeKernels KernelTable::*type : kCodeTypes)
-      for (const auto kernel :
-           {reinterpret_cast<uintptr_t>((t.*type).neuron_dot), reinterpret_cast<uintptr_t>((t.*type).neuron_sum)})
-        kernels += std::to_string(kernel) + " ";
+    std::string kernels = bytes_of(t.live_masks);
+    for (CodeKernels KernelTable::*type : kCodeTypes) kernels += bytes_of((t.*type).neuron_dot, (t.*type).neuron_sum);
     return kernels;
   }
   static std::vector<float> dots(const KernelTable& t, const WeightView& up, const CodedRows& x,

@@ -116,6 +116,13 @@ std::string kernels_between(const KernelTable& table, First KernelTable::*first,
   return {reinterpret_cast<const char*>(&(table.*first)), reinterpret_cast<const char*>(&(table.*last) + 1)};
 }
 
+template <typename... Kernels>
+std::string bytes_of(Kernels*... kernels) {
+  std::string bytes;
+  (bytes.append(reinterpret_cast<const char*>(&kernels), sizeof kernels), ...);
+  return bytes;
+}
+
 // The tables under test without those in which each kernel that a suite runs is another one's, as in those that are
 // laid over others.
 inline std::vector<const KernelTable*> tables_with_own(std::string (*kernels_of)(const KernelTable&)) {

@@ -1,6 +1,5 @@
 // CPUs with the dot product extension (sdot; Armv8.2 and later): what it changes of the NEON table. C-only (design.md
-// 3.12): one
-// external symbol.
+// 3.12): one external symbol.
 #include <sys/auxv.h>
 
 #include "kernels/simd/codes_neon.h"
